@@ -1,0 +1,144 @@
+"""A SQLite file as the adapters use it: a connection on a thread of its own, pragmas, transactions, schema versions."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib.resources import files
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeVar
+
+from twofold.errors import LogUnavailable, SettingsError
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+_BUSY_SECONDS = 10.0
+_ROWS_PER_STATEMENT = 64
+
+
+class Connection:
+    """One SQLite connection and the one thread that uses it."""
+
+    def __init__(self, path: str, *, durable: bool) -> None:
+        self.path = path
+        self._durable = durable
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"sqlite-{Path(path).name}")
+        self._connection: sqlite3.Connection | None = None
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do the work on the connection's thread.
+
+        Raises:
+            LogUnavailable: SQLite failed; the text names the file and gives SQLite's reason.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work)
+
+    def _guarded(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            if self._connection is None:
+                self._connection = _connect(self.path, durable=self._durable)
+            return work(self._connection)
+        except (sqlite3.Error, OSError) as error:
+            raise LogUnavailable(f"{self.path}: {error}. {_advice(error)}") from error
+
+    async def close(self) -> None:
+        """Close the connection and end its thread."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+        self._thread.shutdown(wait=False)
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _connect(path: str, *, durable: bool) -> sqlite3.Connection:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(
+        path, timeout=_BUSY_SECONDS, isolation_level=None, cached_statements=512, check_same_thread=False
+    )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+    connection.execute("PRAGMA cache_size = -65536")
+    return connection
+
+
+def _advice(error: Exception) -> str:
+    if "locked" in str(error) or "busy" in str(error):
+        return f"Another process has held the file's lock for {_BUSY_SECONDS:.0f} seconds; end it or wait, then try again."
+    if "unable to open" in str(error) or isinstance(error, OSError):
+        return "Check that the folder exists and that this user may write to it."
+    if "disk" in str(error) or "full" in str(error):
+        return "Nothing of this batch was stored. Check the disk's space and health."
+    return "Nothing of this batch was stored."
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Hold the file's write lock for a block, and keep all of its effect or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def insert_rows(connection: sqlite3.Connection, statement: str, rows: Sequence[Row]) -> None:
+    """Insert rows, many by one statement: the interpreter's lock is let go once for each, not once a row."""
+    for start in range(0, len(rows), _ROWS_PER_STATEMENT):
+        some = rows[start : start + _ROWS_PER_STATEMENT]
+        connection.execute(statement.format(rows=placeholders(some)), list(chain.from_iterable(some)))
+
+
+def placeholders(rows: Sequence[Sequence[object]]) -> str:
+    """Return the placeholders of so many rows.
+
+    >>> placeholders([(1, 2), (3, 4)])
+    '(?,?),(?,?)'
+    """
+    return ",".join(["(" + marks(rows[0]) + ")"] * len(rows))
+
+
+def marks(values: Iterable[object]) -> str:
+    """Return one placeholder per value, separated by commas."""
+    return ",".join("?" for _ in values)
+
+
+def upgrade(connection: sqlite3.Connection, package: str, prefix: str) -> None:
+    """Bring a file's schema up to date, one numbered SQL file after the other, each in a transaction of its own.
+
+    Raises:
+        SettingsError: newer code than this has upgraded the file.
+    """
+    steps = sorted(file.name for file in files(package).iterdir() if file.name.startswith(prefix))
+    while True:
+        with transaction(connection):
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version > len(steps):
+                raise SettingsError(
+                    f"{connection.execute('PRAGMA database_list').fetchone()[2]}: its schema is version {version} and "
+                    f"this Twofold knows up to {len(steps)}. Install the newer version that has written it."
+                )
+            if version == len(steps):
+                return
+            script = files(package).joinpath(steps[version]).read_text(encoding="utf-8")
+            for statement in _statements(script):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {version + 1}")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Split a script where SQLite says that a statement is complete: its own `executescript` would commit first."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -1,0 +1,158 @@
+"""A log in a SQLite file: durable (WAL, ``synchronous=FULL``), shared by as many processes of one machine as wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import chain
+from typing import Any
+
+from twofold.adapters.sqlite.database import Connection, insert_rows, marks, placeholders, transaction, upgrade
+from twofold.adapters.statements import load_statements
+from twofold.log import Append, Appended, Criteria, Criterion, NewEvent, Outcome, Recorded, Snapshot, settle
+from twofold.messages import encode
+
+_SQL = load_statements("twofold.adapters.sqlite", "log.sql")
+_PROBES_PER_STATEMENT = 256
+
+
+class SqliteStore:
+    """A log in the file at ``path``, written by one thread and read by another."""
+
+    def __init__(self, path: str) -> None:
+        self._writing = Connection(path, durable=True)
+        self._reading = Connection(path, durable=True)
+
+    async def open(self) -> None:
+        await self._writing.run(lambda connection: upgrade(connection, "twofold.adapters.sqlite", "log_"))
+
+    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+        return await self._writing.run(partial(_write, batch, recorded_at_us))
+
+    async def read(
+        self, criteria: Criteria, after: int = 0, limit: int = 1000, *, backwards: bool = False
+    ) -> list[Recorded]:
+        if not criteria:
+            return []
+        return await self._reading.run(partial(_read, criteria, after, limit, backwards))
+
+    async def head(self) -> int:
+        return await self._reading.run(_head)
+
+    async def handled(self, append_id: str) -> Appended | None:
+        found = await self._reading.run(lambda connection: _handled(connection, [append_id]))
+        return found.get(append_id)
+
+    async def changed(self, timeout_seconds: float) -> None:
+        await asyncio.sleep(timeout_seconds)
+
+    async def load_snapshot(self, fold: str, key: str) -> Snapshot | None:
+        row = await self._reading.run(
+            lambda connection: connection.execute(_SQL["load_snapshot"], (fold, key)).fetchone()
+        )
+        return Snapshot(*row) if row else None
+
+    async def save_snapshot(self, fold: str, key: str, snapshot: Snapshot) -> None:
+        row = (fold, key, snapshot.position, snapshot.data)
+        await self._writing.run(lambda connection: connection.execute(_SQL["save_snapshot"], row).close())
+
+    async def close(self) -> None:
+        await self._reading.close()
+        await self._writing.close()
+
+
+def _head(connection: sqlite3.Connection) -> int:
+    head: int = connection.execute(_SQL["head"]).fetchone()[0]
+    return head
+
+
+def _write(batch: Sequence[Append], recorded_at_us: int, connection: sqlite3.Connection) -> list[Outcome]:
+    ids = [append.id for append in batch if append.id]
+    with transaction(connection):
+        head = _head(connection)
+        conflicts = _conflicts(connection, batch, head)
+        outcomes, accepted = settle(batch, head, _handled(connection, ids) if ids else {}, conflicts)
+        _insert(connection, accepted, head, recorded_at_us)
+        if ids:
+            insert_rows(connection, _SQL["insert_handled"], list(_newly_handled(batch, outcomes)))
+    return outcomes
+
+
+def _newly_handled(batch: Sequence[Append], outcomes: Sequence[Outcome]) -> Iterator[tuple[Any, ...]]:
+    for append, outcome in zip(batch, outcomes, strict=True):
+        if append.id and isinstance(outcome, Appended) and not outcome.repeated:
+            yield append.id, outcome.first, outcome.last
+
+
+def _handled(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Appended]:
+    rows = connection.execute(_SQL["handled"].format(ids=marks(ids)), ids).fetchall()
+    return {append_id: Appended(first, last) for append_id, first, last in rows}
+
+
+def _insert(connection: sqlite3.Connection, events: Sequence[NewEvent], head: int, recorded_at_us: int) -> None:
+    rows = []
+    tags = []
+    for position, event in enumerate(events, head + 1):
+        encoded = encode(event.tags)
+        rows.append(
+            (position, event.id, event.type, event.version, encoded, event.data, event.metadata, recorded_at_us)
+        )
+        tags.extend([(tag, position, event.type) for tag in event.tags])
+    insert_rows(connection, _SQL["insert_events"], rows)
+    insert_rows(connection, _SQL["insert_tags"], tags)
+
+
+def _conflicts(connection: sqlite3.Connection, batch: Sequence[Append], head: int) -> dict[int, int]:
+    """Return the appends that stored events stand against: one statement for all conditions of one tag, the common kind."""
+    found: dict[int, int] = {}
+    probes = []
+    for place, append in enumerate(batch):
+        for condition in append.conditions:
+            if condition.behind is not None or condition.after >= head:
+                continue
+            for criterion in condition.criteria:
+                if len(criterion.tags) == 1:
+                    types = f"|{'|'.join(criterion.types)}|" if criterion.types else ""
+                    probes.append((place, criterion.tags[0], condition.after, types))
+                elif newer := _read((criterion,), condition.after, 1, False, connection):
+                    found[place] = newer[0].position
+    for start in range(0, len(probes), _PROBES_PER_STATEMENT):
+        some = probes[start : start + _PROBES_PER_STATEMENT]
+        statement = _SQL["conflicts"].format(rows=placeholders(some))
+        found.update(connection.execute(statement, list(chain.from_iterable(some))).fetchall())
+    return found
+
+
+def _read(
+    criteria: Criteria, after: int, limit: int, backwards: bool, connection: sqlite3.Connection
+) -> list[Recorded]:
+    direction = {"beyond": "<", "order": "DESC"} if backwards else {"beyond": ">", "order": "ASC"}
+    if backwards and not after:
+        after = 1 << 62
+    if any(not each.types and not each.tags for each in criteria):
+        rows = connection.execute(_SQL["read_all"].format(**direction), (after, limit))
+    else:
+        arms = [arm for criterion in criteria for arm in _arms(criterion, after, limit, direction)]
+        selected = " UNION ".join(statement for statement, _ in arms)
+        values = [value for _, values in arms for value in values]
+        rows = connection.execute(_SQL["read_selected"].format(selected=selected, **direction), (*values, limit))
+    return [Recorded(*row) for row in rows.fetchall()]
+
+
+def _arms(
+    criterion: Criterion, after: int, limit: int, direction: dict[str, str]
+) -> Iterator[tuple[str, tuple[object, ...]]]:
+    """Yield the statements, with their values, that together select the positions of one criterion."""
+    if not criterion.tags:
+        for type_ in criterion.types:
+            yield _SQL["select_type"].format(**direction), (type_, after, limit)
+        return
+    first, *others = criterion.tags
+    joins = " ".join(
+        f"JOIN tags AS t{n} ON t{n}.tag = ? AND t{n}.position = t0.position" for n in range(1, len(others) + 1)
+    )
+    types = f"AND t0.type IN ({marks(criterion.types)})" if criterion.types else ""
+    statement = _SQL["select_tags"].format(joins=joins, types=types, **direction)
+    yield statement, (*others, first, after, *criterion.types, limit)

@@ -1,0 +1,55 @@
+-- Statements of the log. `{…}` is filled in by log.py with placeholders or with other statements of this file, never with values.
+
+-- name: head
+SELECT coalesce(max(position), 0) FROM events
+
+-- name: handled
+SELECT id, first, last FROM handled WHERE id IN ({ids})
+
+-- One row per condition of one tag that fails: `types` is '' for any, or '|a|b|'.
+-- name: conflicts
+WITH probe (place, tag, after, types) AS (VALUES {rows})
+SELECT place, (
+    SELECT tags.position FROM tags
+    WHERE tags.tag = probe.tag AND tags.position > probe.after
+      AND (probe.types = '' OR instr(probe.types, '|' || tags.type || '|') > 0)
+    LIMIT 1
+) AS newer
+FROM probe WHERE newer IS NOT NULL
+
+-- name: insert_events
+INSERT INTO events (position, id, type, version, tags, data, metadata, recorded_at) VALUES {rows}
+
+-- name: insert_tags
+INSERT INTO tags (tag, position, type) VALUES {rows}
+
+-- name: insert_handled
+INSERT INTO handled (id, first, last) VALUES {rows}
+
+-- name: read_all
+SELECT position, id, type, version, tags, data, metadata, recorded_at FROM events
+WHERE position {beyond} ? ORDER BY position {order} LIMIT ?
+
+-- name: read_selected
+SELECT position, id, type, version, tags, data, metadata, recorded_at FROM events
+WHERE position IN ({selected}) ORDER BY position {order} LIMIT ?
+
+-- The following select positions: each stops at the limit by itself, so that none walks through the whole log.
+-- name: select_type
+SELECT * FROM (
+    SELECT position FROM events WHERE type = ? AND position {beyond} ? ORDER BY position {order} LIMIT ?
+)
+
+-- name: select_tags
+SELECT * FROM (
+    SELECT t0.position FROM tags AS t0 {joins}
+    WHERE t0.tag = ? AND t0.position {beyond} ? {types} ORDER BY t0.position {order} LIMIT ?
+)
+
+-- name: load_snapshot
+SELECT position, data FROM snapshots WHERE fold = ? AND key = ?
+
+-- name: save_snapshot
+INSERT INTO snapshots (fold, key, position, data) VALUES (?, ?, ?, ?)
+ON CONFLICT (fold, key) DO UPDATE SET position = excluded.position, data = excluded.data
+WHERE excluded.position >= snapshots.position

@@ -1,0 +1,111 @@
+"""Every error that Twofold raises on purpose, in one tree.
+
+::
+
+    TwofoldError
+    ├── DeclarationError        the program is wrong: raised while it is being declared, never later
+    ├── SettingsError           the environment is wrong: raised when a service starts
+    ├── Rejected                a decision said no: an ordinary outcome, subclassed by users
+    ├── InvalidMessage          a command, query or event does not fit its type
+    │   └── UnknownMessage      there is no such command or query here
+    ├── ReceiptError            a receipt that cannot be waited for
+    │   ├── InvalidReceipt      not a receipt at all, or of another service
+    │   ├── FutureReceipt       it names a position that the log has not reached
+    │   └── ReceiptTimeout      the view did not get there in time
+    ├── TooManyConflicts        others kept changing what the command decides on
+    ├── LogError                the log could not do what was asked
+    │   ├── LogUnavailable      it cannot be reached or written now; trying again later may help
+    │   └── LogCorrupted        what is stored breaks a rule of the log; stop and look
+    ├── LeaseLost               another process follows this segment now
+    └── NotRunning              a service was used before its start or after its end
+
+Each message says what happened, where, and what the reader can do.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+
+class TwofoldError(Exception):
+    """The root of the tree: catching it catches everything that Twofold raises on purpose."""
+
+
+class DeclarationError(TwofoldError):
+    """What was declared cannot work; found when the class or service is declared, not in production."""
+
+
+class SettingsError(TwofoldError):
+    """A setting is missing or malformed; the message names the variable and shows a valid value."""
+
+
+class Rejected(TwofoldError):
+    """A decision refused the command: nothing was recorded, and sending it again unchanged will not help.
+
+    Subclass it once per reason. The docstring is what people read, the arguments are what programs read:
+
+    >>> class InsufficientFunds(Rejected):
+    ...     "The balance does not cover the withdrawal."
+    >>> str(InsufficientFunds(5))
+    'The balance does not cover the withdrawal. (5)'
+    """
+
+    def __str__(self) -> str:
+        reason = type(self).reason()
+        details = ", ".join(str(argument) for argument in self.args)
+        return f"{reason} ({details})" if details else reason
+
+    @classmethod
+    def reason(cls) -> str:
+        """The first paragraph of the class's docstring, which explains the rejection to a person."""
+        if cls.__doc__ is None:
+            return cls.__name__
+        return " ".join(inspect.cleandoc(cls.__doc__).split("\n\n")[0].split())
+
+
+class InvalidMessage(TwofoldError):
+    """A message that does not fit its type: a field is missing, has the wrong type or breaks a constraint."""
+
+
+class UnknownMessage(InvalidMessage):
+    """A name for which this service has no command or query."""
+
+
+class ReceiptError(TwofoldError):
+    """A receipt that cannot be waited for."""
+
+
+class InvalidReceipt(ReceiptError):
+    """Not a receipt, or a receipt of a service that this one hears nothing from."""
+
+
+class FutureReceipt(ReceiptError):
+    """A receipt that names a position which the log has not reached: it came from another log."""
+
+
+class ReceiptTimeout(ReceiptError):
+    """The followers did not reach the receipt's position in the time allowed."""
+
+
+class TooManyConflicts(TwofoldError):
+    """A command was decided again and again, and each time others had changed its states first."""
+
+
+class LogError(TwofoldError):
+    """The log could not do what was asked."""
+
+
+class LogUnavailable(LogError):
+    """The log cannot be reached or written at the moment."""
+
+
+class LogCorrupted(LogError):
+    """What the log holds breaks one of its own rules, such as positions without gaps."""
+
+
+class LeaseLost(TwofoldError):
+    """Another process has taken over the segment that this one was following."""
+
+
+class NotRunning(TwofoldError):
+    """The service has not been started, or has ended."""

@@ -1,0 +1,39 @@
+"""Where it is kept: the log's contract, its conditions and criteria, and the queue in front of every store."""
+
+from twofold.log.log import Batch, Guard, Log, Ticket
+from twofold.log.model import (
+    ALL,
+    Append,
+    Appended,
+    Condition,
+    Conflict,
+    Criteria,
+    Criterion,
+    NewEvent,
+    Outcome,
+    Recorded,
+    selects,
+)
+from twofold.log.settle import settle
+from twofold.log.store import Snapshot, Store
+
+__all__ = [
+    "ALL",
+    "Append",
+    "Appended",
+    "Batch",
+    "Condition",
+    "Conflict",
+    "Criteria",
+    "Criterion",
+    "Guard",
+    "Log",
+    "NewEvent",
+    "Outcome",
+    "Recorded",
+    "Snapshot",
+    "Store",
+    "Ticket",
+    "selects",
+    "settle",
+]

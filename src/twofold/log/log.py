@@ -1,0 +1,267 @@
+"""The log: one queue in front of a store, one commit for all that is waiting, and followers that wake when it moves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Generator, Sequence
+from contextlib import suppress
+
+import msgspec
+
+from twofold.clock import Clock
+from twofold.errors import LogCorrupted, LogError, LogUnavailable
+from twofold.log.model import ALL, Append, Appended, Condition, Conflict, Criteria, NewEvent, Outcome, Recorded
+from twofold.log.store import Store
+
+_EVENTS_PER_COMMIT = 4096
+_POLL_SECONDS = 0.05
+
+
+class Ticket:
+    """A place in the queue of appends; awaiting it gives the outcome.
+
+    It may stand for a position before that is known: see `Guard`. Whoever awaits it may be cancelled without harm to it.
+    """
+
+    __slots__ = ("_waiters", "outcome")
+
+    def __init__(self) -> None:
+        self.outcome: Outcome | LogError | None = None
+        self._waiters: list[asyncio.Future[None]] = []
+
+    def __await__(self) -> Generator[asyncio.Future[None], None, Outcome]:
+        if self.outcome is None:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            yield from waiter
+        if self.outcome is None or isinstance(self.outcome, LogError):
+            raise self.outcome or AssertionError("woken without an outcome")
+        return self.outcome
+
+    def settle(self, outcome: Outcome | LogError) -> None:
+        self.outcome = outcome
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+class Guard(msgspec.Struct, frozen=True):
+    """A condition as callers put it: nothing selected after a position, or after an append that is still queued."""
+
+    criteria: Criteria
+    after: int | Ticket = 0
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What a follower gets: selected events, and the position up to which nothing else is selected."""
+
+    events: list[Recorded]
+    position: int
+    head: int
+
+
+class _Queued(msgspec.Struct, frozen=True):
+    events: tuple[NewEvent, ...]
+    guards: tuple[Guard, ...]
+    id: str
+    ticket: Ticket
+
+
+class Log:
+    """A service's log.
+
+    >>> from twofold.adapters.memory import MemoryStore
+    >>> from twofold.clock import SystemClock
+    >>> async def example():
+    ...     log = await Log.open(MemoryStore(), SystemClock())
+    ...     event = NewEvent("id-1", "Deposited", 1, ("account:ann",), b'{"amount":5}')
+    ...     outcome = await log.append([event], Guard(ALL, after=0))
+    ...     await log.close()
+    ...     return outcome
+    >>> asyncio.run(example())
+    Appended(first=1, last=1, repeated=False)
+    """
+
+    def __init__(self, store: Store, clock: Clock, head: int) -> None:
+        self.store = store
+        self._clock = clock
+        self._head = head
+        self._queue: list[_Queued] = []
+        self._writer: asyncio.Task[None] | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._closing = False
+
+    @classmethod
+    async def open(cls, store: Store, clock: Clock) -> Log:
+        """Open the store and find the head.
+
+        Raises:
+            LogUnavailable: the store cannot be opened.
+        """
+        await store.open()
+        return cls(store, clock, await store.head())
+
+    async def append(self, events: Sequence[NewEvent], *guards: Guard, id: str = "") -> Outcome:
+        """Append events if the guards hold, durably and all together; a conflict is an ordinary outcome.
+
+        Raises:
+            LogUnavailable: the store failed; whether the events were stored is then unknown unless the text says so.
+        """
+        return await self.submit(events, *guards, id=id)
+
+    def submit(self, events: Sequence[NewEvent], *guards: Guard, id: str = "") -> Ticket:
+        """Queue an append without waiting for it. Appends take effect in the order in which they were queued."""
+        if self._closing:
+            raise LogUnavailable("The log is closing: nothing was appended. Send the command to a running process.")
+        ticket = Ticket()
+        self._queue.append(_Queued(tuple(events), guards, id, ticket))
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._commit_queued())
+        return ticket
+
+    # Group commit: while one batch is being made durable, whoever comes queues up; the next batch is all of them.
+
+    async def _commit_queued(self) -> None:
+        try:
+            while self._queue:
+                await self._commit(self._take_batch())
+        finally:
+            self._writer = None
+
+    def _take_batch(self) -> list[_Queued]:
+        events = 0
+        for count, queued in enumerate(self._queue, 1):
+            events += len(queued.events)
+            if events >= _EVENTS_PER_COMMIT:
+                break
+        batch, self._queue = self._queue[:count], self._queue[count:]
+        return batch
+
+    async def _commit(self, queued: list[_Queued]) -> None:
+        batch, appends = _resolved(queued)
+        outcomes: Sequence[Outcome | LogError]
+        try:
+            outcomes = await self.store.write(appends, self._clock.now_us())
+        except LogError as error:
+            outcomes = [error] * len(batch)
+        except BaseException as error:
+            self._settle(batch, [LogUnavailable(f"The log's writer was interrupted: {error!r}.")] * len(batch))
+            raise
+        self._settle(batch, outcomes)
+
+    def _settle(self, batch: list[_Queued], outcomes: Sequence[Outcome | LogError]) -> None:
+        for queued, outcome in zip(batch, outcomes, strict=True):
+            queued.ticket.settle(outcome)
+            if isinstance(outcome, Appended):
+                self._moved(outcome.last)
+
+    # Reading and following.
+
+    async def read(
+        self, criteria: Criteria = ALL, after: int = 0, limit: int = 1000, *, backwards: bool = False
+    ) -> list[Recorded]:
+        """Return up to ``limit`` events after a position; backwards, those before it, newest first (0: from the end)."""
+        events = await self.store.read(criteria, after, limit, backwards=backwards)
+        if criteria == ALL and not backwards:
+            _check_contiguous(events, after)
+        return events
+
+    async def head(self) -> int:
+        """Return the position of the last event in the log, by whichever process it was appended."""
+        self._moved(await self.store.head())
+        return self._head
+
+    async def follow(self, criteria: Criteria = ALL, after: int = 0, limit: int = 1000) -> AsyncIterator[Batch]:
+        """Yield what is in the log after a position and then what comes, in batches, for as long as it is asked.
+
+        A batch without events moves the follower past events that were not selected. The last position of each batch is
+        where to go on from.
+        """
+        while True:
+            await self.moved_past(after)
+            head = self._head
+            events = await self.read(criteria, after, limit)
+            after = events[-1].position if len(events) == limit else max(head, events[-1].position if events else 0)
+            yield Batch(events, after, max(head, after))
+
+    async def moved_past(self, position: int) -> None:
+        """Return once the head is greater than ``position``."""
+        if self._head > position:
+            return
+        moved = asyncio.get_running_loop().create_future()
+        self._waiting.append((position, moved))
+        if self._watcher is None:
+            self._watcher = asyncio.create_task(self._watch())
+        await moved
+
+    def _moved(self, head: int) -> None:
+        if head <= self._head:
+            return
+        self._head = head
+        if self._waiting:
+            for position, moved in self._waiting:
+                if position < head and not moved.done():
+                    moved.set_result(None)
+            self._waiting = [(position, moved) for position, moved in self._waiting if not moved.done()]
+
+    async def _watch(self) -> None:
+        """Look for other processes' appends while anybody waits: the store's hint first, asking for the head always."""
+        while True:
+            with suppress(LogUnavailable):
+                await self.head()
+                await self.store.changed(_POLL_SECONDS)
+                continue
+            await self._clock.sleep(_POLL_SECONDS)
+
+    async def close(self) -> None:
+        """Commit what is queued, then let go of the store. What comes later is refused."""
+        self._closing = True
+        while self._writer is not None:
+            await asyncio.wait([self._writer])
+        if self._watcher is not None:
+            self._watcher.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watcher
+        for _, moved in self._waiting:
+            moved.cancel()
+        await self.store.close()
+
+
+def _resolved(queued: Sequence[_Queued]) -> tuple[list[_Queued], list[Append]]:
+    """Turn places in the queue into positions, or into indexes in this batch; what counts on a refused append is refused."""
+    batch: list[_Queued] = []
+    appends: list[Append] = []
+    places: dict[int, int] = {}
+    for each in queued:
+        conditions = [_condition(guard, places) for guard in each.guards]
+        if None in conditions:
+            each.ticket.settle(Conflict())
+            continue
+        places[id(each.ticket)] = len(batch)
+        batch.append(each)
+        appends.append(Append(each.events, tuple(conditions), each.id))  # type: ignore[arg-type]
+    return batch, appends
+
+
+def _condition(guard: Guard, places: dict[int, int]) -> Condition | None:
+    after = guard.after
+    if isinstance(after, int):
+        return Condition(guard.criteria, after)
+    if isinstance(after.outcome, Appended):
+        return Condition(guard.criteria, after.outcome.last)
+    place = places.get(id(after))
+    return None if place is None else Condition(guard.criteria, behind=place)
+
+
+def _check_contiguous(events: list[Recorded], after: int) -> None:
+    if not events:
+        return
+    expected = list(range(after + 1, after + 1 + len(events)))
+    found = [event.position for event in events]
+    if found != expected:
+        gap = next(want for want, have in zip(expected, found, strict=True) if want != have)
+        raise LogCorrupted(
+            f"The log has no event at position {gap}, though it has later ones. Positions have no gaps, so rows were "
+            "lost or changed by hand: stop the service and restore the database from a backup."
+        )

@@ -1,0 +1,136 @@
+"""The words of the log: events, criteria, conditions, appends and their outcomes.
+
+The rules are those of a "dynamic consistency boundary" (https://dcb.events/specification/): events carry types and tags, a
+criterion selects by both, and an append holds only if nothing that its conditions select came after what was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TypeAlias
+
+import msgspec
+
+from twofold.clock import moment
+from twofold.messages import Metadata
+
+
+class NewEvent(msgspec.Struct, frozen=True, gc=False):
+    """An event on its way into the log: all that the log keeps of it, except position and time."""
+
+    id: str
+    type: str
+    version: int
+    tags: tuple[str, ...]
+    data: bytes
+    metadata: bytes = b"{}"
+
+
+class Recorded(msgspec.Struct, frozen=True, gc=False):
+    """An event in the log.
+
+    Tags and metadata stay encoded until somebody asks: most readers never do.
+    """
+
+    position: int
+    id: str
+    type: str
+    version: int
+    encoded_tags: bytes
+    data: bytes
+    encoded_metadata: bytes
+    recorded_at_us: int
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The identities that the event is about, such as ``account:ann``."""
+        return _decode_tags(self.encoded_tags)
+
+    @property
+    def metadata(self) -> Metadata:
+        """Correlation, causation and the rest."""
+        return _decode_metadata(self.encoded_metadata)
+
+    @property
+    def recorded_at(self) -> datetime:
+        """When the log accepted the event, by the writer's clock."""
+        return moment(self.recorded_at_us)
+
+
+_decode_tags = msgspec.json.Decoder(tuple[str, ...]).decode
+_decode_metadata = msgspec.json.Decoder(Metadata).decode
+
+
+class Criterion(msgspec.Struct, frozen=True):
+    """Selects the events that have one of the ``types`` (none given: any) and all of the ``tags``.
+
+    >>> withdrawals = Criterion(types=("Withdrawn",), tags=("account:ann",))
+    >>> withdrawals.selects("Withdrawn", ("account:ann", "branch:7"))
+    True
+    >>> withdrawals.selects("Withdrawn", ("account:bob",))
+    False
+    """
+
+    types: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+    def selects(self, type_: str, tags: Sequence[str]) -> bool:
+        """Say whether an event with this type and these tags is selected."""
+        return (not self.types or type_ in self.types) and all(tag in tags for tag in self.tags)
+
+
+Criteria: TypeAlias = tuple[Criterion, ...]
+"""Selects what any one of its criteria selects."""
+
+ALL: Criteria = (Criterion(),)
+
+
+def selects(criteria: Criteria, event: NewEvent | Recorded) -> bool:
+    """Say whether any of the criteria selects the event."""
+    tags = event.tags
+    return any(each.selects(event.type, tags) for each in criteria)
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """Holds while no event that the criteria select has a position after ``after``.
+
+    Within a batch, ``behind`` may name an earlier append by its index instead: the condition then counts from that
+    append's last event, and fails with it.
+    """
+
+    criteria: Criteria
+    after: int = 0
+    behind: int | None = None
+
+
+class Append(msgspec.Struct, frozen=True):
+    """Events to append together, or not at all.
+
+    A non-empty ``id`` makes the append idempotent: a second one with the same id appends nothing and has the first one's
+    outcome.
+    """
+
+    events: tuple[NewEvent, ...]
+    conditions: tuple[Condition, ...] = ()
+    id: str = ""
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """The events are in the log at these positions, durably; ``repeated`` if an earlier append with the id put them there.
+
+    Of an append without events, ``last`` is where the head was, and ``first`` is one more.
+    """
+
+    first: int
+    last: int
+    repeated: bool = False
+
+
+class Conflict(msgspec.Struct, frozen=True):
+    """Nothing was appended: the condition failed. ``position`` is that of an event which made it fail, 0 if unknown."""
+
+    position: int = 0
+
+
+Outcome: TypeAlias = Appended | Conflict

@@ -1,0 +1,69 @@
+"""The port: what a database must do to hold a log. Adapters are in `twofold.adapters`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from twofold.log.model import Append, Appended, Criteria, Outcome, Recorded
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A state as it was at a position: ``data`` is what the events up to there fold into."""
+
+    position: int
+    data: bytes
+
+
+class Store(Protocol):
+    """A log's home. `twofold.testing.LogConformance` says, by tests, all that an adapter must hold to.
+
+    Whatever goes wrong with the database itself is raised as `twofold.errors.LogUnavailable`.
+    """
+
+    async def open(self) -> None:
+        """Connect, and create or upgrade the schema."""
+        ...
+
+    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+        """Decide the appends in order and store the accepted ones durably, in one transaction.
+
+        Each append sees those before it, and a conflict fails alone. Positions continue from the head without gaps, in
+        the order of commits: no reader sees a position before all earlier ones.
+        """
+        ...
+
+    async def read(
+        self, criteria: Criteria, after: int = 0, limit: int = 1000, *, backwards: bool = False
+    ) -> list[Recorded]:
+        """Return up to ``limit`` selected events with positions greater than ``after``, in order.
+
+        Backwards, it returns those with positions less than ``after``, the newest first; 0 then means from the end.
+        """
+        ...
+
+    async def head(self) -> int:
+        """Return the position of the last event, 0 if there is none."""
+        ...
+
+    async def handled(self, append_id: str) -> Appended | None:
+        """Return the outcome of an earlier append with this id."""
+        ...
+
+    async def changed(self, timeout_seconds: float) -> None:
+        """Return when another process may have appended, or after the timeout. It is a hint: too often does no harm."""
+        ...
+
+    async def load_snapshot(self, fold: str, key: str) -> Snapshot | None:
+        """Return the snapshot stored for a fold and a key."""
+        ...
+
+    async def save_snapshot(self, fold: str, key: str, snapshot: Snapshot) -> None:
+        """Keep a snapshot, in place of an earlier one; a newer one stays."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the database."""
+        ...

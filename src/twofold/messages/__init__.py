@@ -1,0 +1,28 @@
+"""What is said: commands, events and queries, their names and versions, their metadata, and how they become bytes."""
+
+from msgspec import Meta
+
+from twofold.messages.codec import decode, encode, upcast
+from twofold.messages.message import Command, Event, FrozenStruct, Message, MessageType, Query
+from twofold.messages.metadata import Metadata, current
+from twofold.messages.tags import Tag, tag_fields, tag_of, tagger, type_hints
+
+__all__ = [
+    "Command",
+    "Event",
+    "FrozenStruct",
+    "Message",
+    "MessageType",
+    "Meta",
+    "Metadata",
+    "Query",
+    "Tag",
+    "current",
+    "decode",
+    "encode",
+    "tag_fields",
+    "tag_of",
+    "tagger",
+    "type_hints",
+    "upcast",
+]

@@ -1,0 +1,114 @@
+"""From messages to bytes and back: JSON, old versions included."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from twofold.errors import DeclarationError, InvalidMessage, LogCorrupted
+from twofold.messages.message import Event, Message
+
+M = TypeVar("M", bound=Message)
+E = TypeVar("E", bound=Event)
+Upcast = Callable[[dict[str, Any]], dict[str, Any]]
+
+_encoder = msgspec.json.Encoder(decimal_format="string")
+
+encode: Callable[[Any], bytes] = _encoder.encode
+"""Encode any message or value as JSON, compactly and the same way each time."""
+
+
+@functools.cache
+def decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    """Return the one decoder of a type; making it is dear, using it is not."""
+    return msgspec.json.Decoder(kind)
+
+
+def decode(kind: type[M], data: bytes) -> M:
+    """Decode and validate a message from outside.
+
+    Raises:
+        InvalidMessage: it is not JSON or does not fit; the text names the field.
+    """
+    try:
+        return cast(M, decoder(kind).decode(data))
+    except msgspec.DecodeError as error:
+        raise InvalidMessage(f"{kind.message_name}: {error}") from error
+
+
+def upcast(version: int) -> Callable[[Upcast], staticmethod[[dict[str, Any]], dict[str, Any]]]:
+    """Declare how stored data of ``version`` becomes data of the next one.
+
+    Events are kept as they were written; they are brought up to date, step by step, when they are read.
+
+    >>> class Deposited(Event, version=2):
+    ...     account: str
+    ...     cents: int
+    ...     @upcast(1)
+    ...     def whole_units_became_cents(data):
+    ...         return {"account": data["account"], "cents": data["amount"] * 100}
+    >>> reader(Deposited, 1)(b'{"account":"ann","amount":5}')
+    Deposited(account='ann', cents=500)
+    """
+
+    def mark(function: Upcast) -> staticmethod[[dict[str, Any]], dict[str, Any]]:
+        function.__upcasts__ = version  # type: ignore[attr-defined]
+        return staticmethod(function)
+
+    return mark
+
+
+@functools.cache
+def reader(event: type[E], version: int) -> Callable[[bytes], E]:
+    """Return the function that reads stored data of one version as the event's class.
+
+    Raises:
+        DeclarationError: the class lacks an upcast on the way from that version to its own.
+    """
+    decode_current = decoder(event).decode
+    if version == event.message_version:
+        return decode_current
+    if version > event.message_version:
+        raise DeclarationError(
+            f"{event.__module__}.{event.__qualname__} is version {event.message_version}, and the log holds version "
+            f"{version}: newer code has written it. Deploy that code here too."
+        )
+    steps = [_upcast_from(event, each) for each in range(version, event.message_version)]
+
+    def read_old(data: bytes) -> E:
+        fields = msgspec.json.decode(data)
+        for step in steps:
+            fields = step(fields)
+        return msgspec.convert(fields, event)
+
+    return read_old
+
+
+def _upcast_from(event: type[Event], version: int) -> Upcast:
+    for owner in event.__mro__:
+        for member in vars(owner).values():
+            function = getattr(member, "__func__", None)
+            if getattr(function, "__upcasts__", None) == version:
+                return cast(Upcast, function)
+    raise DeclarationError(
+        f"{event.__module__}.{event.__qualname__} is version {event.message_version} and has no @upcast({version}): say "
+        f"how data of version {version} becomes data of version {version + 1}."
+    )
+
+
+def read_event(event: type[E], version: int, data: bytes, position: int) -> E:
+    """Read an event from the log.
+
+    Raises:
+        LogCorrupted: what is stored does not fit the class; the text names the position and the field.
+    """
+    try:
+        return cast(E, reader(event, version)(data))
+    except msgspec.DecodeError as error:
+        raise LogCorrupted(
+            f"The event at position {position} does not fit {event.__module__}.{event.__qualname__}: {error}. "
+            "A changed shape needs version= one higher and an @upcast from the old one."
+        ) from error
