@@ -248,7 +248,7 @@ def _condition(guard: Guard, places: dict[int, int]) -> Condition | None:
     after = guard.after
     if isinstance(after, int):
         return Condition(guard.criteria, after)
-    if isinstance(after.outcome, Appended):
+    if isinstance(after.outcome, Appended) and not after.outcome.repeated:
         return Condition(guard.criteria, after.outcome.last)
     place = places.get(id(after))
     return None if place is None else Condition(guard.criteria, behind=place)

@@ -43,7 +43,7 @@ def _newer_in_batch(conditions: Sequence[Condition], fresh: _Fresh, outcomes: Se
         after = condition.after
         if condition.behind is not None:
             predecessor = outcomes[condition.behind]
-            if not isinstance(predecessor, Appended):
+            if not isinstance(predecessor, Appended) or predecessor.repeated:
                 return -1
             after = predecessor.last
         for criterion in condition.criteria:

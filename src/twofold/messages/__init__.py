@@ -2,9 +2,10 @@
 
 from msgspec import Meta
 
-from twofold.messages.codec import decode, encode, upcast
+from twofold.messages.codec import decode, decoder, encode, reader, upcast
 from twofold.messages.message import Command, Event, FrozenStruct, Message, MessageType, Query
 from twofold.messages.metadata import Metadata, current
+from twofold.messages.receipt import Receipt, parse_receipts
 from twofold.messages.tags import Tag, tag_fields, tag_of, tagger, type_hints
 
 __all__ = [
@@ -16,10 +17,14 @@ __all__ = [
     "Meta",
     "Metadata",
     "Query",
+    "Receipt",
     "Tag",
     "current",
     "decode",
+    "decoder",
     "encode",
+    "parse_receipts",
+    "reader",
     "tag_fields",
     "tag_of",
     "tagger",

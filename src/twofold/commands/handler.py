@@ -1,0 +1,178 @@
+"""The decision loop: states, decision, append; and again from what the log has got meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from twofold.clock import Clock
+from twofold.commands.context import Context
+from twofold.commands.decider import Decider
+from twofold.commands.states import Cell, States
+from twofold.errors import Rejected, TooManyConflicts, UnknownMessage
+from twofold.log import Appended, Guard, Log, NewEvent, Ticket
+from twofold.messages import Command, Event, Metadata, current, encode, tagger
+
+_ATTEMPTS = 64
+_PATIENT_ATTEMPTS = 4
+_LONGEST_PAUSE_SECONDS = 0.1
+
+
+class _Decided(msgspec.Struct, frozen=True):
+    """A decision that was made, and what it was made on."""
+
+    cells: Sequence[Cell[Any]]
+    generations: Sequence[int]
+    counted_on: Sequence[int | Ticket]
+    events: Sequence[Event] = ()
+    rejection: Rejected | None = None
+
+
+class Handler:
+    """Turns commands into events in the log.
+
+    Commands for one key decide in turn on what earlier ones have queued, so that many share one commit; if that commit
+    fails, all of them decide again.
+    """
+
+    def __init__(self, log: Log, deciders: Iterable[Decider], clock: Clock) -> None:
+        self._log = log
+        self._clock = clock
+        self._deciders: Mapping[type[Command], Decider] = {decider.command: decider for decider in deciders}
+        self.states = States(log)
+
+    async def handle(self, command: Command, *, id: str = "", metadata: Metadata | None = None) -> int:
+        """Decide on a command and return the position in the log at which its effect ends.
+
+        A non-empty ``id`` makes the command idempotent: one that was handled before is not decided again.
+
+        Raises:
+            Rejected: the decision refused it, on states that the log confirmed.
+            TooManyConflicts: others changed its states each time.
+            UnknownMessage: nothing decides on this command.
+            LogUnavailable: the log failed.
+        """
+        decider = self._deciders.get(type(command))
+        if decider is None:
+            raise UnknownMessage(f"Nothing decides on {type(command).__name__} here. Add its decision to the service.")
+        command_id = id or self._clock.new_id()
+        circumstances = (metadata or current.get()).caused(command_id, command_id)
+        context = Context(self._clock.now_us(), self._clock.new_id, circumstances)
+        token = current.set(circumstances)
+        try:
+            return await self._decide_until_settled(decider, command, context, id)
+        finally:
+            current.reset(token)
+
+    async def _decide_until_settled(self, decider: Decider, command: Command, context: Context, id: str) -> int:
+        for attempt in range(_ATTEMPTS):
+            decided = _decide(decider, command, context, await self._cells(decider, command))
+            if decided.rejection or not (decided.events or id):
+                if await self._is_confirmed(decided):
+                    return await self._nothing_appended(decided, id)
+            else:
+                position = await self._append(decided, context, id)
+                if position is not None:
+                    return position
+            if attempt >= _PATIENT_ATTEMPTS:
+                await self._clock.sleep(self._clock.random() * min(_LONGEST_PAUSE_SECONDS, 0.001 * attempt))
+        raise TooManyConflicts(
+            f"{type(command).__name__} was decided {_ATTEMPTS} times, and each time other processes had changed "
+            f"{', '.join(decider.states)} first. Send it again, or send the commands for one key to one process."
+        )
+
+    async def _cells(self, decider: Decider, command: Command) -> list[Cell[Any]]:
+        """Return the states, none of them stale; nothing is awaited between that and the decision."""
+        while True:
+            cells = [self.states.find(each.fold, each.key(command)) for each in decider.boundaries]
+            stale = [cell for cell in cells if cell.stale]
+            if not stale:
+                return cells
+            for cell in stale:
+                await self.states.load(cell)
+
+    async def _append(self, decided: _Decided, context: Context, id: str) -> int | None:
+        """Queue the events, let later commands count on them, and return their last position; None after a conflict."""
+        guards = [Guard(cell.criteria, cell.after) for cell in decided.cells]
+        ticket = self._log.submit(_new_events(decided.events, context), *guards, id=id)
+        expected = [(cell, _expect(cell, decided.events, ticket)) for cell in decided.cells]
+        outcome = await ticket
+        if isinstance(outcome, Appended) and not outcome.repeated:
+            for cell, state in expected:
+                if state is not None:
+                    cell.confirm(state, ticket, outcome.last, len(decided.events))
+                    self.states.keep(cell)
+            return outcome.last
+        for cell, generation in zip(decided.cells, decided.generations, strict=True):
+            cell.spoil(generation)
+        return outcome.last if isinstance(outcome, Appended) else None
+
+    async def _is_confirmed(self, decided: _Decided) -> bool:
+        """Say whether the log bears out the states on which a decision appended nothing.
+
+        What was queued is borne out by its own commit; what was only remembered, by another look.
+        """
+        for cell, generation, after in zip(decided.cells, decided.generations, decided.counted_on, strict=True):
+            if isinstance(after, Ticket):
+                outcome = await after
+                if not isinstance(outcome, Appended) or outcome.repeated:
+                    cell.spoil(generation)
+                    return False
+            elif not await self.states.is_current(cell, after):
+                return False
+        return True
+
+    async def _nothing_appended(self, decided: _Decided, id: str) -> int:
+        handled = await self._log.store.handled(id) if id else None
+        if handled is not None:
+            return handled.last
+        if decided.rejection:
+            raise decided.rejection
+        return max([cell.position for cell in decided.cells], default=0)
+
+
+def _decide(decider: Decider, command: Command, context: Context, cells: Sequence[Cell[Any]]) -> _Decided:
+    generations = [cell.generation for cell in cells]
+    counted_on = [_position_or_ticket(cell.after) for cell in cells]
+    try:
+        events = tuple(decider.decide(command, context, *[cell.state for cell in cells]))
+    except Rejected as rejection:
+        return _Decided(cells, generations, counted_on, rejection=rejection)
+    return _Decided(cells, generations, counted_on, events)
+
+
+def _position_or_ticket(after: int | Ticket) -> int | Ticket:
+    """Return the position of an append that has been made already: it was before this command, and bears out nothing."""
+    if isinstance(after, Ticket) and isinstance(after.outcome, Appended):
+        return after.outcome.last
+    return after
+
+
+def _expect(cell: Cell[Any], events: Sequence[Event], ticket: Ticket) -> Any:
+    """Move a cell on to what it will be with these events; None if they do not concern it."""
+    state, concerned = cell.state, False
+    own = cell.criteria[0].tags[0]
+    for event in events:
+        if type(event).message_name in cell.fold.steps and own in tagger(type(event))(event):
+            state, concerned = cell.fold.apply(state, event), True
+    if not concerned:
+        return None
+    cell.expect(state, ticket)
+    return state
+
+
+def _new_events(events: Sequence[Event], context: Context) -> list[NewEvent]:
+    metadata = encode(context.metadata)
+    return [
+        NewEvent(
+            context.new_id(),
+            type(event).message_name,
+            type(event).message_version,
+            tagger(type(event))(event),
+            encode(event),
+            metadata,
+        )
+        for event in events
+    ]
