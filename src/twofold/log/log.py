@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import suppress
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -52,10 +53,13 @@ class Guard(msgspec.Struct, frozen=True):
     after: int | Ticket = 0
 
 
-class Batch(msgspec.Struct, frozen=True):
+E = TypeVar("E")
+
+
+class Batch(msgspec.Struct, Generic[E], frozen=True):
     """What a follower gets: selected events, and the position up to which nothing else is selected."""
 
-    events: list[Recorded]
+    events: list[E]
     position: int
     head: int
 
@@ -172,7 +176,7 @@ class Log:
         self._moved(await self.store.head())
         return self._head
 
-    async def follow(self, criteria: Criteria = ALL, after: int = 0, limit: int = 1000) -> AsyncIterator[Batch]:
+    async def follow(self, criteria: Criteria = ALL, after: int = 0, limit: int = 1000) -> AsyncIterator[Batch[Recorded]]:
         """Yield what is in the log after a position and then what comes, in batches, for as long as it is asked.
 
         A batch without events moves the follower past events that were not selected. The last position of each batch is

@@ -58,7 +58,8 @@ class Connection:
 
 
 def _connect(path: str, *, durable: bool) -> sqlite3.Connection:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    if path != ":memory:":
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(
         path, timeout=_BUSY_SECONDS, isolation_level=None, cached_statements=512, check_same_thread=False
     )

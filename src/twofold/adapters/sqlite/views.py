@@ -1,0 +1,253 @@
+"""Views in a SQLite file, with their followers' places beside them.
+
+The file is written with ``synchronous=NORMAL``: a power cut may take back the last commits, rows and checkpoint together,
+and the follower then does them again from the log, which is durable.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection as SqlalchemyConnection
+from sqlalchemy import StaticPool, create_engine
+
+from twofold.adapters.sqlite.database import Connection, insert_rows, marks, transaction, upgrade
+from twofold.adapters.statements import load_statements
+from twofold.clock import Clock
+from twofold.errors import DeclarationError, LeaseLost
+from twofold.followers import WHOLE, Claim, Parked, Progress, Segment, Settled
+from twofold.views import Layout, TableChange
+from twofold.views.tables import table_of
+
+_SQL = load_statements("twofold.adapters.sqlite", "views.sql")
+_KEYS_PER_STATEMENT = 500
+_MEMORY = ":memory:"
+
+
+class SqliteViews:
+    """The views' database in the file at ``path``, or in memory at ``:memory:``."""
+
+    def __init__(self, path: str, clock: Clock) -> None:
+        self._clock = clock
+        self._writing = Connection(path, durable=False)
+        # A database in memory belongs to one connection; a file is read beside the writing.
+        self._reading = self._writing if path == _MEMORY else Connection(path, durable=False)
+        self._sessions: dict[sqlite3.Connection, SqlalchemyConnection] = {}
+
+    async def open(self) -> None:
+        await self._writing.run(lambda connection: upgrade(connection, "twofold.adapters.sqlite", "views_"))
+
+    async def create(self, layout: Layout) -> None:
+        await self._writing.run(partial(self._create, layout))
+
+    def _create(self, layout: Layout, connection: sqlite3.Connection) -> None:
+        found = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({layout.table})")]
+        expected = [column.name for column in layout.columns]
+        if not found:
+            session = self._session(connection)
+            with transaction(connection):
+                table_of(layout.view).create(session)
+            session.commit()
+        elif found != expected:
+            raise DeclarationError(
+                f"The view {layout.view.__name__} has the columns {', '.join(expected)}, and its table {layout.table} in "
+                f"{self._writing.path} has {', '.join(found)}. A changed view is a new version: declare "
+                f"class {layout.view.__name__}(View, key=…, version={layout.view.state_version + 1})."
+            )
+
+    def _session(self, connection: sqlite3.Connection) -> SqlalchemyConnection:
+        """Return SQLAlchemy's side of a connection; it lives as long and begins nothing by itself."""
+        if connection not in self._sessions:
+            engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
+            self._sessions[connection] = engine.connect()
+        return self._sessions[connection]
+
+    # Rows.
+
+    async def load(self, layout: Layout, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return await self._reading.run(partial(_load, layout, keys))
+
+    async def select(self, statement: Any) -> list[Any]:
+        return await self._reading.run(partial(self._select, statement))
+
+    def _select(self, statement: Any, connection: sqlite3.Connection) -> list[Any]:
+        session = self._session(connection)
+        try:
+            return list(session.execute(statement).fetchall())
+        finally:
+            session.rollback()
+
+    async def apply(self, settled: Settled, changes: Sequence[TableChange], statements: Sequence[Any]) -> None:
+        await self._writing.run(partial(self._apply, settled, changes, statements))
+
+    def _apply(
+        self,
+        settled: Settled,
+        changes: Sequence[TableChange],
+        statements: Sequence[Any],
+        connection: sqlite3.Connection,
+    ) -> None:
+        with transaction(connection):
+            _settle(connection, settled)
+            for change in changes:
+                _write(connection, change)
+            for statement in statements:
+                self._session(connection).execute(statement)
+        if statements:
+            self._session(connection).commit()
+
+    # Followers' places.
+
+    async def settle(self, settled: Settled) -> None:
+        await self.apply(settled, (), ())
+
+    async def claim(self, follower: str, owner: str, lease_seconds: float) -> Claim | None:
+        full_owner = f"{owner}/{os.getpid()}@{socket.gethostname()}"
+        now = self._clock.now_us() / 1e6
+        return await self._writing.run(partial(_claim, follower, full_owner, now, now + lease_seconds))
+
+    async def renew(self, claim: Claim, lease_seconds: float) -> None:
+        until = self._clock.now_us() / 1e6 + lease_seconds
+        await self._fenced("renew", (until,), claim)
+
+    async def release(self, claim: Claim) -> None:
+        with suppress(LeaseLost):
+            await self._fenced("release", (), claim)
+
+    async def _fenced(self, statement: str, values: tuple[Any, ...], claim: Claim) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            _execute_fenced(connection, statement, values, claim)
+
+        await self._writing.run(work)
+
+    async def position(self, follower: str) -> int:
+        position: int = (await self._rows("position", follower))[0][0]
+        return position
+
+    async def progress(self) -> list[Progress]:
+        rows = await self._rows("progress", self._clock.now_us() / 1e6)
+        return [Progress(name, Segment(low, high), *rest) for name, low, high, *rest in rows]
+
+    async def parked(self, follower: str = "", lane: str = "", limit: int = 1000) -> list[Parked]:
+        return [Parked(*row) for row in await self._rows("parked", follower, lane, limit)]
+
+    async def request_retry(self, follower: str, lanes: Sequence[str]) -> int:
+        return await self._changed("request_retry", [(follower, lane) for lane in lanes])
+
+    async def take_retries(self, claim: Claim) -> list[str]:
+        # Almost always there is none, and finding that out takes no lock.
+        lanes = [lane for (lane,) in await self._rows("retries", claim.follower) if claim.segment.owns(lane)]
+        if lanes:
+            await self._changed("forget_retry", [(claim.follower, lane) for lane in lanes])
+        return lanes
+
+    async def discard(self, follower: str, lane: str, position: int = 0) -> int:
+        return await self._changed("discard", [(follower, lane, position)])
+
+    async def rewind(self, follower: str, tables: Sequence[str]) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            with transaction(connection):
+                for table in tables:
+                    connection.execute(_SQL["empty"].format(table=table))
+                connection.execute(_SQL["drop_parked"], (follower,))
+                connection.execute(_SQL["rewind"], (follower,))
+
+        await self._writing.run(work)
+
+    async def _rows(self, statement: str, *values: Any) -> list[Any]:
+        return await self._reading.run(lambda connection: connection.execute(_SQL[statement], values).fetchall())
+
+    async def _changed(self, statement: str, rows: list[tuple[Any, ...]]) -> int:
+        def work(connection: sqlite3.Connection) -> int:
+            with transaction(connection):
+                return sum(connection.execute(_SQL[statement], row).rowcount for row in rows)
+
+        return await self._writing.run(work)
+
+    async def close(self) -> None:
+        closing: Callable[[sqlite3.Connection], None] = self._close_session
+        for connection in {self._reading, self._writing}:
+            await connection.run(closing)
+            await connection.close()
+
+    def _close_session(self, connection: sqlite3.Connection) -> None:
+        session = self._sessions.pop(connection, None)
+        if session is not None:
+            session.close()
+
+
+def _load(layout: Layout, keys: Sequence[Any], connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    columns = ", ".join(_names(layout))
+    rows: list[tuple[Any, ...]] = []
+    for start in range(0, len(keys), _KEYS_PER_STATEMENT):
+        some = keys[start : start + _KEYS_PER_STATEMENT]
+        statement = _SQL["load"].format(columns=columns, table=layout.table, keys=marks(some))
+        rows += connection.execute(statement, some).fetchall()
+    return rows
+
+
+def _names(layout: Layout) -> list[str]:
+    """Return the columns' names in quotes, as a field may be called ``order``."""
+    return [f'"{column.name}"' for column in layout.columns]
+
+
+def _write(connection: sqlite3.Connection, change: TableChange) -> None:
+    layout = change.layout
+    names = _names(layout)
+    updates = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
+    statement = _SQL["put" if updates else "put_key"]
+    statement = statement.format(table=layout.table, columns=", ".join(names), updates=updates, rows="{rows}")
+    insert_rows(connection, statement, change.puts)
+    for start in range(0, len(change.deletes), _KEYS_PER_STATEMENT):
+        some = change.deletes[start : start + _KEYS_PER_STATEMENT]
+        connection.execute(_SQL["delete"].format(table=layout.table, keys=marks(some)), some)
+
+
+def _settle(connection: sqlite3.Connection, settled: Settled) -> None:
+    claim = settled.claim
+    _execute_fenced(connection, "advance", (settled.position,), claim)
+    for each in settled.parked:
+        row = (each.follower, each.lane, each.position, each.error, each.attempts, each.parked_at_us)
+        connection.execute(_SQL["park"], row)
+    for lane, position in settled.unparked:
+        connection.execute(_SQL["unpark"], (claim.follower, lane, position))
+
+
+def _execute_fenced(
+    connection: sqlite3.Connection, statement: str, values: tuple[Any, ...], claim: Claim
+) -> None:
+    changed = connection.execute(_SQL[statement], (*values, claim.follower, claim.segment.low, claim.fence)).rowcount
+    if changed != 1:
+        raise LeaseLost(f"{claim.follower} is followed by another process, or was rewound, since this one claimed it.")
+
+
+def _claim(
+    follower: str, owner: str, now: float, until: float, connection: sqlite3.Connection
+) -> Claim | None:
+    with transaction(connection):
+        connection.execute(_SQL["add_follower"], (follower, WHOLE, follower))
+        for low, high, position, fence, holder, lease_until in connection.execute(_SQL["segments_of"], (follower,)):
+            if lease_until <= now or _has_ended(holder):
+                connection.execute(_SQL["claim"], (owner, until, follower, low))
+                return Claim(follower, Segment(low, high), position, fence + 1)
+    return None
+
+
+def _has_ended(owner: str) -> bool:
+    """Say whether a lease's owner was a process of this machine that is gone: its lease need not be waited for."""
+    pid, _, host = owner.rpartition("/")[2].partition("@")
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

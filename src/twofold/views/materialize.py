@@ -1,0 +1,187 @@
+"""Folding events into rows: the targets with which the following loop fills views."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from twofold.clock import Clock
+from twofold.errors import LogUnavailable
+from twofold.fold import fold_of
+from twofold.followers import Block, Claim, EventFailed, Parked, Segment, Settled
+from twofold.log import Batch, Criteria, Criterion, Log, Recorded
+from twofold.messages import reader, tag_fields
+from twofold.messages.tags import identities
+from twofold.views.projection import Projection
+from twofold.views.store import ViewStore
+from twofold.views.transaction import Transaction
+from twofold.views.view import View, layout
+
+
+class _RowTarget:
+    """What views and projections have in common: rows, parked events and the checkpoint go into one transaction."""
+
+    name: str
+    criteria: Criteria
+
+    def __init__(self, log: Log, store: ViewStore, clock: Clock) -> None:
+        self._log = log
+        self._store = store
+        self._clock = clock
+        self._rows = Transaction(store)
+        self._claim: Claim
+        self._position = 0
+
+    def batches(self, after: int) -> AsyncIterator[Batch[Recorded]]:
+        return self._log.follow(self.criteria, after)
+
+    async def start(self, claim: Claim) -> Collection[str]:
+        self._claim = claim
+        self._position = claim.position
+        self._rows.forget()
+        return {each.lane for each in await self._store.parked(self.name, limit=1_000_000)}
+
+    async def apply(self, events: Sequence[Recorded], position: int, blocked: Mapping[str, Block]) -> None:
+        try:
+            parked = await self._fold(events, blocked)
+            await self._save(Settled(self._claim, position, tuple(parked)))
+        except BaseException:
+            self._rows.discard()
+            raise
+        self._position = position
+
+    async def retry(self, lane: str) -> bool:
+        for each in await self._store.parked(self.name, lane):
+            (event,) = await self._log.read(after=each.position - 1, limit=1)
+            try:
+                await self._handle(event, lane)
+            except EventFailed as failure:
+                self._rows.discard()
+                again = Parked(self.name, lane, each.position, str(failure), 1, each.parked_at_us)
+                await self._store.settle(Settled(self._claim, self._position, (again,)))
+                return False
+            await self._save(Settled(self._claim, self._position, unparked=((lane, each.position),)))
+        return True
+
+    async def _save(self, settled: Settled) -> None:
+        await self._store.apply(settled, self._rows.changes(), self._rows.statements)
+        self._rows.accept()
+
+    async def _fold(self, events: Sequence[Recorded], blocked: Mapping[str, Block]) -> list[Parked]:
+        raise NotImplementedError
+
+    async def _handle(self, event: Recorded, lane: str) -> None:
+        raise NotImplementedError
+
+    def _held(self, blocked: Mapping[str, Block], lane: str, position: int) -> Parked | None:
+        """Return what to keep of an event if its key is blocked."""
+        block = blocked.get(lane)
+        if block is None or position < block.since:
+            return None
+        return block.park(self.name, lane, position, self._clock.now_us())
+
+
+class ViewTarget(_RowTarget):
+    """Fills one view: every event is folded into the rows of the keys that it names."""
+
+    def __init__(self, view: type[View], log: Log, store: ViewStore, clock: Clock) -> None:
+        super().__init__(log, store, clock)
+        self._steps = fold_of(view).steps
+        self._tag = fold_of(view).tag
+        self._view = view
+        self._layout = layout(view)
+        self.name = self._layout.table
+        self.criteria = (Criterion(types=fold_of(view).types),)
+        self._fields = {
+            event: tuple([field for field in tag_fields(event) if field.tag == self._tag])
+            for event, _ in self._steps.values()
+        }
+
+    async def _fold(self, events: Sequence[Recorded], blocked: Mapping[str, Block]) -> list[Parked]:
+        parked: list[Parked] = []
+        owned: list[tuple[Recorded, Any, list[Any]]] = []
+        for recorded in events:
+            event = self._decode(recorded)
+            if isinstance(event, Exception):
+                parked += self._undecodable(recorded, event, blocked)
+            else:
+                owned.append((recorded, event, self._keys(event)))
+        await self._rows.prefetch(self._layout, dict.fromkeys([key for _, _, keys in owned for key in keys]))
+        for recorded, event, keys in owned:
+            for key in keys:
+                held = self._held(blocked, self._tag.of(key), recorded.position) if blocked else None
+                if held is None:
+                    self._step(recorded, event, key)
+                else:
+                    parked.append(held)
+        return parked
+
+    def _decode(self, recorded: Recorded) -> Any:
+        kind, _ = self._steps[recorded.type]
+        try:
+            return reader(kind, recorded.version)(recorded.data)
+        except Exception as error:
+            return error
+
+    def _undecodable(self, recorded: Recorded, error: Exception, blocked: Mapping[str, Block]) -> Iterator[Parked]:
+        """Park an event that does not fit its class for each key that its tags name."""
+        for lane in [tag for tag in recorded.tags if tag.startswith(f"{self._tag.name}:")] or [""]:
+            held = self._held(blocked, lane, recorded.position)
+            if held is None:
+                raise EventFailed(recorded.position, lane, error) from error
+            yield held
+
+    def _keys(self, event: Any) -> list[Any]:
+        keys = dict.fromkeys([value for _, _, value in identities(event, self._fields[type(event)])])
+        if self._claim.segment == Segment():
+            return list(keys)
+        return [key for key in keys if self._claim.segment.owns(self._tag.of(key))]
+
+    def _step(self, recorded: Recorded, event: Any, key: Any) -> None:
+        row = self._rows.peek(self._layout, key)
+        try:
+            row = self._steps[recorded.type][1](self._view(key=key) if row is None else row, event)
+        except Exception as error:
+            raise EventFailed(recorded.position, self._tag.of(key), error) from error
+        if row is None:
+            self._rows.delete(self._view, key)
+        else:
+            self._rows.put(row)
+
+    async def _handle(self, event: Recorded, lane: str) -> None:
+        decoded = self._decode(event)
+        if isinstance(decoded, Exception):
+            raise EventFailed(event.position, lane, decoded) from decoded
+        keys = [key for key in self._keys(decoded) if lane in ("", self._tag.of(key))]
+        await self._rows.prefetch(self._layout, keys)
+        for key in keys:
+            self._step(event, decoded, key)
+
+
+class ProjectionTarget(_RowTarget):
+    """Runs one projection. Its rows may be anybody's, so its events have one order: it has a single key, ''."""
+
+    def __init__(self, projection: Projection, log: Log, store: ViewStore, clock: Clock) -> None:
+        super().__init__(log, store, clock)
+        self._projection = projection
+        self.name = projection.name
+        self.criteria: Criteria = (Criterion(types=tuple(sorted(projection.events))),)
+
+    async def _fold(self, events: Sequence[Recorded], blocked: Mapping[str, Block]) -> list[Parked]:
+        parked = []
+        for event in events:
+            held = self._held(blocked, "", event.position)
+            if held is None:
+                await self._handle(event, "")
+            else:
+                parked.append(held)
+        return parked
+
+    async def _handle(self, event: Recorded, lane: str) -> None:
+        try:
+            kind = self._projection.events[event.type]
+            await self._projection.function(reader(kind, event.version)(event.data), self._rows)
+        except LogUnavailable:
+            raise
+        except Exception as error:
+            raise EventFailed(event.position, lane, error) from error

@@ -1,0 +1,63 @@
+"""Projections: functions of an event and a transaction, for views that one fold per row cannot express."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from twofold.errors import DeclarationError
+from twofold.fold import annotated, place
+from twofold.messages import Event
+from twofold.views.view import View, table_name
+
+
+class Projection(msgspec.Struct, frozen=True):
+    """A function that writes rows of some views for each event of some types."""
+
+    name: str
+    views: tuple[type[View], ...]
+    events: dict[str, type[Event]]
+    function: Callable[[Any, Any], Awaitable[None]]
+
+
+def project(*views: type[View], version: int = 1) -> Callable[[Callable[..., Awaitable[None]]], Projection]:
+    """Declare an async function of (event, transaction) as the one writer of some views.
+
+    The parameter's annotation says which events it gets; they come in order, each once. A new version starts from the
+    first event.
+
+    >>> from typing import Annotated
+    >>> from twofold import Event, Tag
+    >>> from twofold.views import Transaction, View
+    >>> class Units(View, key=Annotated[str, Tag("sku")]):
+    ...     quantity: int = 0
+    >>> class Counted(Event):
+    ...     quantities: dict[str, int]
+    >>> @project(Units)
+    ... async def counted(event: Counted, rows: Transaction) -> None:
+    ...     for sku, quantity in event.quantities.items():
+    ...         rows.put(Units(key=sku, quantity=quantity))
+    >>> counted.name
+    'counted_v1'
+
+    Raises:
+        DeclarationError: no view is named, or the function is not async or not annotated.
+    """
+
+    def declare(function: Callable[..., Awaitable[None]]) -> Projection:
+        if not views:
+            raise DeclarationError(f"{place(function)}: name the views that it writes, as in @project(Units).")
+        if not inspect.iscoroutinefunction(function):
+            raise DeclarationError(f"{place(function)}: a projection is an async function.")
+        events = {event.message_name: event for event in annotated(function, 0, Event)}
+        return Projection(f"{function.__name__}_v{version}", views, events, function)
+
+    return declare
+
+
+def tables(projection: Projection) -> tuple[str, ...]:
+    """Return the names of the tables that a projection writes."""
+    return tuple(table_name(view) for view in projection.views)
