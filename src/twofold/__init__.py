@@ -4,6 +4,8 @@ from twofold.commands import Aggregate, Context, Decider, decide
 from twofold.errors import Rejected
 from twofold.fold import evolve, replace
 from twofold.messages import Command, Event, Meta, Query, Receipt, Tag
+from twofold.service import Service, System
+from twofold.views import Index, View, Views, answer, project
 
 __all__ = [
     "Aggregate",
@@ -11,12 +13,19 @@ __all__ = [
     "Context",
     "Decider",
     "Event",
+    "Index",
     "Meta",
     "Query",
     "Receipt",
     "Rejected",
+    "Service",
+    "System",
     "Tag",
+    "View",
+    "Views",
+    "answer",
     "decide",
     "evolve",
+    "project",
     "replace",
 ]

@@ -171,6 +171,11 @@ class Log:
             _check_contiguous(events, after)
         return events
 
+    @property
+    def known_head(self) -> int:
+        """The position of the last event that this object has seen; `head` asks the store."""
+        return self._head
+
     async def head(self) -> int:
         """Return the position of the last event in the log, by whichever process it was appended."""
         self._moved(await self.store.head())

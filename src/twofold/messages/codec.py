@@ -65,11 +65,13 @@ def upcast(version: int) -> Callable[[Upcast], staticmethod[[dict[str, Any]], di
 def reader(event: type[E], version: int) -> Callable[[bytes], E]:
     """Return the function that reads stored data of one version as the event's class.
 
+    An event of another service may be newer than its reader here, which takes the fields that it knows.
+
     Raises:
         DeclarationError: the class lacks an upcast on the way from that version to its own.
     """
     decode_current = decoder(event).decode
-    if version == event.message_version:
+    if version == event.message_version or (version > event.message_version and event.message_source):
         return decode_current
     if version > event.message_version:
         raise DeclarationError(

@@ -1,5 +1,6 @@
 """Everything in memory, for tests and first steps: nothing outlives the process."""
 
 from twofold.adapters.memory.log import MemoryStore
+from twofold.adapters.memory.transport import MemoryTransport
 
-__all__ = ["MemoryStore"]
+__all__ = ["MemoryStore", "MemoryTransport"]

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
+from twofold.clock import Clock
 from twofold.log import Append, Appended, Criteria, Outcome, Recorded, Snapshot, selects, settle
 from twofold.messages import encode
 
@@ -82,3 +83,8 @@ class MemoryStore:
 
     async def close(self) -> None:
         pass
+
+
+def open_store(url: str, clock: Clock) -> MemoryStore:
+    """Return a new store in memory."""
+    return MemoryStore()

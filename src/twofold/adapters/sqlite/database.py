@@ -11,6 +11,7 @@ from importlib.resources import files
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 from twofold.errors import LogUnavailable, SettingsError
 
@@ -143,3 +144,12 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+
+
+def path_of(url: str) -> str:
+    """Return the file that a URL names.
+
+    >>> path_of("sqlite:///data/bank.db"), path_of("sqlite:////var/bank.db")
+    ('data/bank.db', '/var/bank.db')
+    """
+    return unquote(url.removeprefix("sqlite:///"))

@@ -9,8 +9,9 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from twofold.adapters.sqlite.database import Connection, insert_rows, marks, placeholders, transaction, upgrade
+from twofold.adapters.sqlite.database import Connection, insert_rows, marks, path_of, placeholders, transaction, upgrade
 from twofold.adapters.statements import load_statements
+from twofold.clock import Clock
 from twofold.log import Append, Appended, Criteria, Criterion, NewEvent, Outcome, Recorded, Snapshot, settle
 from twofold.messages import encode
 
@@ -156,3 +157,8 @@ def _arms(
     types = f"AND t0.type IN ({marks(criterion.types)})" if criterion.types else ""
     statement = _SQL["select_tags"].format(joins=joins, types=types, **direction)
     yield statement, (*others, first, after, *criterion.types, limit)
+
+
+def open_store(url: str, clock: Clock) -> SqliteStore:
+    """Return the store of a URL such as ``sqlite:///bank.db`` (relative) or ``sqlite:////var/lib/bank.db``."""
+    return SqliteStore(path_of(url))

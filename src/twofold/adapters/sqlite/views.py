@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection as SqlalchemyConnection
 from sqlalchemy import StaticPool, create_engine
 
-from twofold.adapters.sqlite.database import Connection, insert_rows, marks, transaction, upgrade
+from twofold.adapters.sqlite.database import Connection, insert_rows, marks, path_of, transaction, upgrade
 from twofold.adapters.statements import load_statements
 from twofold.clock import Clock
 from twofold.errors import DeclarationError, LeaseLost
@@ -251,3 +251,8 @@ def _has_ended(owner: str) -> bool:
     except PermissionError:
         return False
     return False
+
+
+def open_views(url: str, clock: Clock) -> SqliteViews:
+    """Return the views' store of a URL such as ``sqlite:///bank-views.db``, or ``memory:``."""
+    return SqliteViews(_MEMORY if url == "memory:" else path_of(url), clock)

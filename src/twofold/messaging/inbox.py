@@ -1,0 +1,93 @@
+"""The inbox: a follower of another service that records what it hears in the own log, once, before anything reacts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+
+from twofold.clock import Clock
+from twofold.followers import Block, Claim, FollowerStore, Settled
+from twofold.log import Batch, Log, NewEvent
+from twofold.messages import Event, Metadata, encode, reader, tagger
+from twofold.messaging.message import Published
+from twofold.messaging.transport import Transport
+
+_logger = logging.getLogger("twofold.messaging")
+
+
+class InboxTarget:
+    """Records the events of one source that the service subscribes to, under ``source.Type``.
+
+    The data is recorded as it came, with whatever fields the subscriber's type does not read. An event that does not fit
+    the type is recorded too, loudly: the views that want it park it until the type is mended.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        source: str,
+        types: Iterable[type[Event]],
+        log: Log,
+        store: FollowerStore,
+        transport: Transport,
+        clock: Clock,
+    ) -> None:
+        self.name = inbox_name(source)
+        self._service = service
+        self._source = source
+        self._types = {event.message_name: event for event in types}
+        self._log = log
+        self._store = store
+        self._transport = transport
+        self._clock = clock
+        self._claim: Claim
+
+    async def batches(self, after: int) -> AsyncIterator[Batch[Published]]:
+        async for delivery in self._transport.subscribe(self._service, self._source, after):
+            yield Batch(delivery.events, delivery.position, delivery.position)
+
+    async def start(self, claim: Claim) -> Collection[str]:
+        self._claim = claim
+        return ()
+
+    async def apply(self, events: Sequence[Published], position: int, blocked: Mapping[str, Block]) -> None:
+        tickets = []
+        for event in events:
+            kind = self._types.get(f"{event.source}.{event.type}")
+            if kind is not None:
+                # The tickets are queued in order and share commits; a repetition is recognised by its id.
+                tickets.append(self._log.submit([self._foreign(event, kind)], id=f"{event.source}/{event.id}"))
+        for ticket in tickets:
+            await ticket
+        await self._store.settle(Settled(self._claim, max(position, self._claim.position)))
+
+    def _foreign(self, event: Published, kind: type[Event]) -> NewEvent:
+        metadata = Metadata(
+            correlation=event.correlation,
+            causation=event.id,
+            traceparent=event.traceparent,
+            source=event.source,
+            source_id=event.id,
+            source_position=event.position,
+        )
+        data = bytes(event.data)
+        tags = self._tags(event, kind, data)
+        return NewEvent(self._clock.new_id(), kind.message_name, event.version, tags, data, encode(metadata))
+
+    def _tags(self, event: Published, kind: type[Event], data: bytes) -> tuple[str, ...]:
+        try:
+            return tagger(kind)(reader(kind, event.version)(data))
+        except Exception as error:
+            _logger.error(  # noqa: TRY400 - the message says all; the data is in the log
+                "%s has published event %s, which does not fit %s.%s: %s. It is recorded, and views that want it park it.",
+                event.source, event.id, kind.__module__, kind.__qualname__, error,
+            )  # fmt: skip
+            return ()
+
+    async def retry(self, lane: str) -> bool:
+        return True
+
+
+def inbox_name(source: str) -> str:
+    """Return the follower's name of a source's inbox."""
+    return f"inbox:{source}"

@@ -1,0 +1,52 @@
+"""What travels between services: published events, in their source's order."""
+
+from __future__ import annotations
+
+import msgspec
+
+from twofold.log import Recorded
+
+
+class Published(msgspec.Struct, frozen=True):
+    """A published event. The fields are those of CloudEvents 1.0 (``id``, ``source``, ``type``) and what we add.
+
+    ``key`` is the event's first tag: order holds among events of one key. ``position`` is that in the source's log, and
+    ``data`` JSON that is passed on untouched.
+    """
+
+    id: str
+    source: str
+    type: str
+    version: int
+    key: str
+    position: int
+    recorded_at_us: int
+    data: msgspec.Raw
+    correlation: str = ""
+    traceparent: str = ""
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """Published events of one source, in order, and the position up to which it has published nothing else."""
+
+    source: str
+    events: list[Published]
+    position: int
+
+
+def published(source: str, event: Recorded) -> Published:
+    """Return an event of a source's log as others get it."""
+    metadata = event.metadata
+    tags = event.tags
+    return Published(
+        event.id,
+        source,
+        event.type,
+        event.version,
+        tags[0] if tags else "",
+        event.position,
+        event.recorded_at_us,
+        msgspec.Raw(event.data),
+        metadata.correlation,
+        metadata.traceparent,
+    )

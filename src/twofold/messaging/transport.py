@@ -1,0 +1,35 @@
+"""The port: what carries published events from one service to another. Adapters are in `twofold.adapters`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from twofold.messaging.message import Delivery
+
+
+class Transport(Protocol):
+    """`twofold.testing.TransportConformance` says, by tests, all that an adapter must hold to.
+
+    Deliveries come at least once and, within a key, in order; whoever receives them recognises repetitions by id.
+    """
+
+    pushes: bool
+    """Whether a source has to publish. A transport that reads the source's log by itself does not push."""
+
+    async def publish(self, delivery: Delivery) -> None:
+        """Hand a delivery over, and return once no subscriber can miss it any more."""
+        ...
+
+    def subscribe(self, group: str, source: str, after: int) -> AsyncIterator[Delivery]:
+        """Yield a source's deliveries to a group of which one member reads at a time.
+
+        Asking for the next delivery says that the last one is settled; what is not settled is delivered again to whoever
+        subscribes next. ``after`` is the position that the group has settled by its own account; a transport that keeps
+        account itself need not look at it.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...

@@ -1,0 +1,175 @@
+"""What a service is, checked when it is declared: its decisions, views, queries, and what it tells and hears."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from twofold.commands import Aggregate, Decider, decider_of, deciders_of
+from twofold.errors import DeclarationError
+from twofold.fold import fold_of
+from twofold.messages import Command, Event, Query
+from twofold.views import Answer, Projection, View, answer_of, table_name
+from twofold.views.projection import tables
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+
+
+class Declaration(msgspec.Struct, frozen=True):
+    """Everything that a service consists of, by the names under which it is spoken to."""
+
+    name: str
+    deciders: tuple[Decider, ...]
+    views: tuple[type[View], ...]
+    projections: tuple[Projection, ...]
+    answers: tuple[Answer, ...]
+    publishes: tuple[type[Event], ...]
+    subscribes: tuple[type[Event], ...]
+
+    @property
+    def commands(self) -> dict[str, type[Command]]:
+        """The commands that the service decides on, by name."""
+        return {decider.command.message_name: decider.command for decider in self.deciders}
+
+    @property
+    def queries(self) -> dict[str, Answer]:
+        """The queries that the service answers, by name."""
+        return {answer.query.message_name: answer for answer in self.answers}
+
+    @property
+    def sources(self) -> dict[str, tuple[type[Event], ...]]:
+        """The events that the service subscribes to, by the service that they come from."""
+        sources: dict[str, tuple[type[Event], ...]] = {}
+        for event in self.subscribes:
+            sources[event.message_source] = (*sources.get(event.message_source, ()), event)
+        return sources
+
+    @property
+    def followers(self) -> dict[str, tuple[str, ...]]:
+        """The tables that each follower fills, by the follower's name."""
+        filled = {projection.name: tables(projection) for projection in self.projections}
+        projected = {table for names in filled.values() for table in names}
+        own = {table_name(view): (table_name(view),) for view in self.views}
+        return {**{name: names for name, names in own.items() if name not in projected}, **filled}
+
+
+def declare(
+    name: str,
+    *,
+    aggregates: Sequence[type[Aggregate]] = (),
+    decisions: Sequence[Callable[..., Any] | Decider] = (),
+    views: Sequence[type[View]] = (),
+    projections: Sequence[Projection] = (),
+    queries: Sequence[Callable[..., Any]] = (),
+    publishes: Sequence[type[Event]] = (),
+    subscribes: Sequence[type[Event]] = (),
+) -> Declaration:
+    """Read and check a declaration.
+
+    Raises:
+        DeclarationError: something in it cannot work; the text names the class or function and its line.
+    """
+    if not _NAME.fullmatch(name):
+        raise DeclarationError(f"Service({name!r}): a service's name is lower-case letters, digits, '-' and '_'.")
+    deciders = [decider for aggregate in aggregates for decider in deciders_of(aggregate)]
+    deciders += [each if isinstance(each, Decider) else decider_of(each) for each in decisions]
+    projected = [view for projection in projections for view in projection.views]
+    declaration = Declaration(
+        name,
+        tuple(deciders),
+        tuple(dict.fromkeys([*views, *projected])),
+        tuple(projections),
+        tuple(answer_of(function) for function in queries),
+        tuple(publishes),
+        tuple(subscribes),
+    )
+    _check_unique(name, "decide on the command", [(each.command.message_name, each.name) for each in deciders])
+    _check_unique(name, "answer the query", [(each.query.message_name, _qualname(each)) for each in declaration.answers])
+    _check_unique(name, "are the state", [(each.__name__, each.__qualname__) for each in aggregates])
+    _check_unique(name, "fill the table", [(table_name(view), view.__qualname__) for view in declaration.views])
+    _check_unique(name, "are the event", [(n, e.__qualname__) for n, e in _events(declaration).items()])
+    for view in views:
+        if view not in projected:
+            fold_of(view)
+    _check_published(declaration)
+    return declaration
+
+
+def _qualname(answer: Answer) -> str:
+    return answer.function.__qualname__
+
+
+def _check_unique(service: str, verb: str, named: Iterable[tuple[str, str]]) -> None:
+    seen: dict[str, str] = {}
+    for name, who in named:
+        if name in seen:
+            raise DeclarationError(f"Service({service!r}): both {seen[name]} and {who} {verb} {name}. Remove one of them.")
+        seen[name] = who
+
+
+def _events(declaration: Declaration) -> dict[str, type[Event]]:
+    """Return every event that the service knows, by its stable name.
+
+    Raises:
+        DeclarationError: two classes have one name.
+    """
+    found: dict[str, type[Event]] = {}
+    for event in _all_events(declaration):
+        other = found.setdefault(event.message_name, event)
+        if other is not event:
+            raise DeclarationError(
+                f"Service({declaration.name!r}): {other.__module__}.{other.__qualname__} and "
+                f"{event.__module__}.{event.__qualname__} are both the event {event.message_name}. "
+                "Give one of them another name=, or use one class."
+            )
+    return found
+
+
+def _all_events(declaration: Declaration) -> Iterable[type[Event]]:
+    for decider in declaration.deciders:
+        yield from decider.events
+        for boundary in decider.boundaries:
+            yield from (event for event, _ in boundary.fold.steps.values())
+    projected = {view for projection in declaration.projections for view in projection.views}
+    for view in declaration.views:
+        if view not in projected:
+            yield from (event for event, _ in fold_of(view).steps.values())
+    for projection in declaration.projections:
+        yield from projection.events.values()
+    yield from declaration.publishes
+    yield from declaration.subscribes
+
+
+def _check_published(declaration: Declaration) -> None:
+    decided = {event for decider in declaration.deciders for event in decider.events}
+    for event in declaration.publishes:
+        if event not in decided:
+            raise DeclarationError(
+                f"Service({declaration.name!r}) publishes {event.__name__}, which none of its decisions yields."
+            )
+    for event in declaration.subscribes:
+        if not event.message_source:
+            raise DeclarationError(
+                f"Service({declaration.name!r}) subscribes to {event.__name__} and does not say whose it is: "
+                f"class {event.__name__}(Event, source='…')."
+            )
+    known = decided | set(declaration.subscribes)
+    for event in _events(declaration).values():
+        if event.message_source and event not in known:
+            raise DeclarationError(
+                f"Service({declaration.name!r}) handles {event.message_name} and does not hear of it: add "
+                f"{event.__name__} to subscribes=[…]."
+            )
+
+
+def events_of(declaration: Declaration) -> dict[str, type[Event]]:
+    """Return every event that a service knows, by its stable name."""
+    return _events(declaration)
+
+
+def query_types(declaration: Declaration) -> dict[str, type[Query[Any]]]:
+    """Return the queries' types by name."""
+    return {name: answer.query for name, answer in declaration.queries.items()}

@@ -1,0 +1,199 @@
+"""A service that runs: its log, its followers, and the two things that one can do with it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from twofold.clock import Clock, SystemClock
+from twofold.commands import Handler
+from twofold.errors import FutureReceipt, InvalidReceipt, NotRunning, UnknownMessage
+from twofold.followers import Follower, Progress, Target
+from twofold.log import Log
+from twofold.messages import Command, Metadata, Query, Receipt
+from twofold.messaging import InboxTarget, RelayTarget, Transport, inbox_name
+from twofold.service.declaration import Declaration
+from twofold.service.settings import Settings, open_store, open_transport, open_views
+from twofold.views import Arrivals, ProjectionTarget, Views, ViewStore, ViewTarget, layout
+
+if TYPE_CHECKING:
+    from twofold.views import Answer
+
+A = TypeVar("A")
+
+PATIENCE_SECONDS = 5.0
+"""How long a query waits for its receipts unless told otherwise."""
+
+_logger = logging.getLogger("twofold.service")
+
+
+class Running:
+    """A started service: `send` commands to it, `ask` it queries."""
+
+    def __init__(
+        self, declaration: Declaration, settings: Settings, log: Log, views: ViewStore, transport: Transport | None,
+        clock: Clock,
+    ) -> None:  # fmt: skip
+        self.declaration = declaration
+        self.settings = settings
+        self.log = log
+        self.views = views
+        self.clock = clock
+        self._transport = transport
+        self._handler = Handler(log, declaration.deciders, clock)
+        self._answers: dict[type, Answer] = {answer.query: answer for answer in declaration.answers}
+        self._arrivals = Arrivals(views.position)
+        self._filled_by = {table: name for name, tables in declaration.followers.items() for table in tables}
+        self.followers: list[Follower] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ended = False
+
+    @property
+    def name(self) -> str:
+        """The service's name."""
+        return self.declaration.name
+
+    async def send(self, command: Command, *, id: str = "", metadata: Metadata | None = None) -> Receipt:
+        """Have a command decided, and return once its events are durable.
+
+        A non-empty ``id`` makes it safe to send the command again: it takes effect once, and the receipt is the first one.
+
+        Raises:
+            Rejected: the decision refused it.
+            TooManyConflicts: others changed its states each time it was decided.
+            UnknownMessage: nothing decides on it here.
+            LogUnavailable: the log failed.
+            NotRunning: the service has ended.
+        """
+        self._check_running()
+        return Receipt(self.name, await self._handler.handle(command, id=id, metadata=metadata))
+
+    async def ask(
+        self, query: Query[A], *, after: Receipt | Iterable[Receipt] = (), timeout_seconds: float = PATIENCE_SECONDS
+    ) -> A:
+        """Answer a query, from views that have seen at least what the receipts stand for.
+
+        A receipt of another service, from which this one hears, is waited for too.
+
+        Raises:
+            ReceiptTimeout: the views did not get there in time.
+            FutureReceipt: the log has not reached the receipt's position.
+            InvalidReceipt: it is of a service that this one does not hear.
+            UnknownMessage: nothing answers the query here.
+            NotRunning: the service has ended.
+        """
+        self._check_running()
+        answer = self._answers.get(type(query))
+        if answer is None:
+            raise UnknownMessage(f"Nothing answers {type(query).__name__} here. Add its answer to queries=[…].")
+        receipts = (after,) if isinstance(after, Receipt) else tuple(after)
+        position = await self._own_position(receipts, timeout_seconds)
+        views = Views(self.views, partial(self._reach, position, timeout_seconds))
+        return cast(A, await answer.function(query, views))
+
+    async def _own_position(self, receipts: Iterable[Receipt], timeout_seconds: float) -> int:
+        """Return the position in the own log that stands for all receipts, once there is one."""
+        position = 0
+        for receipt in receipts:
+            if receipt.service == self.name:
+                await self._check_reached(receipt)
+                position = max(position, receipt.position)
+            elif receipt.service in self.declaration.sources:
+                await self._arrivals.reach(inbox_name(receipt.service), receipt.position, timeout_seconds)
+                position = max(position, await self.log.head())
+            else:
+                raise InvalidReceipt(
+                    f"{receipt} is a receipt of {receipt.service}, and {self.name} hears nothing from it. Pass receipts of "
+                    f"{', '.join([self.name, *self.declaration.sources])}."
+                )
+        return position
+
+    async def _check_reached(self, receipt: Receipt) -> None:
+        if receipt.position > self.log.known_head and receipt.position > await self.log.head():
+            raise FutureReceipt(
+                f"{receipt} is beyond the log of {self.name}, which ends at {self.log.known_head}. The receipt is from "
+                "another installation, or the log was replaced; ask without it."
+            )
+
+    async def _reach(self, position: int, timeout_seconds: float, table: str) -> None:
+        follower = self._filled_by.get(table)
+        if follower is not None and position:
+            await self._arrivals.reach(follower, position, timeout_seconds)
+
+    def _check_running(self) -> None:
+        if self._ended:
+            raise NotRunning(f"{self.name} has ended. Start it again, or send to another process.")
+
+    # Followers.
+
+    def follow(self) -> None:
+        """Start all followers: views, projections, relay and inboxes."""
+        for target in self._targets():
+            follower = Follower(self.views, target, self.clock, self.name, self._arrivals.moved)
+            self.followers.append(follower)
+            self._tasks.append(asyncio.create_task(follower.run(), name=f"{self.name} {follower.name}"))
+
+    def _targets(self) -> list[Target]:
+        declaration, log, store, clock = self.declaration, self.log, self.views, self.clock
+        by_table = {layout(view).table: view for view in declaration.views}
+        targets: list[Target] = [
+            ViewTarget(by_table[name], log, store, clock) for name in declaration.followers if name in by_table
+        ]
+        targets += [ProjectionTarget(projection, log, store, clock) for projection in declaration.projections]
+        if self._transport is not None:
+            if declaration.publishes and self._transport.pushes:
+                types = [event.message_name for event in declaration.publishes]
+                targets.append(RelayTarget(self.name, types, log, store, self._transport))
+            for source, events in declaration.sources.items():
+                targets.append(InboxTarget(self.name, source, events, log, store, self._transport, clock))
+        return targets
+
+    async def progress(self) -> list[Progress]:
+        """Return how far each follower is, whichever process follows."""
+        return await self.views.progress()
+
+    def failing(self) -> dict[str, str]:
+        """Return the followers that are in trouble now, with the reason."""
+        return {follower.name: follower.failing for follower in self.followers if follower.failing}
+
+    async def close(self) -> None:
+        """Refuse new work, finish what was accepted, and let followers end between two batches."""
+        self._ended = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._handler.states.close()
+
+
+@asynccontextmanager
+async def start(
+    declaration: Declaration, settings: Settings, *, transport: Transport | None = None, clock: Clock | None = None
+) -> AsyncIterator[Running]:
+    """Run a service until the block ends.
+
+    Raises:
+        SettingsError: a URL is wrong or its driver is missing.
+        LogUnavailable: a database cannot be opened.
+        DeclarationError: a view's table has other columns than the view.
+    """
+    clock = clock or SystemClock()
+    async with AsyncExitStack() as stack:
+        views = open_views(settings.views, clock)
+        stack.push_async_callback(views.close)
+        await views.open()
+        for view in declaration.views:
+            await views.create(layout(view))
+        log = await Log.open(open_store(settings.log, clock), clock)
+        stack.push_async_callback(log.close)
+        if transport is None and settings.transport:
+            transport = open_transport(settings.transport, clock)
+            stack.push_async_callback(transport.close)
+        running = Running(declaration, settings, log, views, transport, clock)
+        stack.push_async_callback(running.close)
+        running.follow()
+        _logger.info("%s runs: log %s at %d, views %s", running.name, settings.log, log.known_head, settings.views)
+        yield running

@@ -1,0 +1,174 @@
+"""Services and systems of services, as users declare and start them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from twofold.clock import Clock
+from twofold.commands import Aggregate, Decider
+from twofold.errors import DeclarationError, NotRunning
+from twofold.messages import Command, Event, Metadata, Query, Receipt
+from twofold.messaging import Transport
+from twofold.service.declaration import declare
+from twofold.service.running import PATIENCE_SECONDS, Running, start
+from twofold.service.settings import Settings, memory_transport, read_settings
+from twofold.views import Projection, View
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+A = TypeVar("A")
+
+
+class Service:
+    """One log and what is made of it: the unit that is declared, started and scaled.
+
+    ``publishes`` are events that other services may hear; ``subscribes`` are types of its own for theirs, declared with
+    ``source=``. What a service is made of is checked here, at import.
+
+    >>> import asyncio
+    >>> from examples.bank import Balance, BalanceOf, Deposit, bank
+    >>> async def example():
+    ...     async with bank.run(Settings(log="memory:", views="memory:")) as running:
+    ...         receipt = await running.send(Deposit(account="ann", amount=5))
+    ...         return await running.ask(BalanceOf(account="ann"), after=receipt)
+    >>> asyncio.run(example())
+    Balance(key='ann', owner='', amount=5)
+
+    Raises:
+        DeclarationError: something in it cannot work; the text names the class or function and its line.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        aggregates: Sequence[type[Aggregate]] = (),
+        decisions: Sequence[Callable[..., Any] | Decider] = (),
+        views: Sequence[type[View]] = (),
+        projections: Sequence[Projection] = (),
+        queries: Sequence[Callable[..., Any]] = (),
+        publishes: Sequence[type[Event]] = (),
+        subscribes: Sequence[type[Event]] = (),
+    ) -> None:
+        self.declaration = declare(
+            name,
+            aggregates=aggregates,
+            decisions=decisions,
+            views=views,
+            projections=projections,
+            queries=queries,
+            publishes=publishes,
+            subscribes=subscribes,
+        )
+        self._running: Running | None = None
+        self._stack = AsyncExitStack()
+
+    @property
+    def name(self) -> str:
+        """The service's name, which is also its events' source."""
+        return self.declaration.name
+
+    def run(
+        self, settings: Settings | None = None, *, transport: Transport | None = None, clock: Clock | None = None
+    ) -> AbstractAsyncContextManager[Running]:
+        """Run the service for a block; without settings, by those in the environment.
+
+        Raises:
+            SettingsError: a setting is wrong; the text names the variable.
+            LogUnavailable: a database cannot be opened.
+        """
+        return start(self.declaration, settings or read_settings(self.name), transport=transport, clock=clock)
+
+    # The one instance that a module-level service stands for, where a program has just one of it.
+
+    async def __aenter__(self) -> Running:
+        if self._running is not None:
+            raise DeclarationError(f"{self.name} runs already. For a second instance use: async with {self.name}.run(…).")
+        self._running = await self._stack.enter_async_context(self.run())
+        return self._running
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._running = None
+        await self._stack.aclose()
+
+    @property
+    def running(self) -> Running:
+        """The instance that was started with ``async with service``.
+
+        Raises:
+            NotRunning: there is none.
+        """
+        if self._running is None:
+            raise NotRunning(
+                f"{self.name} is not running. Start it: async with {self.name}: … — in FastAPI, "
+                f"FastAPI(lifespan={self.name}.lifespan)."
+            )
+        return self._running
+
+    async def send(self, command: Command, *, id: str = "", metadata: Metadata | None = None) -> Receipt:
+        """`Running.send` of the running instance."""
+        return await self.running.send(command, id=id, metadata=metadata)
+
+    async def ask(
+        self, query: Query[A], *, after: Receipt | Iterable[Receipt] = (), timeout_seconds: float = PATIENCE_SECONDS
+    ) -> A:
+        """`Running.ask` of the running instance."""
+        return await self.running.ask(query, after=after, timeout_seconds=timeout_seconds)
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """Run the service as long as an ASGI application: ``FastAPI(lifespan=bank.lifespan)``."""
+        async with self:
+            yield
+
+
+class System:
+    """Several services in one process, each with databases of its own; only published events travel between them.
+
+    They may be listed in any order.
+    """
+
+    def __init__(self, *services: Service) -> None:
+        self.services = {service.name: service for service in services}
+        if len(self.services) < len(services):
+            raise DeclarationError("System(…): two services have the same name.")
+        published = {(each.name, event.message_name) for each in services for event in each.declaration.publishes}
+        for service in services:
+            for event in service.declaration.subscribes:
+                source, name = event.message_source, event.message_name.removeprefix(f"{event.message_source}.")
+                if source in self.services and (source, name) not in published:
+                    raise DeclarationError(
+                        f"{service.name} subscribes to {event.message_name}, and {source} does not publish {name}. "
+                        f"Add the event to publishes=[…] of {source}, or correct the name."
+                    )
+
+    @asynccontextmanager
+    async def run(
+        self, settings: Mapping[str, Settings] | None = None, *, clock: Clock | None = None
+    ) -> AsyncIterator[dict[str, Running]]:
+        """Run all services for a block; without settings, by those in the environment.
+
+        Services that name no transport hear of each other within the process.
+
+        Raises:
+            SettingsError: a setting is wrong; the text names the variable.
+            LogUnavailable: a database cannot be opened.
+        """
+        settings = settings or {name: read_settings(name) for name in self.services}
+        subscriptions = [
+            (name, source) for name, service in self.services.items() for source in service.declaration.sources
+        ]
+        shared = memory_transport(subscriptions)
+        async with AsyncExitStack() as stack:
+            running = {}
+            for name, service in self.services.items():
+                transport = None if settings[name].transport else shared
+                running[name] = await stack.enter_async_context(
+                    service.run(settings[name], transport=transport, clock=clock)
+                )
+            yield running

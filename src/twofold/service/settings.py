@@ -1,0 +1,136 @@
+"""Settings: URLs from the environment, checked before anything starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from twofold.clock import Clock
+from twofold.errors import SettingsError
+from twofold.log import Store
+from twofold.messaging import Transport
+from twofold.views import ViewStore
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a service keeps its log and its views, and how it hears of others. All three are URLs."""
+
+    log: str
+    views: str
+    transport: str = ""
+
+
+_STORES = {
+    "memory": "twofold.adapters.memory.log:open_store",
+    "sqlite": "twofold.adapters.sqlite.log:open_store",
+    "postgresql": "twofold.adapters.postgres.log:open_store",
+}
+_VIEW_STORES = {
+    "memory": "twofold.adapters.sqlite.views:open_views",
+    "sqlite": "twofold.adapters.sqlite.views:open_views",
+    "postgresql": "twofold.adapters.postgres.views:open_views",
+}
+_TRANSPORTS = {"feed": "twofold.adapters.feed:open_transport"}
+_EXAMPLES = {
+    "LOG": "sqlite:///bank.db",
+    "VIEWS": "sqlite:///bank-views.db",
+    "TRANSPORT": "feed:sales=http://127.0.0.1:8001,ledger=http://127.0.0.1:8002",
+}
+
+
+def read_settings(service: str, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read a service's settings: ``TWOFOLD_BANK_LOG`` for the service ``bank`` alone, or else ``TWOFOLD_LOG`` for all.
+
+    In both, ``{service}`` stands for the service's name.
+
+    >>> read_settings("bank", {"TWOFOLD_LOG": "sqlite:///data/{service}.db"}).log
+    'sqlite:///data/bank.db'
+
+    Raises:
+        SettingsError: a URL is malformed or of a kind that is not known; the text names the variable.
+    """
+    own = service.upper().replace("-", "_")
+    return Settings(
+        log=_read(service, own, "LOG", f"sqlite:///{service}.db", _STORES, environment),
+        views=_read(service, own, "VIEWS", f"sqlite:///{service}-views.db", _VIEW_STORES, environment),
+        transport=_read(service, own, "TRANSPORT", "", _TRANSPORTS, environment),
+    )
+
+
+def _read(
+    service: str, own: str, what: str, default: str, known: Mapping[str, str], environment: Mapping[str, str]
+) -> str:
+    for variable in (f"TWOFOLD_{own}_{what}", f"TWOFOLD_{what}"):
+        value = environment.get(variable)
+        if value is not None:
+            return _checked(variable, value.replace("{service}", service), what, known)
+    return default
+
+
+def _checked(variable: str, url: str, what: str, known: Mapping[str, str]) -> str:
+    scheme = urlsplit(url).scheme
+    example = f"For example {variable}={_EXAMPLES[what]}"
+    if scheme not in known:
+        raise SettingsError(
+            f"{variable}={url!r}: {scheme or 'no scheme'!r} is not one of {', '.join(f'{each}:' for each in known)}. {example}"
+        )
+    if scheme == "sqlite" and not (url.startswith("sqlite:///") and len(url) > len("sqlite:///")):
+        raise SettingsError(f"{variable}={url!r}: a file is named after three slashes, four if absolute. {example}")
+    return url
+
+
+def open_store(url: str, clock: Clock) -> Store:
+    """Return the log's store that a URL names; it is not opened yet.
+
+    Raises:
+        SettingsError: the adapter's driver is not installed.
+    """
+    store: Store = _adapter(url, _STORES)(url, clock)
+    return store
+
+
+def open_views(url: str, clock: Clock) -> ViewStore:
+    """Return the views' store that a URL names; it is not opened yet.
+
+    Raises:
+        SettingsError: the adapter's driver is not installed.
+    """
+    views: ViewStore = _adapter(url, _VIEW_STORES)(url, clock)
+    return views
+
+
+def open_transport(url: str, clock: Clock) -> Transport:
+    """Return the transport that a URL names.
+
+    Raises:
+        SettingsError: the adapter's driver is not installed, or the URL does not say what it needs.
+    """
+    transport: Transport = _adapter(url, _TRANSPORTS)(url, clock)
+    return transport
+
+
+def memory_transport(subscriptions: Iterable[tuple[str, str]]) -> Transport:
+    """Return a transport within this process, for (subscriber, source) pairs."""
+    module = import_module("twofold.adapters.memory.transport")
+    transport: Transport = module.MemoryTransport(subscriptions)
+    return transport
+
+
+def _adapter(url: str, known: Mapping[str, str]) -> Any:
+    scheme = urlsplit(url).scheme
+    if scheme not in known:
+        raise SettingsError(f"{url!r}: {scheme!r} is not one of {', '.join(f'{each}:' for each in known)}.")
+    module, _, function = known[scheme].partition(":")
+    try:
+        return getattr(import_module(module), function)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("twofold"):
+            raise SettingsError(f"{url!r}: this version of Twofold has no adapter for {scheme}: yet.") from error
+        raise SettingsError(
+            f"{url!r} needs the package {error.name}. Install it: pip install 'twofold[{scheme}]'."
+        ) from error
