@@ -144,7 +144,9 @@ def fold_of(cls: type[S]) -> Fold[S]:
     where = f"{cls.__module__}.{cls.__qualname__}"
     tag = tag_of(getattr(cls, "state_key", None))
     if tag is None:
-        raise DeclarationError(f"{where} has no key. Declare whose state it is: class {cls.__name__}(…, key=AccountId).")
+        raise DeclarationError(
+            f"{where} has no key. Declare whose state it is: class {cls.__name__}(…, key=AccountId)."
+        )
     _check_defaults(cls, where)
     steps: dict[str, tuple[type[Event], Callable[[S, Any], S]]] = {}
     for method in marked(cls, "evolve"):
@@ -153,7 +155,9 @@ def fold_of(cls: type[S]) -> Fold[S]:
                 raise DeclarationError(f"{place(method)}: {cls.__name__} evolves {event.message_name} twice.")
             steps[event.message_name] = (event, method)
     if not steps:
-        raise DeclarationError(f"{where} evolves no event. Add a method: @evolve def opened(self, event: Opened) -> Self.")
+        raise DeclarationError(
+            f"{where} evolves no event. Add a method: @evolve def opened(self, event: Opened) -> Self."
+        )
     fingerprint = _fingerprint(cls, [method for _, method in steps.values()])
     return Fold(cls.__name__, tag, functools.partial(_initial, cls), steps, cls, fingerprint)
 

@@ -115,7 +115,9 @@ def _command_and_rest(function: Callable[..., Any], first: int) -> tuple[type[Co
         is_state = isinstance(kind, type) and issubclass(kind, State) and first == 0
         if kind is not Context and not is_state:
             expected = "Context" if first else "Context or an aggregate's class"
-            raise DeclarationError(f"{place(function)}: annotate its parameter {name!r} with {expected}; found {kind!r}.")
+            raise DeclarationError(
+                f"{place(function)}: annotate its parameter {name!r} with {expected}; found {kind!r}."
+            )
     return commands[0], rest
 
 
@@ -130,7 +132,9 @@ def _key_field(
         field = parameter
     else:
         found = f"has {', '.join(fields)}" if fields else "has none"
-        hint = "Name the parameter like the field that it means." if fields and parameter else "Annotate one with the tag."
+        hint = (
+            "Name the parameter like the field that it means." if fields and parameter else "Annotate one with the tag."
+        )
         raise DeclarationError(
             f"{place(function)} decides on {fold.name}, so {command.__name__} needs one field with the tag "
             f"{fold.tag.name!r}, and it {found}. {hint}"

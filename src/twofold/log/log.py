@@ -134,11 +134,10 @@ class Log:
             self._writer = None
 
     def _take_batch(self) -> list[_Queued]:
-        events = 0
-        for count, queued in enumerate(self._queue, 1):
-            events += len(queued.events)
-            if events >= _EVENTS_PER_COMMIT:
-                break
+        events = count = 0
+        while count < len(self._queue) and events < _EVENTS_PER_COMMIT:
+            events += len(self._queue[count].events)
+            count += 1
         batch, self._queue = self._queue[:count], self._queue[count:]
         return batch
 
@@ -181,7 +180,9 @@ class Log:
         self._moved(await self.store.head())
         return self._head
 
-    async def follow(self, criteria: Criteria = ALL, after: int = 0, limit: int = 1000) -> AsyncIterator[Batch[Recorded]]:
+    async def follow(
+        self, criteria: Criteria = ALL, after: int = 0, limit: int = 1000
+    ) -> AsyncIterator[Batch[Recorded]]:
         """Yield what is in the log after a position and then what comes, in batches, for as long as it is asked.
 
         A batch without events moves the follower past events that were not selected. The last position of each batch is

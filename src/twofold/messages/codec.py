@@ -34,7 +34,7 @@ def decode(kind: type[M], data: bytes) -> M:
         InvalidMessage: it is not JSON or does not fit; the text names the field.
     """
     try:
-        return cast(M, decoder(kind).decode(data))
+        return cast("M", decoder(kind).decode(data))
     except msgspec.DecodeError as error:
         raise InvalidMessage(f"{kind.message_name}: {error}") from error
 
@@ -94,7 +94,7 @@ def _upcast_from(event: type[Event], version: int) -> Upcast:
         for member in vars(owner).values():
             function = getattr(member, "__func__", None)
             if getattr(function, "__upcasts__", None) == version:
-                return cast(Upcast, function)
+                return cast("Upcast", function)
     raise DeclarationError(
         f"{event.__module__}.{event.__qualname__} is version {event.message_version} and has no @upcast({version}): say "
         f"how data of version {version} becomes data of version {version + 1}."
@@ -108,7 +108,7 @@ def read_event(event: type[E], version: int, data: bytes, position: int) -> E:
         LogCorrupted: what is stored does not fit the class; the text names the position and the field.
     """
     try:
-        return cast(E, reader(event, version)(data))
+        return cast("E", reader(event, version)(data))
     except msgspec.DecodeError as error:
         raise LogCorrupted(
             f"The event at position {position} does not fit {event.__module__}.{event.__qualname__}: {error}. "

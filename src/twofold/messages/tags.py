@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, ClassVar, Union, get_args, get_origin, get_type_hints
-import types
 
 import msgspec
 
@@ -22,7 +22,9 @@ class Tag(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if not self.name or ":" in self.name:
-            raise DeclarationError(f"Tag({self.name!r}): a tag's name is not empty and has no colon, as in Tag('account').")
+            raise DeclarationError(
+                f"Tag({self.name!r}): a tag's name is not empty and has no colon, as in Tag('account')."
+            )
 
     def of(self, value: object) -> str:
         """Return the tag as the log stores it.

@@ -78,7 +78,7 @@ class InboxTarget:
         try:
             return tagger(kind)(reader(kind, event.version)(data))
         except Exception as error:
-            _logger.error(  # noqa: TRY400 - the message says all; the data is in the log
+            _logger.error(
                 "%s has published event %s, which does not fit %s.%s: %s. It is recorded, and views that want it park it.",
                 event.source, event.id, kind.__module__, kind.__qualname__, error,
             )  # fmt: skip

@@ -15,9 +15,7 @@ class RelayTarget:
 
     name = "relay"
 
-    def __init__(
-        self, source: str, types: Sequence[str], log: Log, store: FollowerStore, transport: Transport
-    ) -> None:
+    def __init__(self, source: str, types: Sequence[str], log: Log, store: FollowerStore, transport: Transport) -> None:
         self._source = source
         self._criteria = (Criterion(types=tuple(types)),)
         self._log = log

@@ -87,7 +87,9 @@ def declare(
         tuple(subscribes),
     )
     _check_unique(name, "decide on the command", [(each.command.message_name, each.name) for each in deciders])
-    _check_unique(name, "answer the query", [(each.query.message_name, _qualname(each)) for each in declaration.answers])
+    _check_unique(
+        name, "answer the query", [(each.query.message_name, _qualname(each)) for each in declaration.answers]
+    )
     _check_unique(name, "are the state", [(each.__name__, each.__qualname__) for each in aggregates])
     _check_unique(name, "fill the table", [(table_name(view), view.__qualname__) for view in declaration.views])
     _check_unique(name, "are the event", [(n, e.__qualname__) for n, e in _events(declaration).items()])
@@ -106,7 +108,9 @@ def _check_unique(service: str, verb: str, named: Iterable[tuple[str, str]]) -> 
     seen: dict[str, str] = {}
     for name, who in named:
         if name in seen:
-            raise DeclarationError(f"Service({service!r}): both {seen[name]} and {who} {verb} {name}. Remove one of them.")
+            raise DeclarationError(
+                f"Service({service!r}): both {seen[name]} and {who} {verb} {name}. Remove one of them."
+            )
         seen[name] = who
 
 

@@ -93,7 +93,7 @@ class Running:
         receipts = (after,) if isinstance(after, Receipt) else tuple(after)
         position = await self._own_position(receipts, timeout_seconds)
         views = Views(self.views, partial(self._reach, position, timeout_seconds))
-        return cast(A, await answer.function(query, views))
+        return cast("A", await answer.function(query, views))
 
     async def _own_position(self, receipts: Iterable[Receipt], timeout_seconds: float) -> int:
         """Return the position in the own log that stands for all receipts, once there is one."""

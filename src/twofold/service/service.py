@@ -86,7 +86,9 @@ class Service:
 
     async def __aenter__(self) -> Running:
         if self._running is not None:
-            raise DeclarationError(f"{self.name} runs already. For a second instance use: async with {self.name}.run(…).")
+            raise DeclarationError(
+                f"{self.name} runs already. For a second instance use: async with {self.name}.run(…)."
+            )
         self._running = await self._stack.enter_async_context(self.run())
         return self._running
 

@@ -51,7 +51,9 @@ def _read_cursor(view: Any, column: Any, after: str) -> tuple[Any, Any]:
     try:
         key, value = msgspec.json.decode(bytes.fromhex(after), type=tuple[Any, Any])
     except (ValueError, msgspec.DecodeError) as error:
-        raise InvalidMessage(f"after={after!r} is not from a page of this query. Pass an earlier page's `next`.") from error
+        raise InvalidMessage(
+            f"after={after!r} is not from a page of this query. Pass an earlier page's `next`."
+        ) from error
     by_name = {each.name: each for each in layout(view).columns}
     return _unpacked(by_name["key"], key), None if column is None else _unpacked(by_name[column.name], value)
 

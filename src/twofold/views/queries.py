@@ -59,7 +59,9 @@ class Views:
             InvalidMessage: the limit is not from 1 to 10,000, or ``after`` is not of an earlier page.
         """
         if not 1 <= limit <= _LARGEST_PAGE:
-            raise InvalidMessage(f"limit={limit}: ask for 1 to {_LARGEST_PAGE} rows, and for more with after=page.next.")
+            raise InvalidMessage(
+                f"limit={limit}: ask for 1 to {_LARGEST_PAGE} rows, and for more with after=page.next."
+            )
         from twofold.views.paging import cursor_of, page_statement
 
         shape = layout(view)

@@ -41,7 +41,9 @@ def _table(shape: Layout) -> Table:
     columns: list[Any] = []
     for position, each in enumerate(shape.columns):
         stored = Packed(each) if each.kind is str and each.pack else _TYPES[each.kind]()
-        columns.append(Column(each.name, stored, primary_key=position == 0, nullable=each.nullable, autoincrement=False))
+        columns.append(
+            Column(each.name, stored, primary_key=position == 0, nullable=each.nullable, autoincrement=False)
+        )
     table = Table(shape.table, MetaData(), *columns)
     for each in shape.columns:
         if each.indexed:

@@ -72,7 +72,9 @@ def _connect(path: str, *, durable: bool) -> sqlite3.Connection:
 
 def _advice(error: Exception) -> str:
     if "locked" in str(error) or "busy" in str(error):
-        return f"Another process has held the file's lock for {_BUSY_SECONDS:.0f} seconds; end it or wait, then try again."
+        return (
+            f"Another process has held the file's lock for {_BUSY_SECONDS:.0f} seconds; end it or wait, then try again."
+        )
     if "unable to open" in str(error) or isinstance(error, OSError):
         return "Check that the folder exists and that this user may write to it."
     if "disk" in str(error) or "full" in str(error):

@@ -219,17 +219,13 @@ def _settle(connection: sqlite3.Connection, settled: Settled) -> None:
         connection.execute(_SQL["unpark"], (claim.follower, lane, position))
 
 
-def _execute_fenced(
-    connection: sqlite3.Connection, statement: str, values: tuple[Any, ...], claim: Claim
-) -> None:
+def _execute_fenced(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...], claim: Claim) -> None:
     changed = connection.execute(_SQL[statement], (*values, claim.follower, claim.segment.low, claim.fence)).rowcount
     if changed != 1:
         raise LeaseLost(f"{claim.follower} is followed by another process, or was rewound, since this one claimed it.")
 
 
-def _claim(
-    follower: str, owner: str, now: float, until: float, connection: sqlite3.Connection
-) -> Claim | None:
+def _claim(follower: str, owner: str, now: float, until: float, connection: sqlite3.Connection) -> Claim | None:
     with transaction(connection):
         connection.execute(_SQL["add_follower"], (follower, WHOLE, follower))
         for low, high, position, fence, holder, lease_until in connection.execute(_SQL["segments_of"], (follower,)):

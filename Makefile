@@ -1,0 +1,45 @@
+# Each target makes what it needs, starting with its own environment in .venv.
+# `make demo` runs the shop on a week of invoices; `make test` checks everything.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The newest supported Python on the PATH that really runs; PYTHON=… chooses another.
+PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3 python; do \
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
+
+.PHONY: install demo test lint bench clean
+.DEFAULT_GOAL := test
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Twofold needs Python 3.11 or later on the PATH. Install it, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv --help >/dev/null 2>&1 && $(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory system-venv
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[http,cli,postgres]' --group dev
+	@touch $@
+
+.PHONY: system-venv
+system-venv:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -q && apt-get install -qy python3-venv; \
+	else echo "This Python lacks the venv module. On Debian or Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; fi
+
+demo: install
+	@$(BIN)/python -m examples.shop --demo
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# What is quick to fail comes first; the suites share the cores; the last line is pytest's own.
+test: lint
+	$(BIN)/pytest --quiet --numprocesses 2 --dist loadfile
+
+bench: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
