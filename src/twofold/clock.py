@@ -50,7 +50,7 @@ class SystemClock:
     def __init__(self) -> None:
         self._random = random.SystemRandom()
         self._stamp = 0
-        self._node = f"{self._random.getrandbits(48):012x}"
+        self._tail = f"{0x8000 | self._random.getrandbits(14):04x}-{self._random.getrandbits(48):012x}"
 
     def now_us(self) -> int:
         return time.time_ns() // 1000
@@ -62,23 +62,17 @@ class SystemClock:
         return self._random.random()
 
     def new_id(self) -> str:
-        """Return a UUIDv7 (RFC 9562, section 5.7): 48 bits of milliseconds, then a counter, then random bits.
+        """Return a UUIDv7 (RFC 9562, section 5.7): 48 bits of milliseconds, 12 of their fraction, 62 random bits.
 
-        The counter is the fraction of the millisecond, moved on by one where two ids would be equal (method 3 of section
-        6.2), so ids of one process sort in the order of their making; the last 48 bits are drawn once per process.
+        The fraction is moved on by one where two ids would be equal (method 3 of section 6.2), so ids of one process sort
+        in the order of their making; the random bits are drawn once per process, and tell it from others.
         """
         stamp = time.time_ns() * 4096 // 1_000_000
         self._stamp = stamp = stamp if stamp > self._stamp else self._stamp + 1
-        milliseconds, counter = stamp >> 12, stamp & 0xFFF
-        head = f"{milliseconds:012x}"
-        return f"{head[:8]}-{head[8:]}-7{counter:03x}-{0x8000 | self._random_14():04x}-{self._node}"
+        return f"{stamp >> 28:08x}-{stamp >> 12 & 0xFFFF:04x}-7{stamp & 0xFFF:03x}-{self._tail}"
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-
-    @staticmethod
-    def _random_14() -> int:
-        return random.getrandbits(14)
 
 
 def moment(us: int) -> datetime:

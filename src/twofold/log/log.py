@@ -130,6 +130,8 @@ class Log:
         try:
             while self._queue:
                 await self._commit(self._take_batch())
+                # Whoever the commit has just answered may have more to append: it joins the next batch.
+                await asyncio.sleep(0)
         finally:
             self._writer = None
 
