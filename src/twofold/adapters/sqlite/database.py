@@ -17,19 +17,26 @@ from twofold.errors import LogUnavailable, SettingsError
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
+Work = Callable[[sqlite3.Connection], Any]
 
 _BUSY_SECONDS = 10.0
 _ROWS_PER_STATEMENT = 64
 
 
 class Connection:
-    """One SQLite connection and the one thread that uses it."""
+    """One SQLite connection and the one thread that uses it.
+
+    What is asked for while the thread is busy waits together and is done together: handing work to a thread and back costs
+    more than most statements.
+    """
 
     def __init__(self, path: str, *, durable: bool) -> None:
         self.path = path
         self._durable = durable
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"sqlite-{Path(path).name}")
         self._connection: sqlite3.Connection | None = None
+        self._asked: list[tuple[Work, asyncio.Future[Any]]] = []
+        self._working = False
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do the work on the connection's thread.
@@ -37,25 +44,58 @@ class Connection:
         Raises:
             LogUnavailable: SQLite failed; the text names the file and gives SQLite's reason.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        self._asked.append((work, answer))
+        if not self._working:
+            self._working = True
+            loop.call_soon(self._hand_over, loop)
+        return await answer
 
-    def _guarded(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        asked, self._asked = self._asked, []
+        self._thread.submit(self._work_off, asked, loop)
+
+    def _work_off(self, asked: list[tuple[Work, asyncio.Future[Any]]], loop: asyncio.AbstractEventLoop) -> None:
+        done = [(answer, *self._outcome(work)) for work, answer in asked]
+        loop.call_soon_threadsafe(self._answer, done, loop)
+
+    def _outcome(self, work: Work) -> tuple[Any, BaseException | None]:
         try:
             if self._connection is None:
                 self._connection = _connect(self.path, durable=self._durable)
-            return work(self._connection)
+            return work(self._connection), None
         except (sqlite3.Error, OSError) as error:
-            raise LogUnavailable(f"{self.path}: {error}. {_advice(error)}") from error
+            unavailable = LogUnavailable(f"{self.path}: {error}. {_advice(error)}")
+            unavailable.__cause__ = error
+            return None, unavailable
+        except BaseException as error:
+            return None, error
+
+    def _answer(
+        self, done: list[tuple[asyncio.Future[Any], Any, BaseException | None]], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        if self._asked:
+            self._hand_over(loop)
+        else:
+            self._working = False
+        for answer, result, error in done:
+            if answer.done():
+                continue
+            if error is None:
+                answer.set_result(result)
+            else:
+                answer.set_exception(error)
 
     async def close(self) -> None:
-        """Close the connection and end its thread."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+        """Close the connection and end its thread, once what was asked for is done."""
+        if self._connection is not None:
+            await self.run(self._close)
         self._thread.shutdown(wait=False)
 
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+    def _close(self, connection: sqlite3.Connection) -> None:
+        connection.close()
+        self._connection = None
 
 
 def _connect(path: str, *, durable: bool) -> sqlite3.Connection:
