@@ -46,7 +46,7 @@ class Ticket:
                 waiter.set_result(None)
 
 
-class Guard(msgspec.Struct, frozen=True):
+class Guard(msgspec.Struct, frozen=True, gc=False):
     """A condition as callers put it: nothing selected after a position, or after an append that is still queued."""
 
     criteria: Criteria
@@ -64,7 +64,7 @@ class Batch(msgspec.Struct, Generic[E], frozen=True):
     head: int
 
 
-class _Queued(msgspec.Struct, frozen=True):
+class _Queued(msgspec.Struct, frozen=True, gc=False):
     events: tuple[NewEvent, ...]
     guards: tuple[Guard, ...]
     id: str

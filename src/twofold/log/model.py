@@ -62,7 +62,7 @@ _decode_tags = msgspec.json.Decoder(tuple[str, ...]).decode
 _decode_metadata = msgspec.json.Decoder(Metadata).decode
 
 
-class Criterion(msgspec.Struct, frozen=True):
+class Criterion(msgspec.Struct, frozen=True, gc=False):
     """Selects the events that have one of the ``types`` (none given: any) and all of the ``tags``.
 
     >>> withdrawals = Criterion(types=("Withdrawn",), tags=("account:ann",))
@@ -92,7 +92,7 @@ def selects(criteria: Criteria, event: NewEvent | Recorded) -> bool:
     return any(each.selects(event.type, tags) for each in criteria)
 
 
-class Condition(msgspec.Struct, frozen=True):
+class Condition(msgspec.Struct, frozen=True, gc=False):
     """Holds while no event that the criteria select has a position after ``after``.
 
     Within a batch, ``behind`` may name an earlier append by its index instead: the condition then counts from that
@@ -104,7 +104,7 @@ class Condition(msgspec.Struct, frozen=True):
     behind: int | None = None
 
 
-class Append(msgspec.Struct, frozen=True):
+class Append(msgspec.Struct, frozen=True, gc=False):
     """Events to append together, or not at all.
 
     A non-empty ``id`` makes the append idempotent: a second one with the same id appends nothing and has the first one's
@@ -116,7 +116,7 @@ class Append(msgspec.Struct, frozen=True):
     id: str = ""
 
 
-class Appended(msgspec.Struct, frozen=True):
+class Appended(msgspec.Struct, frozen=True, gc=False):
     """The events are in the log at these positions, durably; ``repeated`` if an earlier append with the id put them there.
 
     Of an append without events, ``last`` is where the head was, and ``first`` is one more.
@@ -127,7 +127,7 @@ class Appended(msgspec.Struct, frozen=True):
     repeated: bool = False
 
 
-class Conflict(msgspec.Struct, frozen=True):
+class Conflict(msgspec.Struct, frozen=True, gc=False):
     """Nothing was appended: the condition failed. ``position`` is that of an event which made it fail, 0 if unknown."""
 
     position: int = 0
