@@ -48,12 +48,16 @@ class Declaration(msgspec.Struct, frozen=True):
         return sources
 
     @property
+    def folded(self) -> tuple[type[View], ...]:
+        """The views that are folded row by row, and not written by a projection."""
+        projected = {view for projection in self.projections for view in projection.views}
+        return tuple([view for view in self.views if view not in projected])
+
+    @property
     def followers(self) -> dict[str, tuple[str, ...]]:
         """The tables that each follower fills, by the follower's name."""
-        filled = {projection.name: tables(projection) for projection in self.projections}
-        projected = {table for names in filled.values() for table in names}
-        own = {table_name(view): (table_name(view),) for view in self.views}
-        return {**{name: names for name, names in own.items() if name not in projected}, **filled}
+        own = {table_name(view): (table_name(view),) for view in self.folded}
+        return own | {projection.name: tables(projection) for projection in self.projections}
 
 
 def declare(
@@ -93,9 +97,7 @@ def declare(
     _check_unique(name, "are the state", [(each.__name__, each.__qualname__) for each in aggregates])
     _check_unique(name, "fill the table", [(table_name(view), view.__qualname__) for view in declaration.views])
     _check_unique(name, "are the event", [(n, e.__qualname__) for n, e in _events(declaration).items()])
-    for view in views:
-        if view not in projected:
-            fold_of(view)
+    _check_unique(name, "are the follower", [(each.name, each.function.__qualname__) for each in projections])
     _check_published(declaration)
     return declaration
 
@@ -137,10 +139,8 @@ def _all_events(declaration: Declaration) -> Iterable[type[Event]]:
         yield from decider.events
         for boundary in decider.boundaries:
             yield from (event for event, _ in boundary.fold.steps.values())
-    projected = {view for projection in declaration.projections for view in projection.views}
-    for view in declaration.views:
-        if view not in projected:
-            yield from (event for event, _ in fold_of(view).steps.values())
+    for view in declaration.folded:
+        yield from (event for event, _ in fold_of(view).steps.values())
     for projection in declaration.projections:
         yield from projection.events.values()
     yield from declaration.publishes

@@ -139,10 +139,7 @@ class Running:
 
     def _targets(self) -> list[Target]:
         declaration, log, store, clock = self.declaration, self.log, self.views, self.clock
-        by_table = {layout(view).table: view for view in declaration.views}
-        targets: list[Target] = [
-            ViewTarget(by_table[name], log, store, clock) for name in declaration.followers if name in by_table
-        ]
+        targets: list[Target] = [ViewTarget(view, log, store, clock) for view in declaration.folded]
         targets += [ProjectionTarget(projection, log, store, clock) for projection in declaration.projections]
         if self._transport is not None:
             if declaration.publishes and self._transport.pushes:

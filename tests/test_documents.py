@@ -1,0 +1,51 @@
+"""What the documents show is what happens: their Python is one program, and it runs."""
+
+import ast
+import asyncio
+import re
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
+
+# The shortened class that introduces the README is explained by the whole one below it.
+SKIPPED = {"README.md": 1}
+
+
+def blocks(document: str) -> list[tuple[int, str]]:
+    text = (ROOT / document).read_text()
+    found = [(text.count("\n", 0, match.start("code")), match["code"]) for match in BLOCK.finditer(text)]
+    return found[SKIPPED.get(document, 0) :]
+
+
+def run(code: str, name: str, line: int, namespace: dict[str, Any]) -> None:
+    tree = ast.parse("\n" * line + code, name)
+    compiled = compile(tree, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    coroutine = types.FunctionType(compiled, namespace)()
+    if asyncio.iscoroutine(coroutine):
+        asyncio.run(coroutine)
+    for name_, function in list(namespace.items()):
+        if name_.startswith("test_"):
+            function()
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/guide.md"])
+def test_the_python_of_a_document_runs(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader who types it off gets what it says."""
+    monkeypatch.chdir(tmp_path)
+    module = types.ModuleType("document")
+    monkeypatch.setitem(__import__("sys").modules, "document", module)
+    for line, code in blocks(document):
+        run(code, str(ROOT / document), line, vars(module))
+
+
+def test_links_of_the_documents_lead_somewhere() -> None:
+    """A link to a file of the project names one that exists."""
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)", document.read_text()):
+            if "://" not in target:
+                assert (document.parent / target).exists(), f"{document}: {target}"
