@@ -1,0 +1,169 @@
+"""The limits of the machine: nothing but the inserts, with the log's tables and durability; nothing but decode and fold."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from importlib.resources import files
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import msgspec
+
+from bench import bank
+from bench.model import Contender, Prepare, Sample, Trial, Turns
+from twofold import replace
+from twofold.messages import encode, tagger
+
+EventRow: TypeAlias = tuple[Any, ...]
+TagRow: TypeAlias = tuple[str, int, str]
+
+_INSERT_EVENT = """
+INSERT INTO events (position, id, type, version, tags, data, metadata, recorded_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_INSERT_TAG = "INSERT INTO tags (tag, position, type) VALUES (?, ?, ?)"
+_SCHEMA = files("twofold.adapters.sqlite").joinpath("log_0001.sql")
+_METADATA = b'{"correlation":"01900000-0000-7000-8000-000000000000","causation":"01900000-0000-7000-8000-000000000000"}'
+
+
+def inserts() -> Contender:
+    """Return bare inserts: rows that are ready, so many per commit."""
+    return Contender(
+        "bare sqlite3",
+        "disk (WAL, FULL)",
+        "Inserts rows that are ready into the log's tables, one commit for as many as there are clients. Nothing is checked.",
+        {
+            "sequence": _inserts(per_commit=1),
+            "clients64": _inserts(per_commit=64),
+            "clients1024": _inserts(per_commit=1024),
+            "hot": _inserts(per_commit=16),
+            "batches": _inserts(per_commit=100),
+            "visible": _insert_update_select,
+        },
+    )
+
+
+def folding() -> Contender:
+    """Return bare decoding and folding of bytes that are in memory."""
+    remarks = "Decodes events that are in memory and folds them into states that stay there."
+    return Contender("bare msgspec", "memory", remarks, {"loading": _load, "catchup": _catch_up})
+
+
+def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA synchronous = {synchronous}")
+    connection.execute("PRAGMA cache_size = -65536")
+    return connection
+
+
+def _log(path: Path) -> sqlite3.Connection:
+    connection = _connect(path, "FULL")
+    connection.executescript(_SCHEMA.read_text(encoding="utf-8"))
+    return connection
+
+
+def _rows(events: int, accounts: int) -> tuple[list[EventRow], list[TagRow]]:
+    rows: list[EventRow] = []
+    tags: list[TagRow] = []
+    for position, event in enumerate(bank.history(events, accounts), 1):
+        named = tagger(bank.Deposited)(event)
+        id_ = f"01900000-0000-7000-8000-{position:012x}"
+        rows.append((position, id_, "Deposited", 1, encode(named), encode(event), _METADATA, position))
+        tags.append((named[0], position, "Deposited"))
+    return rows, tags
+
+
+def _inserts(per_commit: int) -> Prepare:
+    @contextmanager
+    def prepare(folder: Path, most: int) -> Iterator[Trial]:
+        rows, tags = _rows(most, accounts=64)
+        folder.mkdir(parents=True)
+        numbers = count()
+
+        def trial(turns: Turns) -> Sample:
+            with closing(_log(folder / f"{next(numbers)}.db")) as connection:
+                commits = Turns(most // per_commit, turns.seconds)
+                commits.begin()
+                for commit in commits:
+                    some = slice(commit * per_commit, (commit + 1) * per_commit)
+                    connection.execute("BEGIN IMMEDIATE")
+                    connection.executemany(_INSERT_EVENT, rows[some])
+                    connection.executemany(_INSERT_TAG, tags[some])
+                    connection.execute("COMMIT")
+                return commits.end(per_commit)
+
+        yield trial
+
+    return prepare
+
+
+@contextmanager
+def _insert_update_select(folder: Path, most: int) -> Iterator[Trial]:
+    rows, tags = _rows(most, accounts=bank.ACCOUNTS)
+    folder.mkdir(parents=True)
+    numbers = count()
+
+    def trial(turns: Turns) -> Sample:
+        number = next(numbers)
+        with (
+            closing(_log(folder / f"log-{number}.db")) as log,
+            closing(_connect(folder / f"view-{number}.db", "NORMAL")) as view,
+        ):
+            view.execute("CREATE TABLE balance (key TEXT PRIMARY KEY, amount INTEGER NOT NULL) WITHOUT ROWID")
+            view.execute("CREATE TABLE position (position INTEGER NOT NULL)")
+            turns.begin()
+            for turn in turns:
+                _insert_and_see(log, view, rows[turn], tags[turn])
+            return turns.end()
+
+    yield trial
+
+
+def _insert_and_see(log: sqlite3.Connection, view: sqlite3.Connection, row: EventRow, tag: TagRow) -> None:
+    log.execute("BEGIN IMMEDIATE")
+    log.execute(_INSERT_EVENT, row)
+    log.execute(_INSERT_TAG, tag)
+    log.execute("COMMIT")
+    view.execute("BEGIN IMMEDIATE")
+    view.execute(
+        "INSERT INTO balance VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET amount = amount + excluded.amount", (tag[0],)
+    )
+    view.execute("UPDATE position SET position = ?", (row[0],))
+    view.execute("COMMIT")
+    view.execute("SELECT amount FROM balance WHERE key = ?", (tag[0],)).fetchone()
+
+
+@contextmanager
+def _load(folder: Path, most: int) -> Iterator[Trial]:
+    stored = [encode(event) for event in bank.history(bank.LONG, accounts=1)]
+    decode = msgspec.json.Decoder(bank.Deposited).decode
+
+    def trial(turns: Turns) -> Sample:
+        turns.begin()
+        for _ in turns:
+            state = bank.Account(key=bank.account_name(0))
+            for data in stored:
+                state = replace(state, balance=state.balance + decode(data).amount)
+        return turns.end()
+
+    yield trial
+
+
+@contextmanager
+def _catch_up(folder: Path, most: int) -> Iterator[Trial]:
+    stored = [encode(event) for event in bank.history(most, bank.ACCOUNTS)]
+    decode: Callable[[bytes], bank.Deposited] = msgspec.json.Decoder(bank.Deposited).decode
+
+    def trial(turns: Turns) -> Sample:
+        rows: dict[str, bank.Balance] = {}
+        turns.begin()
+        for turn in turns:
+            event = decode(stored[turn])
+            row = rows.get(event.account) or bank.Balance(key=event.account)
+            rows[event.account] = replace(row, amount=row.amount + event.amount)
+        return turns.end()
+
+    yield trial

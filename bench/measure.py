@@ -1,0 +1,95 @@
+"""Trials in turn: first each contender once, then each once more, so that a slow minute of the machine hits all alike."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from bench.model import Contender, Sample, Target, Trial, Turns, Workload
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """A contender's rates in one workload."""
+
+    contender: str
+    durability: str
+    per_second: float
+    least: float
+    most: float
+    note: str
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What became of a target; ``factor`` is None where something to compare with is missing."""
+
+    text: str
+    wanted: float
+    factor: float | None
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the target was reached."""
+        return None if self.factor is None else self.factor >= self.wanted
+
+
+class Result(msgspec.Struct, frozen=True):
+    """All of one workload."""
+
+    workload: str
+    title: str
+    unit: str
+    rounds: int
+    measured: list[Measured]
+    verdicts: list[Verdict]
+
+
+class Effort(msgspec.Struct, frozen=True):
+    """How long to measure: so many rounds, and which part of a workload's turns and seconds in each."""
+
+    rounds: int = 5
+    part: float = 1.0
+
+    def turns(self, workload: Workload) -> Turns:
+        """Return the turns of one trial."""
+        return Turns(self.most(workload), workload.seconds * self.part)
+
+    def most(self, workload: Workload) -> int:
+        """Return how many turns a trial has at most."""
+        return int(workload.most * self.part)
+
+
+def measure(workload: Workload, contenders: Sequence[Contender], effort: Effort, tell: Callable[[str], None]) -> Result:
+    """Have the contenders do a workload, and compare."""
+    samples: dict[str, list[Sample]] = {}
+    with TemporaryDirectory(prefix="twofold-bench-") as folder, ExitStack() as stack:
+        trials: dict[str, Trial] = {}
+        for each in contenders:
+            tell(f"{workload.title}: preparing {each.name}")
+            prepare = each.trials[workload.name]
+            trials[each.name] = stack.enter_context(prepare(Path(folder, str(len(trials))), effort.most(workload)))
+        for number in range(1, effort.rounds + 1):
+            for name, trial in trials.items():
+                tell(f"{workload.title}: round {number} of {effort.rounds}, {name}")
+                gc.collect()
+                samples.setdefault(name, []).append(trial(effort.turns(workload)))
+    measured = [_measured(each, samples[each.name]) for each in contenders]
+    verdicts = [_verdict(target, measured) for target in workload.targets]
+    return Result(workload.name, workload.title, workload.unit, effort.rounds, measured, verdicts)
+
+
+def _measured(contender: Contender, samples: Sequence[Sample]) -> Measured:
+    rates = sorted(sample.per_second for sample in samples)
+    middle = statistics.median(rates)
+    return Measured(contender.name, contender.durability, middle, rates[0], rates[-1], samples[-1].note)
+
+
+def _verdict(target: Target, measured: Sequence[Measured]) -> Verdict:
+    own = [each.per_second for each in measured if each.contender == target.of]
+    others = [each.per_second for each in measured if each.contender.startswith(target.against)]
+    return Verdict(target.text, target.factor, own[0] / max(others) if own and others else None)

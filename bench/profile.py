@@ -1,0 +1,45 @@
+"""Where the time goes: one trial of Twofold under cProfile, with a table for each of its threads."""
+
+from __future__ import annotations
+
+import cProfile
+import pstats
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bench.measure import Effort
+from bench.model import Contender, Workload
+
+_LINES = 30
+
+
+def profile(workload: Workload, contender: Contender, effort: Effort) -> None:
+    """Print the functions that most time is spent in, first of the event loop's thread and then of the others."""
+    profiles: dict[str, cProfile.Profile] = {"main thread": cProfile.Profile()}
+
+    def profile_thread(*_: Any) -> None:
+        name = threading.current_thread().name
+        own = profiles[f"thread {name} ({threading.get_ident()})"] = cProfile.Profile()
+        # From Python 3.12 on one profiler serves all threads, and says so here.
+        with suppress(ValueError):
+            own.enable()
+
+    with TemporaryDirectory(prefix="twofold-bench-") as folder:
+        prepare = contender.trials[workload.name]
+        with prepare(Path(folder, "profile"), effort.most(workload)) as trial:
+            threading.setprofile(profile_thread)
+            sample = profiles["main thread"].runcall(trial, effort.turns(workload))
+            threading.setprofile(None)
+    print(f"{workload.title}, {contender.name}: {sample.per_second:,.0f} {workload.unit}/s under the profiler")
+    for name, each in profiles.items():
+        _print(name, each)
+
+
+def _print(name: str, profile: cProfile.Profile) -> None:
+    if profile.getstats():
+        print(f"\n{name}")
+        pstats.Stats(profile, stream=sys.stdout).strip_dirs().sort_stats("tottime").print_stats(_LINES)

@@ -1,0 +1,57 @@
+"""What is measured, and what was promised about it."""
+
+from __future__ import annotations
+
+from bench.model import Target, Workload
+
+_PEERS = ("eventsourcing", "umadb")
+
+WORKLOADS = (
+    Workload("sequence", "One client in sequence", "commands", 5_000, 1.0),
+    Workload(
+        "clients64",
+        "64 clients on distinct aggregates",
+        "commands",
+        100_000,
+        1.5,
+        (
+            Target("at least ten times the faster peer", 10, "Twofold", _PEERS),
+            Target("at least half of the raw limit", 0.5, "Twofold", ("bare sqlite3",)),
+        ),
+    ),
+    Workload("clients1024", "1,024 clients on distinct aggregates", "commands", 200_000, 1.5),
+    Workload(
+        "hot",
+        "16 clients on one aggregate",
+        "commands",
+        50_000,
+        1.5,
+        (Target("at least half of what distinct ones get", 0.5, "Twofold", ("Twofold, 16 aggregates",)),),
+    ),
+    Workload("batches", "One client in sequence, 100 events at a time", "events", 1_000, 1.0),
+    Workload(
+        "loading",
+        "Loading an aggregate of 1,000 events",
+        "loads",
+        1_000,
+        1.0,
+        (Target("at least ten times the peer", 10, "Twofold", ("eventsourcing",)),),
+    ),
+    Workload(
+        "catchup",
+        "Catching up a view over 100,000 events of 1,000 accounts",
+        "events",
+        100_000,
+        2.0,
+        (Target("at least twenty times the peer", 20, "Twofold", ("eventsourcing",)),),
+    ),
+    Workload("visible", "Command to visible answer, one client in sequence", "commands", 5_000, 1.0),
+    Workload(
+        "http",
+        "The same command over HTTP, 64 connections",
+        "requests",
+        50_000,
+        2.0,
+        (Target("at least half of bare Starlette", 0.5, "Twofold over HTTP", ("bare Starlette",)),),
+    ),
+)
