@@ -1,0 +1,232 @@
+"""Views in a PostgreSQL database, with their followers' places beside them; the log may be in another one."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from twofold.adapters.postgres.address import Address
+from twofold.adapters.postgres.database import FAILURES, Connection, Database
+from twofold.adapters.postgres.upgrade import upgrade
+from twofold.adapters.statements import load_statements
+from twofold.clock import Clock
+from twofold.errors import DeclarationError, LeaseLost, LogUnavailable
+from twofold.followers import WHOLE, Claim, Parked, Progress, Segment, Settled
+from twofold.views import Layout, TableChange
+from twofold.views.tables import table_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+_SQL = load_statements("twofold.adapters.postgres", "views.sql")
+_ARRAYS = {int: "bigint[]", float: "float8[]", bool: "boolean[]", str: "text[]"}
+
+
+class PostgresViews:
+    """The views' database and schema that a URL names, written by any number of processes."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        self._database = Database(Address.of(url), clock)
+        self._address = self._database.address
+        self._sql = {
+            name: statement.replace("{schema}", self._address.quoted_schema) for name, statement in _SQL.items()
+        }
+        # SQLAlchemy runs users' statements on connections of the same making; it does not pool what may be cut off.
+        self._engine: AsyncEngine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=self._database.connect,
+            poolclass=NullPool,
+            execution_options={"schema_translate_map": {None: self._address.schema}},
+        )
+
+    async def open(self) -> None:
+        await self._database.run(lambda connection: upgrade(connection, self._address, "views"), call_seconds=None)
+
+    async def create(self, layout: Layout) -> None:
+        expected = [column.name for column in layout.columns]
+        async with self._session() as session:
+            raw = await _driver(session)
+            # Processes that start together make the table one after the other, and the second one finds it made.
+            await raw.execute(self._sql["lock"], f"twofold {self._address.schema} {layout.table}")
+            found = [row[0] for row in await raw.fetch(self._sql["columns"], self._address.schema, layout.table)]
+            if not found:
+                await session.run_sync(table_of(layout.view).create)
+            elif found != expected:
+                raise DeclarationError(
+                    f"The view {layout.view.__name__} has the columns {', '.join(expected)}, and its table {layout.table} "
+                    f"in {self._address} has {', '.join(found)}. A changed view is a new version: declare "
+                    f"class {layout.view.__name__}(View, key=…, version={layout.view.state_version + 1})."
+                )
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[AsyncConnection]:
+        """Give SQLAlchemy's side of a connection, for one transaction."""
+        try:
+            async with self._engine.connect() as session, session.begin():
+                # SQLAlchemy begins with the first statement, and what is done on the driver's side should be within.
+                await session.exec_driver_sql("SELECT 1")
+                yield session
+        except (DBAPIError, *FAILURES) as error:
+            raise LogUnavailable(f"{self._address}: {error}.") from error
+
+    # Rows.
+
+    async def load(self, layout: Layout, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
+        statement = _SQL["load"].format(columns=", ".join(_names(layout)), table=self._table(layout.table))
+        rows = await self._database.run(lambda connection: connection.fetch(statement, list(keys)))
+        return [tuple(row) for row in rows]
+
+    async def select(self, statement: Any) -> list[Any]:
+        async with self._session() as session:
+            return list((await session.execute(statement)).fetchall())
+
+    async def apply(self, settled: Settled, changes: Sequence[TableChange], statements: Sequence[Any]) -> None:
+        if not statements:
+            await self._database.write(partial(self._apply, settled, changes))
+            return
+        async with self._session() as session:
+            for statement in statements:
+                await session.execute(statement)
+            await self._store(settled, changes, await _driver(session))
+
+    async def _apply(self, settled: Settled, changes: Sequence[TableChange], connection: Connection) -> None:
+        # If the connection was lost and this is done again, it does no harm: rows are written whole, not added to.
+        async with connection.transaction():
+            await self._store(settled, changes, connection)
+
+    async def _store(self, settled: Settled, changes: Sequence[TableChange], connection: Connection) -> None:
+        claim = settled.claim
+        await self._check(connection, "advance", claim, settled.position)
+        for change in changes:
+            await self._write(connection, change)
+        if settled.parked:
+            rows = [(p.follower, p.lane, p.position, p.error, p.attempts, p.parked_at_us) for p in settled.parked]
+            await connection.executemany(self._sql["park"], rows)
+        if settled.unparked:
+            unparked = [(claim.follower, lane, position) for lane, position in settled.unparked]
+            await connection.executemany(self._sql["unpark"], unparked)
+
+    async def _write(self, connection: Connection, change: TableChange) -> None:
+        layout, table = change.layout, self._table(change.layout.table)
+        if change.puts:
+            names = _names(layout)
+            arrays = [f"${place}::{_ARRAYS[column.kind]}" for place, column in enumerate(layout.columns, 1)]
+            updates = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
+            action = f"UPDATE SET {updates}" if updates else "NOTHING"
+            statement = _SQL["put"].format(
+                table=table, columns=", ".join(names), arrays=", ".join(arrays), action=action
+            )
+            await connection.execute(statement, *_columns(layout, change.puts))
+        if change.deletes:
+            await connection.execute(_SQL["delete"].format(table=table), change.deletes)
+
+    def _table(self, name: str) -> str:
+        return f"{self._address.quoted_schema}.{name}"
+
+    # Followers' places.
+
+    async def settle(self, settled: Settled) -> None:
+        await self.apply(settled, (), ())
+
+    async def claim(self, follower: str, owner: str, lease_seconds: float) -> Claim | None:
+        full_owner = f"{owner}/{os.getpid()}@{socket.gethostname()}"
+
+        async def work(connection: Connection) -> Any:
+            await connection.execute(self._sql["add_follower"], follower, WHOLE)
+            return await connection.fetchrow(self._sql["claim"], follower, full_owner, lease_seconds)
+
+        row = await self._database.run(work)
+        return None if row is None else Claim(follower, Segment(row[0], row[1]), row[2], row[3])
+
+    async def renew(self, claim: Claim, lease_seconds: float) -> None:
+        await self._database.run(lambda connection: self._check(connection, "renew", claim, lease_seconds))
+
+    async def release(self, claim: Claim) -> None:
+        with suppress(LeaseLost):
+            await self._database.run(lambda connection: self._check(connection, "release", claim))
+
+    async def _check(self, connection: Connection, statement: str, claim: Claim, *values: Any) -> None:
+        arguments = (claim.follower, claim.segment.low, claim.fence, *values)
+        if not await connection.fetchval(self._sql[statement], *arguments):
+            raise LeaseLost(
+                f"{claim.follower} is followed by another process, or was rewound, since this one claimed it."
+            )
+
+    async def position(self, follower: str) -> int:
+        position: int = (await self._rows("position", follower))[0][0]
+        return position
+
+    async def progress(self) -> list[Progress]:
+        rows = await self._rows("progress")
+        return [Progress(name, Segment(low, high), *rest) for name, low, high, *rest in rows]
+
+    async def parked(self, follower: str = "", lane: str = "", limit: int = 1000) -> list[Parked]:
+        return [Parked(*row) for row in await self._rows("parked", follower, lane, limit)]
+
+    async def request_retry(self, follower: str, lanes: Sequence[str]) -> int:
+        return len(await self._rows("request_retry", follower, list(lanes)))
+
+    async def take_retries(self, claim: Claim) -> list[str]:
+        lanes = [lane for (lane,) in await self._rows("retries", claim.follower) if claim.segment.owns(lane)]
+        if lanes:
+            await self._rows("forget_retries", claim.follower, lanes)
+        return lanes
+
+    async def discard(self, follower: str, lane: str, position: int = 0) -> int:
+        return len(await self._rows("discard", follower, lane, position))
+
+    async def rewind(self, follower: str, tables: Sequence[str]) -> None:
+        async def work(connection: Connection) -> None:
+            async with connection.transaction():
+                # The segments first: that waits for a batch that is being stored, and shuts out the next.
+                await connection.execute(self._sql["rewind"], follower)
+                await connection.execute(self._sql["drop_parked"], follower)
+                for table in tables:
+                    await connection.execute(_SQL["empty"].format(table=self._table(table)))
+
+        await self._database.write(work)
+
+    async def _rows(self, statement: str, *values: Any) -> list[Any]:
+        work: Callable[[Connection], Awaitable[list[Any]]] = lambda connection: connection.fetch(  # noqa: E731
+            self._sql[statement], *values
+        )
+        return await self._database.run(work)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+        await self._database.close()
+
+
+async def _driver(session: AsyncConnection) -> Connection:
+    """Return the driver's side of a SQLAlchemy connection."""
+    connection: Connection = (await session.get_raw_connection()).driver_connection  # type: ignore[assignment]
+    return connection
+
+
+def _names(layout: Layout) -> list[str]:
+    """Return the columns' names in quotes, as a field may be called ``order``."""
+    return [f'"{column.name}"' for column in layout.columns]
+
+
+def _columns(layout: Layout, rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    """Turn rows into one list for each column, as PostgreSQL takes many values at once."""
+    lists = [list(values) for values in zip(*rows, strict=True)]
+    for place, column in enumerate(layout.columns):
+        if column.kind is bool:
+            lists[place] = [None if value is None else bool(value) for value in lists[place]]
+        elif column.kind is float:
+            lists[place] = [None if value is None else float(value) for value in lists[place]]
+    return lists
+
+
+def open_views(url: str, clock: Clock) -> PostgresViews:
+    """Return the views' store of a URL such as ``postgresql://user:password@host:5432/database?schema=bank``."""
+    return PostgresViews(url, clock)
