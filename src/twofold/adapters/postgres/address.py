@@ -1,0 +1,66 @@
+"""A database and a schema in it, as a URL names them."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl, urlencode
+
+import msgspec
+
+from twofold.errors import SettingsError
+
+EXAMPLE = "For example postgresql://user:password@host:5432/database?schema=orders"
+
+
+class Address(msgspec.Struct, frozen=True):
+    """What a URL says: ``dsn`` is for the driver, ``str()`` is for people and hides the password.
+
+    >>> address = Address.of("postgresql://shop:secret@db1,db2/shop?schema=orders&sslmode=require")
+    >>> address.schema, address.dsn
+    ('orders', 'postgresql://shop:secret@db1,db2/shop?sslmode=require')
+    >>> str(address)
+    'postgresql://shop:***@db1,db2/shop?schema=orders&sslmode=require'
+    """
+
+    dsn: str
+    schema: str
+    masked: str
+
+    @classmethod
+    def of(cls, url: str) -> Address:
+        """Read a URL; without ``schema=…`` the schema is ``twofold``.
+
+        Raises:
+            SettingsError: the schema's name cannot be one; the text shows a valid URL.
+        """
+        place, _, query = url.partition("?")
+        options = dict(parse_qsl(query, keep_blank_values=True))
+        masked = _with_options(_masked(place), options | ({"password": "***"} if "password" in options else {}))
+        schema = options.pop("schema", "twofold")
+        if not 0 < len(schema.encode()) <= 63 or "\0" in schema or schema.startswith("pg_"):
+            raise SettingsError(
+                f"{masked}: {schema!r} cannot be a schema's name; it has 1 to 63 bytes and does not begin with pg_. {EXAMPLE}"
+            )
+        return cls(_with_options(place, options), schema, masked)
+
+    @property
+    def quoted_schema(self) -> str:
+        """The schema's name as it stands in a statement.
+
+        >>> Address.of('postgresql:///shop?schema=the "old" one').quoted_schema
+        '"the ""old"" one"'
+        """
+        return '"' + self.schema.replace('"', '""') + '"'
+
+    def __str__(self) -> str:
+        return self.masked
+
+
+def _with_options(place: str, options: dict[str, str]) -> str:
+    return f"{place}?{urlencode(options, safe='*/')}" if options else place
+
+
+def _masked(place: str) -> str:
+    scheme, slashes, rest = place.partition("://")
+    login, at, where = rest.rpartition("@")
+    user, colon, _ = login.partition(":")
+    return f"{scheme}{slashes}{user}{':***' if colon else ''}{at}{where}"

@@ -1,0 +1,208 @@
+"""A batch of appends as the columns that ``log_append`` takes, and what it returns as outcomes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+from itertools import chain
+from typing import Any
+
+import msgspec
+
+from twofold.log import Append, Appended, Condition, Conflict, Criteria, Criterion, Outcome
+from twofold.messages import encode
+
+_SEPARATOR = "\x1f"
+_DIGEST = "sha256:"
+_LONGEST_KEY = 200
+_REPEATS, _FAILS, _FEEDS = 1, 2, 3
+
+
+def stored_key(text: str) -> str:
+    """Return what stands for a tag or an id in an index: itself, or a digest if PostgreSQL could not hold or index it.
+
+    >>> stored_key("account:ann")
+    'account:ann'
+    >>> stored_key("x" * 201)[:20]
+    'sha256:84a0678c90937'
+    """
+    if len(text) <= _LONGEST_KEY and "\0" not in text and _SEPARATOR not in text and not text.startswith(_DIGEST):
+        return text
+    return _DIGEST + sha256(text.encode()).hexdigest()
+
+
+def criteria_columns(criteria: Criteria) -> tuple[list[str], list[str]]:
+    """Return criteria as ``log_read`` takes them: the tags of each, and its types."""
+    return [_joined_tags(each) for each in criteria], [_SEPARATOR.join(each.types) for each in criteria]
+
+
+def _joined_tags(criterion: Criterion) -> str:
+    return _SEPARATOR.join([stored_key(tag) for tag in criterion.tags])
+
+
+def batch_columns(batch: Sequence[Append]) -> list[list[Any]]:
+    """Return the batch as the columns of ``log_append``, from ``sizes`` on."""
+    sizes = [len(append.events) for append in batch]
+    return [sizes, *_event_columns(batch), *_id_columns(batch), *_condition_columns(batch), *_steps(batch)]
+
+
+def _event_columns(batch: Sequence[Append]) -> list[list[Any]]:
+    """Return the events, and their tags."""
+    places: list[int] = []
+    events = []
+    tag_places: list[int] = []
+    tag_events: list[int] = []
+    tag_names: list[str] = []
+    tag_types: list[str] = []
+    for place, append in enumerate(batch, 1):
+        for event in append.events:
+            places.append(place)
+            events.append(event)
+            for tag in dict.fromkeys(event.tags):
+                tag_places.append(place)
+                tag_events.append(len(places))
+                tag_names.append(stored_key(tag))
+                tag_types.append(event.type)
+    return [
+        places,
+        [event.id for event in events],
+        [event.type for event in events],
+        [event.version for event in events],
+        [encode(event.tags) for event in events],
+        [event.data for event in events],
+        [event.metadata for event in events],
+        tag_places,
+        tag_events,
+        tag_names,
+        tag_types,
+    ]
+
+
+def _id_columns(batch: Sequence[Append]) -> list[list[Any]]:
+    places = [place for place, append in enumerate(batch, 1) if append.id]
+    return [places, [stored_key(batch[place - 1].id) for place in places]]
+
+
+def _condition_columns(batch: Sequence[Append]) -> list[list[Any]]:
+    """Return the conditions that are checked against stored events: those of one tag, the common kind, and the others."""
+    probes: list[list[Any]] = [[], [], [], []]
+    asked: list[list[Any]] = [[], [], [], []]
+    for place, condition in _conditions(batch):
+        if condition.behind is None:
+            for criterion in condition.criteria:
+                columns = probes if len(criterion.tags) == 1 else asked
+                columns[0].append(place)
+                columns[1].append(_joined_tags(criterion))
+                columns[2].append(_SEPARATOR.join(criterion.types))
+                columns[3].append(condition.after)
+    return probes + asked
+
+
+def _conditions(batch: Sequence[Append]) -> Iterator[tuple[int, Condition]]:
+    for place, append in enumerate(batch, 1):
+        for condition in append.conditions:
+            yield place, condition
+
+
+class _Step(msgspec.Struct, frozen=True, order=True, array_like=True):
+    place: int
+    kind: int
+    on: int
+    behind: int
+    after: int
+
+
+def _steps(batch: Sequence[Append]) -> list[list[Any]]:
+    """Return what the appends of a batch have to do with each other, in the order in which it is to be looked at."""
+    steps = sorted([*_repetitions(batch), *_dependences(batch)])
+    return [
+        [step.place for step in steps],
+        [step.kind for step in steps],
+        [step.on for step in steps],
+        [step.behind for step in steps],
+        [step.after for step in steps],
+    ]
+
+
+def _repetitions(batch: Sequence[Append]) -> Iterator[_Step]:
+    """Yield the appends that have an earlier one's id; the latest of those knows what became of all before it."""
+    latest: dict[str, int] = {}
+    for place, append in enumerate(batch, 1):
+        if append.id:
+            if append.id in latest:
+                yield _Step(place, _REPEATS, latest[append.id], 0, 0)
+            latest[append.id] = place
+
+
+def _dependences(batch: Sequence[Append]) -> Iterator[_Step]:
+    """Yield the conditions that earlier appends of the batch might break, and those appends."""
+    feeders = _Feeders(batch)
+    sets: dict[Criterion, int] = {}
+    for place, condition in _conditions(batch):
+        if condition.behind is None:
+            watched = [each for each in condition.criteria if feeders.has_before(place, each)]
+        else:
+            watched = [*condition.criteria] or [_NOTHING]
+        for criterion in watched:
+            number = sets.setdefault(criterion, len(sets) + 1)
+            behind = 0 if condition.behind is None else condition.behind + 1
+            yield _Step(place, _FAILS, number, behind, condition.after)
+    for criterion, number in sets.items():
+        for place, offset in feeders.of(criterion).items():
+            yield _Step(place, _FEEDS, number, 0, offset)
+
+
+class _Feeders:
+    """The events of a batch by tag and type, each as its append's place and its own in there."""
+
+    def __init__(self, batch: Sequence[Append]) -> None:
+        self._batch = batch
+        self._by_tag: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+        self._by_type: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+        self._all: list[tuple[int, int]] = []
+        for place, append in enumerate(batch, 1):
+            for offset, event in enumerate(append.events):
+                entry = (place, offset)
+                self._all.append(entry)
+                self._by_type[event.type].append(entry)
+                for tag in event.tags:
+                    self._by_tag[tag].append(entry)
+
+    def has_before(self, place: int, criterion: Criterion) -> bool:
+        """Say whether an append before this place may have a selected event; a closer look is `of`."""
+        return any(entries and entries[0][0] < place for entries in self._near(criterion))
+
+    def of(self, criterion: Criterion) -> dict[int, int]:
+        """Return the place of the last selected event in each append that has one."""
+        found: dict[int, int] = {}
+        for place, offset in chain.from_iterable(self._near(criterion)):
+            event = self._batch[place - 1].events[offset]
+            if criterion.selects(event.type, event.tags):
+                found[place] = max(offset, found.get(place, 0))
+        return found
+
+    def _near(self, criterion: Criterion) -> list[list[tuple[int, int]]]:
+        if criterion.tags:
+            return [self._by_tag.get(criterion.tags[0], [])]
+        if criterion.types:
+            return [self._by_type.get(each, []) for each in criterion.types]
+        return [self._all]
+
+
+_NOTHING = Criterion(types=("\0",))
+
+
+def outcomes_of(batch: Sequence[Append], head: int, odd: Mapping[int, tuple[int, int]]) -> list[Outcome]:
+    """Return the outcomes: positions from the head on for all but the odd ones, which added nothing."""
+    outcomes: list[Outcome] = []
+    last = head
+    for place, append in enumerate(batch, 1):
+        if place not in odd:
+            first, last = last + 1, last + len(append.events)
+            outcomes.append(Appended(first, last))
+        elif odd[place][0] < 0:
+            outcomes.append(Conflict(odd[place][1]))
+        else:
+            outcomes.append(Appended(*odd[place], repeated=True))
+    return outcomes

@@ -1,0 +1,186 @@
+"""A PostgreSQL database as the adapters use it: connections that are replaced when they break, and clear errors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeAlias, TypeVar
+
+import asyncpg
+
+from twofold.adapters.postgres.address import EXAMPLE, Address
+from twofold.clock import Clock
+from twofold.errors import LogUnavailable, SettingsError
+
+T = TypeVar("T")
+Connection: TypeAlias = "asyncpg.Connection[Any]"
+Work: TypeAlias = Callable[[Connection], Awaitable[T]]
+_Lend: TypeAlias = Callable[[], AbstractAsyncContextManager[Connection]]
+
+FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+PATIENCE_SECONDS = 30.0
+CALL_SECONDS = 10.0
+_CONNECT_SECONDS = 5.0
+_SHORTEST_PAUSE_SECONDS = 0.02
+_LONGEST_PAUSE_SECONDS = 1.0
+_READERS = 4
+
+
+class Database:
+    """One connection for writing, a few for reading, each made when it is needed and replaced when it fails.
+
+    Work that fails for a reason that may pass (a lost connection, a restart, a failover) is done again, for as long as
+    ``patience_seconds``: so it must be such that doing it twice does no harm.
+    """
+
+    def __init__(self, address: Address, clock: Clock, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self.address = address
+        self.behind_pooler = False
+        self._clock = clock
+        self._patience_seconds = patience_seconds
+        self._writer = _Connections(self.connect, 1)
+        self._readers = _Connections(self.connect, _READERS)
+
+    async def run(self, work: Work[T], call_seconds: float | None = CALL_SECONDS) -> T:
+        """Do work beside other work, each try for at most ``call_seconds``.
+
+        Raises:
+            LogUnavailable: it cannot be done; the text names the URL, gives the reason and says what can be done.
+        """
+        return await self._persist(self._readers.one, work, call_seconds)
+
+    async def write(self, work: Work[T]) -> T:
+        """Do work on the one connection for writing.
+
+        Raises:
+            LogUnavailable: as with `run`; the text says whether the work may have been done all the same.
+        """
+        begun: list[Connection] = []
+
+        def noted(connection: Connection) -> Awaitable[T]:
+            begun.append(connection)
+            return work(connection)
+
+        try:
+            return await self._persist(self._writer.one, noted, CALL_SECONDS)
+        except LogUnavailable as error:
+            stored = "Whether this batch was stored is not known." if begun else "Nothing of this batch was stored."
+            raise LogUnavailable(f"{error} {stored}") from error.__cause__
+
+    async def connect(self) -> Connection:
+        """Open a connection to the server that takes writes; whoever asks for it closes it."""
+        options: dict[str, Any] = {"statement_cache_size": 0} if self.behind_pooler else {}
+        if "target_session_attrs=" not in self.address.dsn:
+            options["target_session_attrs"] = "primary"
+        if "application_name=" not in self.address.dsn:
+            options["server_settings"] = {"application_name": f"twofold {self.address.schema}"}
+        connection: Connection = await asyncpg.connect(self.address.dsn, timeout=_CONNECT_SECONDS, **options)
+        return connection
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._writer.close()
+        await self._readers.close()
+
+    async def _persist(self, lend: _Lend, work: Work[T], call_seconds: float | None) -> T:
+        deadline = self._clock.monotonic() + self._patience_seconds
+        pause = _SHORTEST_PAUSE_SECONDS
+        while True:
+            try:
+                async with asyncio.timeout(call_seconds), lend() as connection:
+                    return await work(connection)
+            except FAILURES as error:
+                self._notice_pooler(error)
+                if not _may_pass(error) or self._clock.monotonic() + pause > deadline:
+                    raise self._failure(error) from error
+            await self._clock.sleep(pause * (0.5 + self._clock.random()))
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    def _notice_pooler(self, error: Exception) -> None:
+        """Do without prepared statements from now on if somebody between us and the server has mixed them up."""
+        if _state(error) in _MIXED_UP_STATEMENTS and not self.behind_pooler:
+            self.behind_pooler = True
+            self._readers.drop()
+            self._writer.drop()
+
+    def _failure(self, error: Exception) -> Exception:
+        if isinstance(error, ValueError):
+            return SettingsError(f"{self.address}: {error}. {EXAMPLE}")
+        reason = (str(error) or type(error).__name__).rstrip(".")
+        tried = f"Tried for {self._patience_seconds:g} seconds." if _may_pass(error) else ""
+        return LogUnavailable(" ".join(filter(None, [f"{self.address}: {reason}.", _advice(error), tried])))
+
+
+class _Connections:
+    """At most so many connections, lent to one after the other and thrown away after a failure."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Connection]], most: int) -> None:
+        self._connect = connect
+        self._turns = asyncio.Semaphore(most)
+        self._free: list[Connection] = []
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[Connection]:
+        async with self._turns:
+            connection = self._working() or await self._connect()
+            try:
+                yield connection
+            except BaseException:
+                connection.terminate()
+                raise
+            self._free.append(connection)
+
+    def _working(self) -> Connection | None:
+        while self._free:
+            connection = self._free.pop()
+            if not connection.is_closed():
+                return connection
+        return None
+
+    def drop(self) -> None:
+        while self._free:
+            self._free.pop().terminate()
+
+    async def close(self) -> None:
+        while self._free:
+            await close(self._free.pop())
+
+
+async def close(connection: Connection) -> None:
+    """Say goodbye to the server, or just hang up if it does not answer."""
+    try:
+        await connection.close(timeout=_CONNECT_SECONDS)
+    except FAILURES:
+        connection.terminate()
+
+
+_MIXED_UP_STATEMENTS = {"26000", "42P05"}
+_MAY_PASS = ("08", "53", "57", "58", "25006", "25P03", "40", "55P03", *_MIXED_UP_STATEMENTS)
+_ADVICE = {
+    "28": "Check the user and the password in the URL, and pg_hba.conf on the server.",
+    "3D": "Create the database first.",
+    "3F": "The schema is gone: it is made anew when the service starts.",
+    "42P01": "A table is gone: restore it from a backup, or drop the schema to begin with an empty one.",
+    "42501": "Give this user rights on the schema, or CREATE on the database so that it can make it.",
+    "25006": "This is a standby: name all servers in the URL, as in postgresql://user@host1,host2/database.",
+    "53100": "Make space on the server's disk.",
+    "53300": "Raise max_connections on the server, or put PgBouncer before it.",
+    "55P03": "Somebody has held the log's lock for long: look in pg_stat_activity for an open transaction that appends.",
+}
+
+
+def _state(error: Exception) -> str:
+    return getattr(error, "sqlstate", None) or ""
+
+
+def _may_pass(error: Exception) -> bool:
+    if isinstance(error, asyncpg.PostgresError):
+        return _state(error).startswith(_MAY_PASS)
+    return not isinstance(error, ValueError)
+
+
+def _advice(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return "Check that the server is running and can be reached at the host and port in the URL."
+    return next((text for state, text in _ADVICE.items() if _state(error).startswith(state)), "")

@@ -1,0 +1,108 @@
+"""A log in a PostgreSQL database: each batch is decided and stored by one call, under a lock that ends with its commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from twofold.adapters.postgres.address import Address
+from twofold.adapters.postgres.batch import batch_columns, criteria_columns, outcomes_of, stored_key
+from twofold.adapters.postgres.database import PATIENCE_SECONDS, Connection, Database
+from twofold.adapters.postgres.upgrade import upgrade
+from twofold.adapters.postgres.wakeup import Signal
+from twofold.adapters.statements import load_statements
+from twofold.clock import Clock, SystemClock
+from twofold.log import ALL, Append, Appended, Criteria, Outcome, Recorded, Snapshot
+
+_SQL = load_statements("twofold.adapters.postgres", "log.sql")
+_END = 1 << 62
+
+
+class PostgresStore:
+    """A log in the database and schema that a URL names, written and read by any number of processes.
+
+    A lost connection is replaced, and what was under way is done again: a batch under its number, so that one which
+    had been stored just before is found and not stored twice.
+
+    Args:
+        url: such as ``postgresql://user:password@host:5432/database?schema=orders``; the schema is made if need be.
+        clock: for the pauses between tries.
+        patience_seconds: for how long a call goes on trying before it raises `twofold.errors.LogUnavailable`.
+    """
+
+    def __init__(self, url: str, clock: Clock | None = None, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        clock = clock or SystemClock()
+        self._database = Database(Address.of(url), clock, patience_seconds)
+        schema = self._database.address.quoted_schema
+        self._sql = {name: statement.format(schema=schema) for name, statement in _SQL.items()}
+        self._signal = Signal(self._database, clock)
+        self._turn = asyncio.Lock()
+        self._writer = UUID(clock.new_id())
+        self._number = 0
+        self._acknowledged = 0
+
+    async def open(self) -> None:
+        await self._database.run(self._prepare, call_seconds=None)
+
+    async def _prepare(self, connection: Connection) -> None:
+        await upgrade(connection, self._database.address, "log")
+        await connection.execute(self._sql["forget_old_batches"])
+
+    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+        columns = batch_columns(batch)
+        async with self._turn:
+            self._number += 1
+            work = partial(self._append, (self._writer, self._number, self._acknowledged, recorded_at_us, *columns))
+            head, places, firsts, lasts, stored = await self._database.write(work)
+            if stored:
+                self._acknowledged = self._number
+        return outcomes_of(batch, head, dict(zip(places, zip(firsts, lasts, strict=True), strict=True)))
+
+    async def _append(self, arguments: Sequence[Any], connection: Connection) -> Any:
+        self._signal.own_process = connection.get_server_pid()
+        return await connection.fetchrow(self._sql["append"], *arguments)
+
+    async def read(
+        self, criteria: Criteria, after: int = 0, limit: int = 1000, *, backwards: bool = False
+    ) -> list[Recorded]:
+        if not criteria:
+            return []
+        if any(not each.types and not each.tags for each in criteria):
+            criteria = ALL
+        above, below = (0, after or _END) if backwards else (after, _END)
+        arguments = (*criteria_columns(criteria), above, below, limit, backwards)
+        rows = await self._database.run(lambda connection: connection.fetch(self._sql["read"], *arguments))
+        return [Recorded(*row) for row in rows]
+
+    async def head(self) -> int:
+        head: int = await self._database.run(lambda connection: connection.fetchval(self._sql["head"]))
+        return head
+
+    async def handled(self, append_id: str) -> Appended | None:
+        row = await self._row("handled", stored_key(append_id))
+        return Appended(*row) if row else None
+
+    async def changed(self, timeout_seconds: float) -> None:
+        await self._signal.wait(timeout_seconds)
+
+    async def load_snapshot(self, fold: str, key: str) -> Snapshot | None:
+        row = await self._row("load_snapshot", fold, stored_key(key))
+        return Snapshot(*row) if row else None
+
+    async def save_snapshot(self, fold: str, key: str, snapshot: Snapshot) -> None:
+        await self._row("save_snapshot", fold, stored_key(key), snapshot.position, snapshot.data)
+
+    async def _row(self, statement: str, *arguments: object) -> Any:
+        return await self._database.run(lambda connection: connection.fetchrow(self._sql[statement], *arguments))
+
+    async def close(self) -> None:
+        await self._signal.close()
+        await self._database.close()
+
+
+def open_store(url: str, clock: Clock) -> PostgresStore:
+    """Return the store of a URL such as ``postgresql://user:password@host:5432/database?schema=bank``."""
+    return PostgresStore(url, clock)

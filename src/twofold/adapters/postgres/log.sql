@@ -1,0 +1,28 @@
+-- Statements of the log. `{schema}` is filled in by log.py with the quoted name of the schema, never with values.
+
+-- name: append
+SELECT head, places, firsts, lasts, stored FROM {schema}.log_append(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26,
+    $27, $28, $29, $30, $31
+)
+
+-- name: head
+SELECT coalesce(max(position), 0) FROM {schema}.log_events
+
+-- name: handled
+SELECT first, last FROM {schema}.log_handled WHERE id = $1
+
+-- name: read
+SELECT position, id, type, version, tags, data, metadata, recorded_at FROM {schema}.log_read($1, $2, $3, $4, $5, $6)
+
+-- name: load_snapshot
+SELECT position, data FROM {schema}.log_snapshots WHERE fold = $1 AND key = $2
+
+-- name: save_snapshot
+INSERT INTO {schema}.log_snapshots AS kept (fold, key, position, data) VALUES ($1, $2, $3, $4)
+ON CONFLICT (fold, key) DO UPDATE SET position = excluded.position, data = excluded.data
+WHERE excluded.position >= kept.position
+
+-- A writer's last batch is of no use once the writer is gone, but nobody can tell that from a writer that is quiet.
+-- name: forget_old_batches
+DELETE FROM {schema}.log_batches WHERE written_at < now() - interval '1 day'

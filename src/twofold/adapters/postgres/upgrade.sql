@@ -1,0 +1,19 @@
+-- Statements about the schema's version. `{schema}` is filled in with its quoted name.
+
+-- name: exists
+SELECT to_regclass($1) IS NOT NULL
+
+-- name: version
+SELECT version FROM {schema}.twofold_versions WHERE part = $1
+
+-- name: lock
+SELECT pg_advisory_xact_lock(hashtextextended($1, 0))
+
+-- name: prepare
+CREATE SCHEMA IF NOT EXISTS {schema};
+SET LOCAL search_path TO {schema};
+CREATE TABLE IF NOT EXISTS {schema}.twofold_versions (part text PRIMARY KEY, version integer NOT NULL)
+
+-- name: set_version
+INSERT INTO {schema}.twofold_versions (part, version) VALUES ($1, $2)
+ON CONFLICT (part) DO UPDATE SET version = excluded.version
