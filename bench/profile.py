@@ -15,6 +15,7 @@ from bench.measure import Effort
 from bench.model import Contender, Workload
 
 _LINES = 30
+_CALLS = 10_000
 
 
 def profile(workload: Workload, contender: Contender, effort: Effort) -> None:
@@ -40,6 +41,8 @@ def profile(workload: Workload, contender: Contender, effort: Effort) -> None:
 
 
 def _print(name: str, profile: cProfile.Profile) -> None:
-    if profile.getstats():
+    """Print a thread's functions, unless it did next to nothing."""
+    stats = pstats.Stats(profile, stream=sys.stdout) if profile.getstats() else None
+    if stats is not None and stats.total_calls > _CALLS:  # type: ignore[attr-defined]
         print(f"\n{name}")
-        pstats.Stats(profile, stream=sys.stdout).strip_dirs().sort_stats("tottime").print_stats(_LINES)
+        stats.strip_dirs().sort_stats("tottime").print_stats(_LINES)

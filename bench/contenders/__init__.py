@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.util import find_spec
 
-from bench.contenders import bare, log, service
+from bench.contenders import bare, http, log, service
 from bench.model import Contender
 
 
@@ -18,6 +18,7 @@ def contenders() -> tuple[Contender, ...]:
         bare.folding(),
         _peer("eventsourcing", "eventsourcing==9.5.*"),
         _peer("umadb", "umadb"),
+        *http.contenders(),
     )
 
 

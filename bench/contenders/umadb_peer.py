@@ -5,10 +5,7 @@ A command is what its documentation shows: read the boundary, decide, append on 
 
 from __future__ import annotations
 
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -21,11 +18,11 @@ from umadb import AppendCondition, Client, Event, IntegrityError, Query, QueryIt
 from bench import bank
 from bench.clients import as_threads
 from bench.model import Contender, Prepare, Sample, Trial, Turns, fresh
+from bench.processes import free_port, server
 from twofold.messages import encode, tagger
 
 NAME = f"umadb {version('umadb')}"
 _SERVER = "from umadb.umadb_server_cli import main; main()"
-_START_SECONDS = 10.0
 _REMARKS = (
     "The server from the wheel, in a process of its own; the client blocks, so each caller is a thread. A command reads its "
     "boundary, decides and appends on condition. The server gathers appends and answers after two fdatasync a commit. It "
@@ -50,30 +47,10 @@ def contender() -> Contender:
 
 @contextmanager
 def _server(folder: Path) -> Iterator[Client]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    command = [sys.executable, "-c", _SERVER, "--listen", address, "--db-path", str(folder / "uma.db")]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        yield _connected(f"http://{address}")
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _connected(url: str) -> Client:
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            client = Client(url)
-            client.head()
-        except Exception:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            return client
+    port = free_port()
+    command = [sys.executable, "-c", _SERVER, "--listen", f"127.0.0.1:{port}", "--db-path", str(folder / "uma.db")]
+    with server(command, port):
+        yield Client(f"http://127.0.0.1:{port}")
 
 
 def _boundary(number: int) -> Query:

@@ -1,0 +1,41 @@
+"""The same command over HTTP: Twofold's own endpoint, and one of Starlette's that only parses it; both under uvicorn."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench import bank
+from bench.load import post, put_under_load
+from bench.model import Contender, Prepare, Trial
+from bench.processes import free_port, server
+from bench.servers import PATH
+from twofold.messages import encode
+
+_CONNECTIONS = 64
+
+
+def contenders() -> tuple[Contender, ...]:
+    """Return both servers."""
+    bare = Contender(
+        "bare Starlette",
+        "nothing is kept",
+        "Parses the command's body with msgspec and answers {}; uvicorn with httptools, as the other.",
+        {"http": _served("bare")},
+    )
+    return (bare,)
+
+
+def _served(name: str) -> Prepare:
+    @contextmanager
+    def prepare(folder: Path, most: int) -> Iterator[Trial]:
+        folder.mkdir(parents=True)
+        port = free_port()
+        requests = [post(PATH, encode(bank.deposit(number, number))) for number in range(_CONNECTIONS)]
+        with server([sys.executable, "-m", "bench.servers", name, str(port), str(folder)], port):
+            yield lambda turns: asyncio.run(put_under_load(port, requests, turns))
+
+    return prepare
