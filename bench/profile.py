@@ -12,10 +12,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.measure import Effort
-from bench.model import Contender, Workload
+from bench.model import Contender, Turns, Workload
 
 _LINES = 30
 _CALLS = 10_000
+_WARM_UP = 100
 
 
 def profile(workload: Workload, contender: Contender, effort: Effort) -> None:
@@ -32,6 +33,7 @@ def profile(workload: Workload, contender: Contender, effort: Effort) -> None:
     with TemporaryDirectory(prefix="twofold-bench-") as folder:
         prepare = contender.trials[workload.name]
         with prepare(Path(folder, "profile"), effort.most(workload)) as trial:
+            trial(Turns(_WARM_UP, 1.0))
             threading.setprofile(profile_thread)
             sample = profiles["main thread"].runcall(trial, effort.turns(workload))
             threading.setprofile(None)

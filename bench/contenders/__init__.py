@@ -16,15 +16,15 @@ def contenders() -> tuple[Contender, ...]:
         log.contender(),
         bare.inserts(),
         bare.folding(),
-        _peer("eventsourcing", "eventsourcing==9.5.*"),
-        _peer("umadb", "umadb"),
+        *_peer("eventsourcing", "eventsourcing==9.5.*"),
+        *_peer("umadb", "umadb"),
         *http.contenders(),
     )
 
 
-def _peer(package: str, requirement: str) -> Contender:
+def _peer(package: str, requirement: str) -> tuple[Contender, ...]:
     """Return a peer, or word of its absence, as nobody needs it but for comparison."""
     if find_spec(package) is None:
-        return Contender(package, "", missing=f"not installed: pip install '{requirement}'")
-    peer: Contender = import_module(f"bench.contenders.{package}_peer").contender()
-    return peer
+        return (Contender(package, "", missing=f"not installed: pip install '{requirement}'"),)
+    found: tuple[Contender, ...] = import_module(f"bench.contenders.{package}_peer").contenders()
+    return found

@@ -119,7 +119,7 @@ class BalanceProjection(Projection[Balances]):
         self.view.add(domain_event.originator_id, domain_event.amount, tracking)
 
 
-def contender() -> Contender:
+def contenders() -> tuple[Contender, ...]:
     """Return the library as a contender."""
     trials = {
         "sequence": _depositing(clients=1, accounts=1),
@@ -131,7 +131,7 @@ def contender() -> Contender:
         "catchup": _catching_up,
         "visible": fresh(_visible),
     }
-    return Contender(NAME, f"disk ({_durability()})", _REMARKS, trials)
+    return (Contender(NAME, f"disk ({_durability()})", _REMARKS, trials),)
 
 
 def _durability() -> str:

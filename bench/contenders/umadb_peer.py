@@ -1,6 +1,7 @@
 """UmaDB: its server from the wheel in a process of its own, and its blocking client, one thread per caller.
 
-A command is what its documentation shows: read the boundary, decide, append on condition.
+A command is what its documentation shows: read the boundary, decide, append on condition. What was read is kept, as the
+other contenders keep it.
 """
 
 from __future__ import annotations
@@ -23,18 +24,19 @@ from twofold.messages import encode, tagger
 
 NAME = f"umadb {version('umadb')}"
 _SERVER = "from umadb.umadb_server_cli import main; main()"
+_DURABILITY = "disk (fdatasync)"
 _REMARKS = (
-    "The server from the wheel, in a process of its own; the client blocks, so each caller is a thread. A command reads its "
-    "boundary, decides and appends on condition. The server gathers appends and answers after two fdatasync a commit. It "
-    "has no views."
+    "The server from the wheel, in a process of its own; the client blocks, so each caller is a thread. A command reads what "
+    "is newer than what it knows of its boundary, decides and appends on condition. The server gathers appends and answers "
+    "after two fdatasync a commit. It has no views."
 )
 
 _decode = msgspec.json.Decoder(bank.Deposited).decode
 
 
-def contender() -> Contender:
-    """Return the server with its client as a contender; it has no views of its own."""
-    trials = {
+def contenders() -> tuple[Contender, ...]:
+    """Return the server with clients that decide, and with clients that only append."""
+    deciding = {
         "sequence": _depositing(clients=1, accounts=1),
         "clients64": _depositing(clients=64, accounts=64),
         "clients1024": _depositing(clients=1024, accounts=1024),
@@ -42,7 +44,17 @@ def contender() -> Contender:
         "batches": fresh(_batches),
         "loading": _loading,
     }
-    return Contender(NAME, "disk (fdatasync)", _REMARKS, trials)
+    appending = {
+        "sequence": _appending(clients=1),
+        "clients64": _appending(clients=64),
+        "clients1024": _appending(clients=1024),
+    }
+    return (
+        Contender(NAME, _DURABILITY, _REMARKS, deciding),
+        Contender(
+            "appends to umadb", _DURABILITY, "Conditional appends to the same server. Nothing is decided.", appending
+        ),
+    )
 
 
 @contextmanager
@@ -53,14 +65,43 @@ def _server(folder: Path) -> Iterator[Client]:
         yield Client(f"http://127.0.0.1:{port}")
 
 
+class _Accounts:
+    """Balances as far as they were read, so that a command reads only what is newer."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._known: dict[int, tuple[int, int]] = {}
+
+    def deposit(self, number: int, turn: int, times: int = 1) -> None:
+        """Read, decide and append; again if another client was faster."""
+        while True:
+            _, head = self.balance(number)
+            try:
+                self._append(number, turn, times, head)
+            except IntegrityError:
+                continue
+            return
+
+    def balance(self, number: int) -> tuple[int, int]:
+        """Return what an account's events come to, and the position up to which that holds."""
+        balance, head = self._known.get(number, (0, 0))
+        events, newest = self._client.read(_boundary(number), start=head + 1).collect_with_head()
+        balance += sum(_decode(each.event.data).amount for each in events)
+        known = self._known[number] = (balance, newest or 0)
+        return known
+
+    def append(self, number: int, turn: int) -> None:
+        """Append on condition that nobody else has, without a look."""
+        balance, head = self._known.get(number, (0, 0))
+        self._known[number] = (balance, self._append(number, turn, 1, head))
+
+    def _append(self, number: int, turn: int, times: int, head: int) -> int:
+        events = [_event(number, turn) for _ in range(times)]
+        return self._client.append(events, AppendCondition(_boundary(number), head))
+
+
 def _boundary(number: int) -> Query:
     return Query([QueryItem(["Deposited"], [f"account:{bank.account_name(number)}"])])
-
-
-def _balance(client: Client, boundary: Query) -> tuple[int, int | None]:
-    """Return what an account's events come to, and the position up to which that holds."""
-    events, head = client.read(boundary).collect_with_head()
-    return sum(_decode(each.event.data).amount for each in events), head
 
 
 def _event(number: int, turn: int) -> Event:
@@ -68,31 +109,29 @@ def _event(number: int, turn: int) -> Event:
     return Event("Deposited", encode(event), list(tagger(bank.Deposited)(event)), uuid4())
 
 
-def _deposit(client: Client, number: int, turn: int, times: int = 1) -> None:
-    """Deposit, and again if another client was faster."""
-    boundary = _boundary(number)
-    while True:
-        _, head = _balance(client, boundary)
-        try:
-            client.append([_event(number, turn) for _ in range(times)], AppendCondition(boundary, head))
-        except IntegrityError:
-            continue
-        return
-
-
 def _depositing(clients: int, accounts: int) -> Prepare:
     def run(folder: Path, turns: Turns) -> Sample:
         with _server(folder) as client:
-            return as_threads(turns, clients, lambda number, turn: _deposit(client, number % accounts, turn))
+            known = _Accounts(client)
+            return as_threads(turns, clients, lambda number, turn: known.deposit(number % accounts, turn))
+
+    return fresh(run)
+
+
+def _appending(clients: int) -> Prepare:
+    def run(folder: Path, turns: Turns) -> Sample:
+        with _server(folder) as client:
+            return as_threads(turns, clients, _Accounts(client).append)
 
     return fresh(run)
 
 
 def _batches(folder: Path, turns: Turns) -> Sample:
     with _server(folder) as client:
+        accounts = _Accounts(client)
         turns.begin()
         for turn in turns:
-            _deposit(client, turn, turn, times=100)
+            accounts.deposit(turn, turn, times=100)
         return turns.end(100)
 
 
@@ -100,13 +139,12 @@ def _batches(folder: Path, turns: Turns) -> Sample:
 def _loading(folder: Path, most: int) -> Iterator[Trial]:
     folder.mkdir(parents=True)
     with _server(folder) as client:
-        _deposit(client, 0, 0, times=bank.LONG)
-        boundary = _boundary(0)
+        _Accounts(client).deposit(0, 0, times=bank.LONG)
 
         def trial(turns: Turns) -> Sample:
             turns.begin()
             for _ in turns:
-                _balance(client, boundary)
+                _Accounts(client).balance(0)
             return turns.end()
 
         yield trial
