@@ -15,7 +15,7 @@ import msgspec
 from bench import bank
 from bench.model import Contender, Prepare, Sample, Trial, Turns
 from twofold import replace
-from twofold.messages import encode, tagger
+from twofold.messages import Metadata, encode, tagger
 
 EventRow: TypeAlias = tuple[Any, ...]
 TagRow: TypeAlias = tuple[str, int, str]
@@ -27,7 +27,8 @@ _INSERT_EVENTS = (
 _INSERT_TAGS = "INSERT OR ROLLBACK INTO tags (tag, position, type) VALUES "
 _ROWS_PER_STATEMENT = 64
 _SCHEMA = files("twofold.adapters.sqlite").joinpath("log_0001.sql")
-_METADATA = b'{"correlation":"01900000-0000-7000-8000-000000000000","causation":"01900000-0000-7000-8000-000000000000"}'
+_COMMAND = "01900000-0000-7000-8000-000000000000"
+_METADATA = encode(Metadata().caused(_COMMAND, _COMMAND))
 
 
 def inserts() -> Contender:

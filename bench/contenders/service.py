@@ -51,13 +51,12 @@ def settings(folder: Path) -> Settings:
 
 
 def _deciding(clients: int, accounts: int) -> Prepare:
-    """Have the clients send deposits, spread over so many accounts."""
+    """Have the clients send deposits, each its own again and again, spread over so many accounts."""
 
     async def scenario(folder: Path, turns: Turns) -> Sample:
+        commands = [bank.deposit(client % accounts, client) for client in range(clients)]
         async with bank.deciding.run(settings(folder)) as running:
-            return await as_tasks(
-                turns, clients, lambda client, turn: running.send(bank.deposit(client % accounts, turn))
-            )
+            return await as_tasks(turns, clients, lambda client, turn: running.send(commands[client]))
 
     return fresh(lambda folder, turns: asyncio.run(scenario(folder, turns)))
 
