@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -13,9 +13,9 @@ from twofold.clock import Clock, SystemClock
 from twofold.commands import Handler
 from twofold.errors import FutureReceipt, InvalidReceipt, NotRunning, UnknownMessage
 from twofold.followers import Follower, Progress, Target
-from twofold.log import Log
+from twofold.log import Criterion, Log
 from twofold.messages import Command, Metadata, Query, Receipt
-from twofold.messaging import InboxTarget, RelayTarget, Transport, inbox_name
+from twofold.messaging import Delivery, InboxTarget, RelayTarget, Transport, inbox_name, published
 from twofold.service.declaration import Declaration
 from twofold.service.settings import Settings, open_store, open_transport, open_views
 from twofold.views import Arrivals, ProjectionTarget, Views, ViewStore, ViewTarget, layout
@@ -123,6 +123,24 @@ class Running:
         follower = self._filled_by.get(table)
         if follower is not None and position:
             await self._arrivals.reach(follower, position, timeout_seconds)
+
+    async def published(self, after: int, limit: int, wait_seconds: float) -> Delivery:
+        """Return what the service has published after a position in its log, waiting for it if there is nothing yet.
+
+        Raises:
+            NotRunning: the service has ended.
+            LogUnavailable: the log failed.
+        """
+        self._check_running()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_seconds):
+                await self.log.moved_past(after)
+        head = await self.log.head()
+        criteria = (Criterion(types=tuple([event.message_name for event in self.declaration.publishes])),)
+        events = await self.log.read(criteria, after, limit) if self.declaration.publishes else []
+        reached = events[-1].position if events else after
+        position = reached if len(events) == limit else max(head, reached)
+        return Delivery(self.name, [published(self.name, event) for event in events], position)
 
     def _check_running(self) -> None:
         if self._ended:

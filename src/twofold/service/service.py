@@ -99,6 +99,11 @@ class Service:
         await self._stack.aclose()
 
     @property
+    def is_running(self) -> bool:
+        """Whether `running` has something to return."""
+        return self._running is not None
+
+    @property
     def running(self) -> Running:
         """The instance that was started with ``async with service``.
 

@@ -1,0 +1,158 @@
+"""The ASGI application of a service or a system, to be served alone or mounted in another one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from typing import TypeAlias
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Mount, Route
+
+from twofold.clock import SystemClock
+from twofold.errors import NotRunning, SettingsError
+from twofold.http.endpoints import Endpoints, readiness
+from twofold.http.exchange import Endpoint, Exchange, Response, json_response
+from twofold.http.openapi import openapi
+from twofold.http.problems import Problem
+from twofold.service import Declaration, Running, Service, System
+
+Served: TypeAlias = Service | System | Running | Mapping[str, Running]
+
+_BODY_BYTES = 1 << 20
+_CLOCK = SystemClock()
+_HTML = (b"content-type", b"text/html; charset=utf-8")
+
+
+def asgi(served: Served, *, max_body_bytes: int | None = None) -> Starlette:
+    """Return the application of a service, or of several with each under its name.
+
+    Its lifespan starts what does not run yet, by the settings in the environment; where another application's lifespan
+    does that (``FastAPI(lifespan=bank.lifespan)``), it is just mounted: ``app.mount("/bank", asgi(bank))``.
+
+    >>> from examples.bank import bank
+    >>> sorted(route.path for route in asgi(bank).routes)[:3]
+    ['/commands/{name}', '/docs', '/feed']
+
+    Raises:
+        SettingsError: ``TWOFOLD_MAX_BODY_BYTES`` is not a number of bytes.
+    """
+    limit = max_body_bytes or read_max_body_bytes()
+    if isinstance(served, Service):
+        return _service_app(served, limit)
+    if isinstance(served, Running):
+        return Starlette(routes=_routes(Endpoints(served.declaration, lambda: served, limit), served.declaration))
+    if isinstance(served, System):
+        return _system_app(served, limit)
+    running = dict(served)
+    declarations = {name: each.declaration for name, each in running.items()}
+    return Starlette(routes=_several(declarations, running.__getitem__, limit))
+
+
+def read_max_body_bytes(environment: Mapping[str, str] = os.environ) -> int:
+    """Read ``TWOFOLD_MAX_BODY_BYTES``: how large a body may be; 1 MiB unless set.
+
+    Raises:
+        SettingsError: it is not a number of bytes.
+    """
+    text = environment.get("TWOFOLD_MAX_BODY_BYTES", str(_BODY_BYTES))
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise SettingsError(
+            f"TWOFOLD_MAX_BODY_BYTES={text!r} is not a number of bytes. For example TWOFOLD_MAX_BODY_BYTES=1048576"
+        )
+    return int(text)
+
+
+def _service_app(service: Service, limit: int) -> Starlette:
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        if service.is_running:
+            yield
+        else:
+            async with service:
+                yield
+
+    endpoints = Endpoints(service.declaration, lambda: service.running, limit)
+    return Starlette(routes=_routes(endpoints, service.declaration), lifespan=lifespan)
+
+
+def _system_app(system: System, limit: int) -> Starlette:
+    running: dict[str, Running] = {}
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with system.run() as services:
+            running.update(services)
+            yield
+        running.clear()
+
+    def find(name: str) -> Running:
+        if name not in running:
+            raise NotRunning(f"{name} is not running: serve this application with its lifespan, as `twofold run` does.")
+        return running[name]
+
+    declarations = {name: service.declaration for name, service in system.services.items()}
+    return Starlette(routes=_several(declarations, find, limit), lifespan=lifespan)
+
+
+def _routes(endpoints: Endpoints, declaration: Declaration) -> list[BaseRoute]:
+    document = json_response(openapi(declaration))
+    return [
+        _route("/commands/{name}", endpoints.command),
+        _route("/queries/{name}", endpoints.query),
+        _route("/feed", endpoints.feed),
+        _route("/openapi.json", _constant(document)),
+        _route("/docs", _constant(_page())),
+        _route("/health/live", endpoints.live),
+        _route("/health/ready", endpoints.ready),
+        _route("/{path:path}", _nothing_here),
+    ]
+
+
+def _several(declarations: dict[str, Declaration], find: Callable[[str], Running], limit: int) -> list[BaseRoute]:
+    each = {name: Endpoints(declaration, _finder(find, name), limit) for name, declaration in declarations.items()}
+
+    async def ready(exchange: Exchange) -> Response:
+        return readiness([await endpoints.state() for endpoints in each.values()])
+
+    index = json_response({"services": {name: f"{name}/docs" for name in each}})
+    return [
+        *[Mount(f"/{name}", routes=_routes(endpoints, declarations[name])) for name, endpoints in each.items()],
+        _route("/health/live", next(iter(each.values())).live),
+        _route("/health/ready", ready),
+        _route("/", _constant(index)),
+        _route("/{path:path}", _nothing_here),
+    ]
+
+
+def _finder(find: Callable[[str], Running], name: str) -> Callable[[], Running]:
+    return lambda: find(name)
+
+
+def _route(path: str, answer: Callable[..., object]) -> Route:
+    return Route(path, Endpoint(answer, _CLOCK.new_id))  # type: ignore[arg-type]
+
+
+def _constant(response: Response) -> Callable[[Exchange], object]:
+    async def answer(exchange: Exchange) -> Response:
+        exchange.require("GET", "HEAD")
+        status, headers, body = response
+        return status, list(headers), body
+
+    return answer
+
+
+def _page() -> Response:
+    return 200, [_HTML], files("twofold.http").joinpath("docs.html").read_bytes()
+
+
+async def _nothing_here(exchange: Exchange) -> Response:
+    raise Problem(
+        404,
+        "not-found",
+        "There is nothing at this path",
+        f"{exchange.scope['path']}: there are commands/{{Name}}, queries/{{Name}}, openapi.json, docs, feed, health/live and "
+        "health/ready; of a system, under each service's name.",
+    )
