@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -19,7 +21,7 @@ async def serve(
 ) -> None:
     """Serve an ASGI application until SIGTERM or SIGINT, then drain and return within five seconds.
 
-    ``ready`` is told the URL once connections are accepted; port 0 takes a free one.
+    Cancelling it drains too. ``ready`` is told the URL once connections are accepted; port 0 takes a free one.
 
     Raises:
         SettingsError: the address cannot be listened on.
@@ -36,7 +38,13 @@ async def serve(
     )
     server = _Server(config, f"http://{host}:{listening.getsockname()[1]}", ready)
     with listening:
-        await server.serve(sockets=[listening])
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            server.should_exit = True
+            await serving
+            raise
     if not server.started:
         raise SettingsError("The service did not start; the log says why.")
 
@@ -46,6 +54,11 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._url = url
         self._ready = ready
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End the serving; the base class would also raise the signal again, past whatever the caller has to close."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
