@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, datetime
-from pprint import pformat
 from typing import Any, cast
+
+import msgspec
 
 from twofold.commands import Aggregate, Context, Decider, decider_of, deciders_of
 from twofold.errors import Rejected
 from twofold.fold import Fold, fold_of
-from twofold.messages import Command, Event, Metadata, tag_fields
+from twofold.messages import Command, Event, Metadata, encode, reader, tag_fields, tagger
 from twofold.messages.tags import identities
-from twofold.views import Projection, Transaction, View, layout
+from twofold.testing.comparison import comparison
+from twofold.views import Projection, Transaction, View, layout, table_name
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -21,14 +22,26 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 def given(subject: Any, *events: Event, at: datetime = NOON) -> Given:
     """Begin a test of an aggregate, a decision, a decider, a view or a projection, with what has happened before.
 
-    ``at`` is the time that a decision finds in its `twofold.Context`.
+    Nothing else is needed: no log, no database, no event loop. ``at`` is the time that a decision finds in its
+    `twofold.Context`, whose ids are ``id-1``, ``id-2`` and so on.
 
-    >>> from examples.bank import Account, Balance, Deposited, InsufficientFunds, Withdraw, Withdrawn
+    >>> from examples.bank import Account, Balance, Deposited, InsufficientFunds, Transfer, Transferred, transfer
+    >>> from examples.bank import Withdraw, Withdrawn
     >>> paid_in = Deposited(account="ann", amount=5)
     >>> given(Account, paid_in).when(Withdraw(account="ann", amount=5)).then(Withdrawn(account="ann", amount=5))
     >>> given(Account, paid_in).when(Withdraw(account="ann", amount=6)).rejects(InsufficientFunds)
+    >>> given(transfer, paid_in).when(Transfer(source="ann", target="bob", amount=5)).then(
+    ...     Transferred(source="ann", target="bob", amount=5)
+    ... )
     >>> given(Balance, paid_in).then(Balance(key="ann", amount=5))
+
+    Raises:
+        AssertionError: an event is given that the subject would never see, or that the log could not give back.
+        DeclarationError: the subject is not declared well.
     """
+    known = _events_of(subject)
+    for event in events:
+        _check_given(subject, known, event)
     return Given(subject, events, at)
 
 
@@ -41,25 +54,33 @@ class Given:
         self._at = at
 
     def when(self, command: Command) -> When:
-        """Have the command decided on what was given."""
-        decider = _decider(self._subject, command)
-        for event in self._events:
-            _check_known(event, decider)
+        """Have the command decided on what was given.
+
+        Raises:
+            AssertionError: the subject does not decide on it, or yields what the log could not keep.
+        """
+        decider = _decider_for(self._subject, command)
         states = [_state(boundary.fold, boundary.key(command), self._events) for boundary in decider.boundaries]
-        numbers = iter(range(1, 1_000_000))
-        now_us = int(self._at.timestamp() * 1_000_000)
-        context = Context(now_us, lambda: f"id-{next(numbers)}", Metadata())
         try:
-            return When(command, tuple(decider.decide(command, context, *states)), None)
+            events = tuple(decider.decide(command, _context(self._at), *states))
         except Rejected as rejection:
             return When(command, (), rejection)
+        for event in events:
+            _check_yielded(decider, event)
+        return When(command, events, None)
 
     def then(self, *rows: View) -> None:
-        """Check that a view has exactly these rows, in the order of their keys."""
-        found = asyncio.run(_rows(self._subject, self._events))
-        expected = sorted(rows, key=_order)
+        """Check that a view, or the views of a projection, have exactly these rows, in whatever order.
+
+        Raises:
+            AssertionError: they have others.
+        """
+        if not _fills_rows(self._subject):
+            raise AssertionError(f"{_name(self._subject)} decides: say on what, with .when(command), before .then(…).")
+        found = sorted(_rows(self._subject, self._events), key=_place)
+        expected = sorted(rows, key=_place)
         if found != expected:
-            raise AssertionError(_comparison("The view has other rows.", expected, found))
+            raise AssertionError(comparison(f"{_name(self._subject)} has other rows.", expected, found))
 
 
 class When:
@@ -71,101 +92,165 @@ class When:
         self._rejection = rejection
 
     def then(self, *events: Event) -> None:
-        """Check that exactly these events follow, in this order; none at all if none is named."""
+        """Check that exactly these events follow, in this order; none at all if none is named.
+
+        Raises:
+            AssertionError: others follow, or the command was rejected.
+        """
         if self._rejection is not None:
-            raise AssertionError(
-                f"{self._command!r} was rejected: {type(self._rejection).__name__}: {self._rejection}"
-            ) from self._rejection
+            what = f"{self._command!r} was rejected."
+            raise AssertionError(comparison(what, events, [self._rejection])) from self._rejection
         if self._events != events:
-            raise AssertionError(_comparison("Other events follow.", events, self._events))
+            raise AssertionError(comparison(f"Of {self._command!r} other events follow.", events, self._events))
 
     def rejects(self, rejection: type[Rejected], *arguments: object) -> None:
-        """Check that the command is rejected for this reason, with these arguments if any are named."""
+        """Check that the command is rejected for exactly this reason, and with these arguments if any are named.
+
+        Raises:
+            AssertionError: it is accepted, or rejected for another reason.
+        """
         if self._rejection is None:
-            raise AssertionError(_comparison("The command was not rejected.", [rejection], self._events))
-        if type(self._rejection) is not rejection:
-            raise AssertionError(
-                f"Rejected for another reason: expected {rejection.__name__}, found {self._rejection!r}."
-            ) from self._rejection
-        if arguments and self._rejection.args != arguments:
-            raise AssertionError(_comparison("Rejected with other arguments.", arguments, self._rejection.args))
+            raise AssertionError(comparison(f"{self._command!r} was not rejected.", [rejection], self._events))
+        if type(self._rejection) is not rejection or (arguments and self._rejection.args != arguments):
+            expected = rejection(*arguments) if arguments else rejection
+            what = f"{self._command!r} was rejected for another reason."
+            raise AssertionError(comparison(what, [expected], [self._rejection])) from self._rejection
 
 
-def _decider(subject: Any, command: Command) -> Decider:
-    deciders = list(_deciders(subject))
-    for decider in deciders:
-        if decider.command is type(command):
-            return decider
-    decided = ", ".join(decider.command.__name__ for decider in deciders)
-    raise AssertionError(
-        f"{_name(subject)} does not decide on {type(command).__name__}, but on {decided or 'nothing'}."
-    )
+# The subject: what it decides on, and which events it sees.
 
 
-def _deciders(subject: Any) -> Iterable[Decider]:
+def _fills_rows(subject: Any) -> bool:
+    return isinstance(subject, Projection) or (isinstance(subject, type) and issubclass(subject, View))
+
+
+def _deciders(subject: Any) -> Sequence[Decider]:
     if isinstance(subject, Decider):
         return [subject]
     if isinstance(subject, type) and issubclass(subject, Aggregate):
-        return deciders_of(subject)
-    return [decider_of(cast("Callable[..., Any]", subject))]
+        return list(deciders_of(subject))
+    if getattr(subject, "__twofold__", "") == "decide":
+        return [decider_of(cast("Callable[..., Any]", subject))]
+    raise AssertionError(
+        f"given({_name(subject)}, …) takes an aggregate, a function with @decide, a Decider, a view or a projection."
+    )
 
 
-def _check_known(event: Event, decider: Decider) -> None:
-    known = {name for boundary in decider.boundaries for name in boundary.fold.steps}
+def _decider_for(subject: Any, command: Command) -> Decider:
+    deciders = () if _fills_rows(subject) else _deciders(subject)
+    for decider in deciders:
+        if decider.command is type(command):
+            return decider
+    decided = ", ".join(decider.command.__name__ for decider in deciders) or "nothing"
+    raise AssertionError(
+        f"{_name(subject)} does not decide on {type(command).__name__}, but on {decided}. Add a method or function with "
+        "@decide for it, or begin with given(…) of what decides on it."
+    )
+
+
+def _events_of(subject: Any) -> set[str]:
+    if isinstance(subject, Projection):
+        return set(subject.events)
+    if _fills_rows(subject):
+        return set(fold_of(subject).steps)
+    boundaries = [boundary for decider in _deciders(subject) for boundary in decider.boundaries]
+    return {name for boundary in boundaries for name in boundary.fold.steps}
+
+
+def _check_given(subject: Any, known: set[str], event: Event) -> None:
     if type(event).message_name not in known:
         raise AssertionError(
-            f"{type(event).__name__} is given, and {' and '.join(decider.states) or 'a decision without states'} would "
-            f"never see it. Known are: {', '.join(sorted(known)) or 'none'}."
+            f"{type(event).__name__} is given, and {_name(subject)} never sees it: it evolves "
+            f"{', '.join(sorted(known)) or 'nothing'}. Leave it out, or add an @evolve for it."
         )
+    _check_kept(event, "given")
+
+
+def _check_yielded(decider: Decider, event: Event) -> None:
+    if decider.events and type(event) not in decider.events:
+        declared = ", ".join(each.__name__ for each in decider.events)
+        raise AssertionError(
+            f"{decider.name} yields {event!r}, and is annotated as yielding {declared}. Add "
+            f"{type(event).__name__} to what it returns: -> Iterator[…]."
+        )
+    _check_kept(event, "yielded")
+
+
+def _check_kept(event: Event, how: str) -> None:
+    """Check that the log would give an event back as it is: its class says nothing of it until it is read."""
+    try:
+        kept = reader(type(event), type(event).message_version)(encode(event))
+    except (msgspec.MsgspecError, TypeError) as error:
+        raise AssertionError(f"{event!r} is {how}, and the log could not give it back: {error}.") from error
+    if kept != event:
+        raise AssertionError(comparison(f"{event!r} is {how}, and the log gives it back changed.", [event], [kept]))
+
+
+# Folding.
+
+
+def _context(at: datetime) -> Context:
+    numbers = iter(range(1, 1_000_000))
+    return Context(round(at.timestamp() * 1_000_000), lambda: f"id-{next(numbers)}", Metadata())
 
 
 def _state(fold: Fold[Any], key: Any, events: Iterable[Event]) -> Any:
     state = fold.initial(key)
     for event in events:
-        if key in _keys(fold, event):
+        if fold.tag.of(key) in tagger(type(event))(event):
             state = fold.apply(state, event)
     return state
 
 
-def _keys(fold: Fold[Any], event: Event) -> list[Any]:
-    fields = tuple([field for field in tag_fields(type(event)) if field.tag == fold.tag])
-    return list(dict.fromkeys([value for _, _, value in identities(event, fields)]))
-
-
-async def _rows(subject: Any, events: Iterable[Event]) -> list[Any]:
-    rows = Transaction(_NoStore())  # type: ignore[arg-type]
+def _rows(subject: Any, events: Iterable[Event]) -> list[View]:
+    rows = Transaction(cast("Any", _EmptyDatabase()))
+    handle = subject.function if isinstance(subject, Projection) else _folding(subject)
     for event in events:
-        if isinstance(subject, Projection):
-            if type(event).message_name in subject.events:
-                await subject.function(event, rows)
-        else:
-            fold = fold_of(subject)
-            for key in _keys(fold, event) if type(event).message_name in fold.steps else ():
-                row = fold.apply(await rows.get(subject, key), event)
-                if row is None:
-                    rows.delete(subject, key)
-                else:
-                    rows.put(row)
-    return sorted([change.layout.unpack(row) for change in rows.changes() for row in change.puts], key=_order)
+        _finish(subject, cast("Coroutine[Any, Any, None]", handle(event, rows)))
+    if rows.statements:
+        raise AssertionError(
+            f"{_name(subject)} runs SQL of its own, which needs a database: test it with twofold.testing.running(service)."
+        )
+    return [change.layout.unpack(row) for change in rows.changes() for row in change.puts]
 
 
-class _NoStore:
+def _folding(view: type[View]) -> Callable[[Event, Transaction], Coroutine[Any, Any, None]]:
+    fold = fold_of(view)
+
+    async def handle(event: Event, rows: Transaction) -> None:
+        fields = tuple([field for field in tag_fields(type(event)) if field.tag == fold.tag])
+        for key in dict.fromkeys([value for _, _, value in identities(event, fields)]):
+            row = fold.apply(await rows.get(view, key), event)
+            if row is None:
+                rows.delete(view, key)
+            else:
+                rows.put(row)
+
+    return handle
+
+
+def _finish(subject: Any, coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine that has nothing to wait for, which works inside and outside of an event loop."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    coroutine.close()
+    raise AssertionError(
+        f"{_name(subject)} waits for something else than its rows. A projection that is retried or rebuilt must come to "
+        "the same rows each time: let it read events and rows, and nothing else."
+    )
+
+
+class _EmptyDatabase:
     """A database in which nothing is yet: rows go through their stored form and back, as they would in one."""
 
     async def load(self, shape: object, keys: object) -> list[Any]:
         return []
 
 
-def _order(row: View) -> tuple[str, str]:
-    return layout(type(row)).table, str(row.key)
-
-
-def _comparison(what: str, expected: Iterable[object], found: Iterable[object]) -> str:
-    return f"{what}\n  expected:\n{_listed(expected)}\n  found:\n{_listed(found)}"
-
-
-def _listed(values: Iterable[object]) -> str:
-    return "\n".join(f"    {pformat(value, width=110)}" for value in values) or "    (nothing)"
+def _place(row: View) -> tuple[str, str]:
+    return table_name(type(row)), str(layout(type(row)).pack_key(row.key))
 
 
 def _name(subject: Any) -> str:
