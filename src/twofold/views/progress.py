@@ -43,7 +43,7 @@ class Arrivals:
             reached = await self._ask(name)
             raise ReceiptTimeout(
                 f"{name} is at position {reached} and not yet at {position} after {timeout_seconds:g} seconds. Ask again, "
-                "or see with `twofold views` and `twofold parked` what holds it up."
+                "or see with `twofold views list` and `twofold parked list` what holds it up."
             ) from None
 
     async def _hint(self, name: str) -> None:
