@@ -46,10 +46,7 @@ def run_(target: str, host: str, port: int, log_format: str, log_level: str) -> 
 
     async def work() -> None:
         async with served.run() as running:
-            if isinstance(running, Running):
-                paths = {running.name: ""}
-            else:
-                paths = {name: f"/{name}" for name in running}
+            paths = {running.name: ""} if isinstance(running, Running) else {name: f"/{name}" for name in running}
 
             def ready(url: str) -> None:
                 for name, path in paths.items():
