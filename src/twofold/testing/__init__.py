@@ -1,5 +1,6 @@
 """Shipped to users: given/when/then for decisions and views, and the suites that certify adapters."""
 
 from twofold.testing.given import Given, When, given
+from twofold.testing.log_conformance import LogConformance
 
-__all__ = ["Given", "When", "given"]
+__all__ = ["Given", "LogConformance", "When", "given"]

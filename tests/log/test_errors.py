@@ -1,0 +1,76 @@
+"""What the log says when its file is not as it should be."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from twofold.adapters.sqlite import SqliteStore
+from twofold.clock import SystemClock
+from twofold.errors import LogCorrupted, LogUnavailable, SettingsError
+from twofold.log import Log, NewEvent, Store
+
+
+async def append_and_read(store: Store, count: int = 1) -> None:
+    try:
+        log = await Log.open(store, SystemClock())
+        try:
+            for _ in range(count):
+                await log.append([NewEvent("id", "A", 1, (), b"{}")])
+            await log.read()
+        finally:
+            await log.close()
+    finally:
+        await store.close()
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    """The operator learns which file, and SQLite's reason."""
+    path = tmp_path / "log.db"
+    path.write_bytes(b"this is not a database, whatever its name says" * 100)
+    with pytest.raises(LogUnavailable, match=r"log\.db.*not a database"):
+        asyncio.run(append_and_read(SqliteStore(str(path))))
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """The operator learns that the place is wrong, and not just that something could not be opened."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LogUnavailable, match=r"file/log\.db.*folder"):
+        asyncio.run(append_and_read(SqliteStore(str(tmp_path / "file" / "log.db"))))
+
+
+def test_a_gap_in_the_positions_is_found_by_whoever_reads_it(tmp_path: Path) -> None:
+    """Rows that somebody deleted by hand are not passed over in silence."""
+    path = str(tmp_path / "log.db")
+    asyncio.run(append_and_read(SqliteStore(path), count=3))
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM events WHERE position = 2")
+    connection.close()
+    with pytest.raises(LogCorrupted, match="no event at position 2"):
+        asyncio.run(append_and_read(SqliteStore(path)))
+
+
+def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    """Old code does not guess at a schema that it does not know."""
+    path = str(tmp_path / "log.db")
+    asyncio.run(append_and_read(SqliteStore(path)))
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(SettingsError, match=r"log\.db.*version 99.*Install the newer version"):
+        asyncio.run(append_and_read(SqliteStore(path)))
+
+
+def test_a_lock_that_is_held_too_long_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who keeps a transaction open, in a shell perhaps, is looked for instead of a bug."""
+    monkeypatch.setattr("twofold.adapters.sqlite.database._BUSY_SECONDS", 0.05)
+    path = str(tmp_path / "log.db")
+    asyncio.run(append_and_read(SqliteStore(path)))
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    try:
+        with pytest.raises(LogUnavailable, match="Another process has held the file's lock"):
+            asyncio.run(append_and_read(SqliteStore(path)))
+    finally:
+        holder.close()

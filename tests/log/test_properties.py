@@ -1,0 +1,108 @@
+"""Random batches, against a model that is too simple to be wrong."""
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twofold.adapters.memory import MemoryStore
+from twofold.adapters.sqlite import SqliteStore
+from twofold.log import ALL, Append, Appended, Condition, Conflict, Criteria, Criterion, NewEvent, Outcome, Store
+
+TYPES = st.sampled_from(["A", "B", "C"])
+TAGS = st.lists(st.sampled_from(["x:1", "x:2", "y:1"]), max_size=2, unique=True).map(tuple)
+EVENTS = st.builds(NewEvent, st.just("id"), TYPES, st.just(1), TAGS, st.just(b"{}"))
+CRITERIA: st.SearchStrategy[Criteria] = st.lists(
+    st.builds(Criterion, st.lists(TYPES, max_size=2, unique=True).map(tuple), TAGS), max_size=2
+).map(tuple)
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> list[list[Append]]:
+    found = []
+    for size in draw(st.lists(st.integers(1, 5), min_size=1, max_size=4)):
+        batch: list[Append] = []
+        for place in range(size):
+            behind = st.none() if place == 0 else st.none() | st.integers(0, place - 1)
+            conditions = st.lists(st.builds(Condition, CRITERIA, st.integers(0, 12), behind), max_size=2).map(tuple)
+            append_id = draw(st.sampled_from(["", "", "", "once", "twice"]))
+            batch.append(Append(draw(st.lists(EVENTS, max_size=3).map(tuple)), draw(conditions), append_id))
+        found.append(batch)
+    return found
+
+
+class Model:
+    """A log as the specification tells it: a list, looked through from the beginning each time."""
+
+    def __init__(self) -> None:
+        self.events: list[NewEvent] = []
+        self.handled: dict[str, Appended] = {}
+
+    def write(self, batch: Sequence[Append]) -> list[tuple[type, int, int, bool]]:
+        outcomes: list[Outcome] = []
+        for append in batch:
+            outcomes.append(self._append(append, outcomes))
+        return [comparable(outcome) for outcome in outcomes]
+
+    def _append(self, append: Append, before: Sequence[Outcome]) -> Outcome:
+        if append.id in self.handled:
+            return Appended(self.handled[append.id].first, self.handled[append.id].last, repeated=True)
+        for condition in append.conditions:
+            after = condition.after
+            if condition.behind is not None:
+                predecessor = before[condition.behind]
+                if isinstance(predecessor, Conflict) or predecessor.repeated:
+                    return Conflict()
+                after = predecessor.last
+            if [position for position in self.read(condition.criteria) if position > after]:
+                return Conflict()
+        self.events += append.events
+        outcome = Appended(len(self.events) - len(append.events) + 1, len(self.events))
+        if append.id:
+            self.handled[append.id] = outcome
+        return outcome
+
+    def read(self, criteria: Criteria) -> list[int]:
+        return [
+            position
+            for position, event in enumerate(self.events, 1)
+            if any(
+                (not each.types or event.type in each.types) and set(each.tags) <= set(event.tags) for each in criteria
+            )
+        ]
+
+
+def comparable(outcome: Outcome) -> tuple[type, int, int, bool]:
+    if isinstance(outcome, Conflict):
+        return Conflict, 0, 0, False
+    return Appended, outcome.first, outcome.last, outcome.repeated
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@settings(deadline=None, max_examples=60)
+@given(batches(), st.lists(CRITERIA, max_size=4))
+def test_a_store_does_what_the_model_does(kind: str, batches: list[list[Append]], asked: list[Criteria]) -> None:
+    """Outcomes of every append, and answers to every question, are those of the specification."""
+
+    async def scenario(store: Store) -> None:
+        model = Model()
+        await store.open()
+        try:
+            for batch in batches:
+                assert [comparable(outcome) for outcome in await store.write(batch, 1)] == model.write(batch)
+            for criteria in [ALL, *asked]:
+                expected = model.read(criteria)
+                assert [event.position for event in await store.read(criteria)] == expected
+                assert [event.position for event in await store.read(criteria, backwards=True)] == expected[::-1]
+                assert [event.position for event in await store.read(criteria, 3, 2)] == [
+                    position for position in expected if position > 3
+                ][:2]
+        finally:
+            await store.close()
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(scenario(MemoryStore() if kind == "memory" else SqliteStore(str(Path(folder) / "log.db"))))
