@@ -11,8 +11,14 @@ from twofold.followers.model import Claim, Parked, Progress, Settled
 class FollowerStore(Protocol):
     """Checkpoints, claims and parked events, in one database for all followers of a service."""
 
-    async def open(self) -> None:
-        """Connect, and create or upgrade the schema."""
+    async def open(self, *, read_only: bool = False) -> None:
+        """Connect, and create or upgrade the schema.
+
+        Read-only, do neither, and write and lock nothing from then on: for looking at a service from outside.
+
+        Raises:
+            LogUnavailable: the database cannot be opened or, read-only, holds nothing of a service.
+        """
         ...
 
     async def claim(self, follower: str, owner: str, lease_seconds: float) -> Claim | None:

@@ -97,13 +97,13 @@ class Log:
         self._closing = False
 
     @classmethod
-    async def open(cls, store: Store, clock: Clock) -> Log:
+    async def open(cls, store: Store, clock: Clock, *, read_only: bool = False) -> Log:
         """Open the store and find the head.
 
         Raises:
-            LogUnavailable: the store cannot be opened.
+            LogUnavailable: the store cannot be opened or, read-only, holds no log.
         """
-        await store.open()
+        await store.open(read_only=read_only)
         return cls(store, clock, await store.head())
 
     async def append(self, events: Sequence[NewEvent], *guards: Guard, id: str = "") -> Outcome:

@@ -23,8 +23,14 @@ class Store(Protocol):
     Whatever goes wrong with the database itself is raised as `twofold.errors.LogUnavailable`.
     """
 
-    async def open(self) -> None:
-        """Connect, and create or upgrade the schema."""
+    async def open(self, *, read_only: bool = False) -> None:
+        """Connect, and create or upgrade the schema.
+
+        Read-only, do neither, and write and lock nothing from then on: for looking at the log of a service from outside.
+
+        Raises:
+            LogUnavailable: the database cannot be opened or, read-only, holds no log.
+        """
         ...
 
     async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:

@@ -19,7 +19,7 @@ class MemoryStore:
         self._handled: dict[str, Appended] = {}
         self._snapshots: dict[tuple[str, str], Snapshot] = {}
 
-    async def open(self) -> None:
+    async def open(self, *, read_only: bool = False) -> None:
         pass
 
     async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:

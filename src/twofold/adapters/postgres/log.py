@@ -11,7 +11,7 @@ from uuid import UUID
 from twofold.adapters.postgres.address import Address
 from twofold.adapters.postgres.batch import batch_columns, criteria_columns, outcomes_of, stored_key
 from twofold.adapters.postgres.database import PATIENCE_SECONDS, Connection, Database
-from twofold.adapters.postgres.upgrade import upgrade
+from twofold.adapters.postgres.upgrade import check_prepared, upgrade
 from twofold.adapters.postgres.wakeup import Signal
 from twofold.adapters.statements import load_statements
 from twofold.clock import Clock, SystemClock
@@ -44,8 +44,11 @@ class PostgresStore:
         self._number = 0
         self._acknowledged = 0
 
-    async def open(self) -> None:
-        await self._database.run(self._prepare, call_seconds=None)
+    async def open(self, *, read_only: bool = False) -> None:
+        await self._database.run(self._check if read_only else self._prepare, call_seconds=None)
+
+    async def _check(self, connection: Connection) -> None:
+        await check_prepared(connection, self._database.address, "log")
 
     async def _prepare(self, connection: Connection) -> None:
         await upgrade(connection, self._database.address, "log")

@@ -7,7 +7,7 @@ from importlib.resources import files
 from twofold.adapters.postgres.address import Address
 from twofold.adapters.postgres.database import Connection
 from twofold.adapters.statements import load_statements
-from twofold.errors import SettingsError
+from twofold.errors import LogUnavailable, SettingsError
 
 _SQL = load_statements("twofold.adapters.postgres", "upgrade.sql")
 
@@ -31,6 +31,18 @@ async def upgrade(connection: Connection, address: Address, part: str) -> None:
         raise SettingsError(
             f"{address}: the schema's {part} is of version {version}, and this Twofold knows up to {len(steps)}. "
             "Install the newer version that has upgraded it."
+        )
+
+
+async def check_prepared(connection: Connection, address: Address, part: str) -> None:
+    """Check that a service has made its tables in the schema.
+
+    Raises:
+        LogUnavailable: none has.
+    """
+    if await _version(connection, address, part) == 0:
+        raise LogUnavailable(
+            f"{address}: no service has been started with this schema yet ({part}). Is it the one that you mean?"
         )
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 
 from twofold.adapters.postgres.address import Address
 from twofold.adapters.postgres.database import FAILURES, Connection, Database
-from twofold.adapters.postgres.upgrade import upgrade
+from twofold.adapters.postgres.upgrade import check_prepared, upgrade
 from twofold.adapters.statements import load_statements
 from twofold.clock import Clock
 from twofold.errors import DeclarationError, LeaseLost, LogUnavailable
@@ -47,8 +47,9 @@ class PostgresViews:
             execution_options={"schema_translate_map": {None: self._address.schema}},
         )
 
-    async def open(self) -> None:
-        await self._database.run(lambda connection: upgrade(connection, self._address, "views"), call_seconds=None)
+    async def open(self, *, read_only: bool = False) -> None:
+        prepare = check_prepared if read_only else upgrade
+        await self._database.run(lambda connection: prepare(connection, self._address, "views"), call_seconds=None)
 
     async def create(self, layout: Layout) -> None:
         expected = [column.name for column in layout.columns]

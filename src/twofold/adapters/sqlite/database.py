@@ -11,7 +11,7 @@ from importlib.resources import files
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from twofold.errors import LogUnavailable, SettingsError
 
@@ -32,6 +32,7 @@ class Connection:
 
     def __init__(self, path: str, *, durable: bool) -> None:
         self.path = path
+        self.read_only = False
         self._durable = durable
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"sqlite-{Path(path).name}")
         self._connection: sqlite3.Connection | None = None
@@ -63,7 +64,7 @@ class Connection:
     def _outcome(self, work: Work) -> tuple[Any, BaseException | None]:
         try:
             if self._connection is None:
-                self._connection = _connect(self.path, durable=self._durable)
+                self._connection = _look_at(self.path) if self.read_only else _connect(self.path, durable=self._durable)
             return work(self._connection), None
         except (sqlite3.Error, OSError) as error:
             unavailable = LogUnavailable(f"{self.path}: {error}. {_advice(error)}")
@@ -86,6 +87,11 @@ class Connection:
                 answer.set_result(result)
             else:
                 answer.set_exception(error)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything has been asked of it: it connects then, and not before."""
+        return self._connection is not None
 
     async def close(self) -> None:
         """Close the connection and end its thread, once what was asked for is done."""
@@ -110,7 +116,28 @@ def _connect(path: str, *, durable: bool) -> sqlite3.Connection:
     return connection
 
 
+def _look_at(path: str) -> sqlite3.Connection:
+    """Connect to a file that is there, such that nothing is written to it and no writer is held up."""
+    if not Path(path).exists():
+        raise FileNotFoundError("there is no such file")
+    uri = f"file:{quote(str(Path(path).absolute()))}?mode=ro"
+    return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
+
+def check_prepared(connection: sqlite3.Connection) -> None:
+    """Check that a service has made its tables in a file.
+
+    Raises:
+        LogUnavailable: none has.
+    """
+    if connection.execute("PRAGMA user_version").fetchone() == (0,):
+        path = connection.execute("PRAGMA database_list").fetchone()[2]
+        raise LogUnavailable(f"{path}: no service has been started with this file yet. Is it the one that you mean?")
+
+
 def _advice(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "A service makes it when it starts. Look from the folder that the service runs in, with its TWOFOLD_ settings."
     if "locked" in str(error) or "busy" in str(error):
         return (
             f"Another process has held the file's lock for {_BUSY_SECONDS:.0f} seconds; end it or wait, then try again."

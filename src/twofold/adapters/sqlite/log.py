@@ -9,7 +9,16 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from twofold.adapters.sqlite.database import Connection, insert_rows, marks, path_of, placeholders, transaction, upgrade
+from twofold.adapters.sqlite.database import (
+    Connection,
+    check_prepared,
+    insert_rows,
+    marks,
+    path_of,
+    placeholders,
+    transaction,
+    upgrade,
+)
 from twofold.adapters.statements import load_statements
 from twofold.clock import Clock
 from twofold.log import Append, Appended, Criteria, Criterion, NewEvent, Outcome, Recorded, Snapshot, settle
@@ -26,8 +35,12 @@ class SqliteStore:
         self._writing = Connection(path, durable=True)
         self._reading = Connection(path, durable=True)
 
-    async def open(self) -> None:
-        await self._writing.run(lambda connection: upgrade(connection, "twofold.adapters.sqlite", "log_"))
+    async def open(self, *, read_only: bool = False) -> None:
+        if read_only:
+            self._reading.read_only = True
+            await self._reading.run(check_prepared)
+        else:
+            await self._writing.run(lambda connection: upgrade(connection, "twofold.adapters.sqlite", "log_"))
 
     async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
         return await self._writing.run(partial(_write, batch, recorded_at_us))

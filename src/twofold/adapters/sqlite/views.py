@@ -17,7 +17,15 @@ from typing import Any
 from sqlalchemy import Connection as SqlalchemyConnection
 from sqlalchemy import StaticPool, create_engine
 
-from twofold.adapters.sqlite.database import Connection, insert_rows, marks, path_of, transaction, upgrade
+from twofold.adapters.sqlite.database import (
+    Connection,
+    check_prepared,
+    insert_rows,
+    marks,
+    path_of,
+    transaction,
+    upgrade,
+)
 from twofold.adapters.statements import load_statements
 from twofold.clock import Clock
 from twofold.errors import DeclarationError, LeaseLost
@@ -40,8 +48,12 @@ class SqliteViews:
         self._reading = self._writing if path == _MEMORY else Connection(path, durable=False)
         self._sessions: dict[sqlite3.Connection, SqlalchemyConnection] = {}
 
-    async def open(self) -> None:
-        await self._writing.run(lambda connection: upgrade(connection, "twofold.adapters.sqlite", "views_"))
+    async def open(self, *, read_only: bool = False) -> None:
+        if read_only:
+            self._reading.read_only = True
+            await self._reading.run(check_prepared)
+        else:
+            await self._writing.run(lambda connection: upgrade(connection, "twofold.adapters.sqlite", "views_"))
 
     async def create(self, layout: Layout) -> None:
         await self._writing.run(partial(self._create, layout))
@@ -173,7 +185,8 @@ class SqliteViews:
     async def close(self) -> None:
         closing: Callable[[sqlite3.Connection], None] = self._close_session
         for connection in {self._reading, self._writing}:
-            await connection.run(closing)
+            if connection.is_open:
+                await connection.run(closing)
             await connection.close()
 
     def _close_session(self, connection: sqlite3.Connection) -> None:
