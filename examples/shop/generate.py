@@ -16,7 +16,7 @@ SIZES = ["SMALL", "", "LARGE", "SET OF 2", "BOX OF 6"]
 PRICES = ["0", "0.42", "0.85", "1.25", "1.65", "2.1", "2.55", "2.95", "4.25", "7.95", "14.95", "0.001", "12.345"]
 QUANTITIES = [1, 1, 1, 2, 2, 3, 4, 6, 6, 8, 12, 12, 24, 48, 96]
 COUNTRIES = ["United Kingdom"] * 16 + ["Germany", "France", "EIRE", "Netherlands", "Norway", "Spain"]
-OPENING = datetime.fromisoformat("2010-11-28 08:00")  # A Sunday: the week ends in another month.
+OPENING = datetime.fromisoformat("2010-11-29 08:00")  # A Monday; by the end of the week it is December.
 
 
 class Article(NamedTuple):

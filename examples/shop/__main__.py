@@ -1,0 +1,151 @@
+"""Runs the four services in one process, has them take in a file of documents, and asks them what they then know."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import quote
+
+import httpx
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from examples.shop import shop
+from examples.shop.generate import generate
+from examples.shop.load import deliver_again, load, rebuild
+from examples.shop.orders import BadFile, Order, last_lines, read_orders
+from examples.shop.totals import Refused, ask_for_result, tables
+from twofold import Receipt
+from twofold.errors import TwofoldError
+from twofold.http import asgi, serve
+from twofold.service import Running, Settings
+
+WEEK = Path(__file__).parents[3] / "shared/data/online-retail/week1.csv.gz"
+CITATION = "Online Retail, Daqing Chen, UCI Machine Learning Repository, doi:10.1057/dbm.2012.17"
+
+
+def main() -> None:
+    arguments = parser().parse_args()
+    try:
+        asyncio.run(run(arguments))
+    except* (BadFile, Refused, TwofoldError, OSError, httpx.HTTPError) as failures:
+        sys.exit(reason(failures))
+    except* KeyboardInterrupt:
+        sys.exit("Interrupted. With --data FOLDER, the next run goes on from here.")
+
+
+def reason(error: BaseException) -> str:
+    """Return the text of an error, or of the first in a group."""
+    return reason(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else str(error)
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m examples.shop", description=__doc__)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--demo", action="store_true", help="print tables, then stay up for questions")
+    what.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--orders", type=Path, metavar="FILE", help="invoice lines, .csv or .csv.gz (default: a week of them)"
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="FOLDER", help="keep the databases here, and go on with what is in them"
+    )
+    parser.add_argument("--port", type=int, default=0, help="serve HTTP here (default: a free port)")
+    parser.add_argument("--twice", action="store_true", help="submit every document twice")
+    parser.add_argument("--deliver-twice", action="store_true", help="deliver every published event twice")
+    parser.add_argument("--rebuild", action="store_true", help="rebuild every view from the first event after the load")
+    return parser
+
+
+async def run(arguments: argparse.Namespace) -> None:
+    notes = Console(stderr=True, soft_wrap=True)
+    with nullcontext(arguments.data) if arguments.data else TemporaryDirectory() as data:
+        folder = Path(data)
+        path = arguments.orders or week(folder, notes)
+        async with shop.run(settings(folder)) as services:
+            receipts = await take_in(path, services, arguments, notes)
+            async with serving(services, arguments.port) as (url, server), httpx.AsyncClient(base_url=url) as http:
+                result = await ask_for_result(http, receipts)
+                if arguments.json:
+                    print(msgspec.json.encode(result).decode())
+                else:
+                    Console().print(tables(result))
+                    await question_time(url, server)
+
+
+async def take_in(
+    path: Path, services: Mapping[str, Running], arguments: argparse.Namespace, notes: Console
+) -> dict[str, Receipt]:
+    """Load the file in the way that the arguments ask for."""
+    documents = last_lines(path)
+    orders = read_orders(path, documents)
+    with progress(notes, len(documents)) as sent:
+        receipts = await load(services, twice(orders) if arguments.twice else orders, sent)
+    if arguments.deliver_twice:
+        await deliver_again(services.values())
+    if arguments.rebuild:
+        await rebuild(services.values())
+    return receipts
+
+
+async def question_time(url: str, server: asyncio.Task[None]) -> None:
+    """Stay up for whoever sits at the terminal; where nobody does, ask the question that would be suggested."""
+    question = f"{url}/reporting/queries/RevenueByCountry?limit=3"
+    print(f"Ask for yourself:\n\n  curl '{question}'\n")
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        print(f"Whatever else there is: {url}/reporting/docs, and the same of sales, stock and ledger. Ctrl-C ends it.")
+        await server
+    else:
+        async with httpx.AsyncClient() as http:
+            print((await http.get(question)).raise_for_status().text)
+
+
+def week(folder: Path, notes: Console) -> Path:
+    """Return a file with a week of documents: the real one where it is at hand."""
+    if WEEK.exists():
+        notes.print(f"The documents are the first week of {CITATION}.")
+        return WEEK
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "generated.csv"
+    generate(path)
+    notes.print(f"The documents are generated, in the format of {CITATION}.")
+    return path
+
+
+@asynccontextmanager
+async def serving(services: Mapping[str, Running], port: int) -> AsyncIterator[tuple[str, asyncio.Task[None]]]:
+    """Serve HTTP for a block; give its URL, and the task that ends when a signal does."""
+    url = asyncio.get_running_loop().create_future()
+    async with asyncio.TaskGroup() as tasks:
+        server = tasks.create_task(serve(asgi(services), port=port, ready=url.set_result))
+        yield await url, server
+        server.cancel()
+
+
+def settings(folder: Path) -> dict[str, Settings]:
+    """Give each service a log and views of its own."""
+    url = f"sqlite:///{quote(str(folder.absolute()))}"
+    return {name: Settings(log=f"{url}/{name}.db", views=f"{url}/{name}-views.db") for name in shop.services}
+
+
+def twice(orders: Iterator[Order]) -> Iterator[Order]:
+    for order in orders:
+        yield order
+        yield order
+
+
+@contextmanager
+def progress(notes: Console, documents: int) -> Iterator[Callable[[], None]]:
+    """Show a bar on a terminal, which the function that is given moves on by one document."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=notes, disable=not notes.is_terminal) as bar:
+        task = bar.add_task("Documents", total=documents)
+        yield lambda: bar.advance(task)
+
+
+if __name__ == "__main__":
+    main()
