@@ -58,7 +58,10 @@ class FollowerStore(Protocol):
         ...
 
     async def take_retries(self, claim: Claim) -> list[str]:
-        """Return the keys of the claimed segment for which a retry was asked, and forget the asking."""
+        """Return the keys of the claimed segment for which a retry was asked, and forget the asking.
+
+        Keys of which the event that failed was discarded are among them: what is left had only waited behind it.
+        """
         ...
 
     async def discard(self, follower: str, lane: str, position: int = 0) -> int:

@@ -2,5 +2,6 @@
 
 from twofold.testing.given import Given, When, given
 from twofold.testing.log_conformance import LogConformance
+from twofold.testing.view_conformance import ViewConformance
 
-__all__ = ["Given", "LogConformance", "When", "given"]
+__all__ = ["Given", "LogConformance", "ViewConformance", "When", "given"]

@@ -37,6 +37,9 @@ class ViewStore(FollowerStore, Protocol):
     async def apply(self, settled: Settled, changes: Sequence[TableChange], statements: Sequence[Any]) -> None:
         """Write rows, run SQLAlchemy statements and settle the follower's place, in one transaction.
 
+        Whatever goes wrong with the database itself is raised as `twofold.errors.LogUnavailable`, and what is wrong with
+        the rows or statements as anything else: then trying again would not help.
+
         Raises:
             LeaseLost: the segment was given to another owner; nothing was stored.
         """

@@ -6,8 +6,10 @@ import functools
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, Index, MetaData, Table, Text
+from sqlalchemy.sql.operators import is_, is_not
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from twofold.errors import DeclarationError
 from twofold.views.view import Column as ViewColumn
 from twofold.views.view import Layout, layout
 
@@ -29,6 +31,29 @@ class Packed(TypeDecorator[Any]):
 
     def process_result_value(self, value: Any, dialect: Any) -> Any:
         return value if value is None or self.column.unpack is None else self.column.unpack(value)
+
+    class Comparator(TypeDecorator.Comparator[Any]):
+        """Refuses what the database would answer wrongly."""
+
+        def operate(self, op: Any, *other: Any, **options: Any) -> Any:
+            if op not in (is_, is_not):
+                check_ordered(self.type.column)  # type: ignore[attr-defined]
+            return super().operate(op, *other, **options)
+
+    comparator_factory = Comparator
+
+
+def check_ordered(column: ViewColumn) -> None:
+    """Check that the database can compare a column.
+
+    Raises:
+        DeclarationError: it cannot.
+    """
+    if not column.ordered:
+        raise DeclarationError(
+            f"{column.name} is a Decimal, which is stored as text to be exact, and SQL would compare and order that as "
+            "text. For conditions, order and sums keep an int of the smallest unit, such as cents."
+        )
 
 
 def table_of(view: Any) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
@@ -59,7 +59,8 @@ class View(State, metaclass=ViewType):
 class Column(msgspec.Struct, frozen=True):
     """A field as the database has it. ``kind`` is what is stored: int, float, bool or str.
 
-    ``pack`` and ``unpack`` turn the field's value into that and back; None means that it is stored as it is.
+    ``pack`` and ``unpack`` turn the field's value into that and back; None means that it is stored as it is. ``ordered``
+    says whether what is stored compares as the value does.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Column(msgspec.Struct, frozen=True):
     nullable: bool
     pack: Callable[[Any], Any] | None = None
     unpack: Callable[[Any], Any] | None = None
+    ordered: bool = True
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -119,23 +121,37 @@ def table_name(view: Any) -> str:
 
 
 def _column(name: str, hint: Any) -> Column:
-    indexed = False
-    if get_origin(hint) is Annotated:
-        indexed = any(extra is Index or isinstance(extra, Index) for extra in hint.__metadata__)
-        hint = get_args(hint)[0]
-    options = [option for option in alternatives(hint) if option is not type(None)]
-    nullable = len(options) < len(alternatives(hint))
-    kind = options[0] if len(options) == 1 else hint
+    plain, indexed = _plain(hint)
+    options = [_plain(option) for option in alternatives(plain)]
+    kinds = [kind for kind, _ in options if kind is not type(None)]
+    nullable = len(kinds) < len(options)
+    indexed = indexed or any(marked for _, marked in options)
+    kind = kinds[0] if len(kinds) == 1 else plain
     if kind is bool:
         return Column(name, bool, indexed, nullable, int, bool)
     if kind in (int, float, str):
         return Column(name, kind, indexed, nullable)
     if isinstance(kind, type) and issubclass(kind, (Decimal, datetime, date, time, UUID, Enum)):
-        return Column(name, str, indexed, nullable, _to_text, functools.partial(_from_text, kind))
+        unpack = functools.partial(_from_text, kind)
+        return Column(name, str, indexed, nullable, _to_text, unpack, ordered=not issubclass(kind, Decimal))
     return Column(name, str, indexed, nullable, _to_json, decoder(kind).decode)
 
 
+def _plain(hint: Any) -> tuple[Any, bool]:
+    """Return a type without its annotations, and whether it is marked as an index."""
+    if get_origin(hint) is not Annotated:
+        return getattr(hint, "__supertype__", hint), False
+    kind, indexed = _plain(get_args(hint)[0])
+    return kind, indexed or any(extra is Index or isinstance(extra, Index) for extra in hint.__metadata__)
+
+
 def _to_text(value: Any) -> str:
+    """Return the value as text that sorts as it does: times of day have six decimals, and are UTC if they have a zone."""
+    if isinstance(value, datetime):
+        utc = value if value.tzinfo is None else value.astimezone(UTC)
+        return utc.isoformat(timespec="microseconds")
+    if isinstance(value, time):
+        return value.isoformat(timespec="microseconds")
     return str(msgspec.to_builtins(value))
 
 

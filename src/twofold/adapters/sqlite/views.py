@@ -59,14 +59,15 @@ class SqliteViews:
         await self._writing.run(partial(self._create, layout))
 
     def _create(self, layout: Layout, connection: sqlite3.Connection) -> None:
-        found = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({layout.table})")]
-        expected = [column.name for column in layout.columns]
-        if not found:
-            session = self._session(connection)
-            with transaction(connection):
-                table_of(layout.view).create(session)
-            session.commit()
-        elif found != expected:
+        session = self._session(connection)
+        table = table_of(layout.view)
+        with transaction(connection):
+            found = [_described(*row[1:4]) for row in connection.execute(f"PRAGMA table_info({layout.table})")]
+            if not found:
+                table.create(session)
+        session.commit()
+        expected = [_described(c.name, c.type.compile(session.dialect), not c.nullable) for c in table.columns]
+        if found and found != expected:
             raise DeclarationError(
                 f"The view {layout.view.__name__} has the columns {', '.join(expected)}, and its table {layout.table} in "
                 f"{self._writing.path} has {', '.join(found)}. A changed view is a new version: declare "
@@ -105,14 +106,18 @@ class SqliteViews:
         statements: Sequence[Any],
         connection: sqlite3.Connection,
     ) -> None:
-        with transaction(connection):
-            _settle(connection, settled)
-            for change in changes:
-                _write(connection, change)
-            for statement in statements:
-                self._session(connection).execute(statement)
-        if statements:
-            self._session(connection).commit()
+        try:
+            with transaction(connection):
+                _settle(connection, settled)
+                for change in changes:
+                    _write(connection, change)
+                for statement in statements:
+                    self._session(connection).execute(statement)
+        except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError) as error:
+            raise ValueError(f"{settled.claim.follower}: the database does not take these rows: {error}") from error
+        finally:
+            if statements:
+                self._session(connection).rollback()
 
     # Followers' places.
 
@@ -193,6 +198,10 @@ class SqliteViews:
         session = self._sessions.pop(connection, None)
         if session is not None:
             session.close()
+
+
+def _described(name: str, kind: str, required: object) -> str:
+    return f"{name} {kind}{' NOT NULL' if required else ''}"
 
 
 def _load(layout: Layout, keys: Sequence[Any], connection: sqlite3.Connection) -> list[tuple[Any, ...]]:

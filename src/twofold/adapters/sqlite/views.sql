@@ -42,8 +42,11 @@ WHERE (? IN ('', follower)) AND (? IN ('', lane)) ORDER BY follower, lane, posit
 -- name: request_retry
 UPDATE twofold_parked SET retry = 1 WHERE follower = ? AND lane = ?
 
+-- Beside min(), SQLite takes the other columns from the row that has it: `error` is that of a key's first event.
 -- name: retries
-SELECT DISTINCT lane FROM twofold_parked WHERE follower = ? AND retry = 1 ORDER BY lane
+SELECT lane FROM (
+    SELECT lane, error, min(position), sum(retry) AS asked FROM twofold_parked WHERE follower = ? GROUP BY lane
+) WHERE asked > 0 OR error = '' ORDER BY lane
 
 -- name: forget_retry
 UPDATE twofold_parked SET retry = 0 WHERE follower = ? AND lane = ?

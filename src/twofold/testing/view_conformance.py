@@ -1,0 +1,466 @@
+"""What a database for views must hold to, as tests. Whoever writes an adapter runs them on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+import pytest
+from sqlalchemy import delete, func, select, update
+
+from twofold.errors import DeclarationError, LeaseLost, LogUnavailable
+from twofold.followers import Claim, Parked, Progress, Segment, Settled
+from twofold.messages import Tag
+from twofold.testing.samples import EVERYTHING, ODD_KEYS, Colour, Count, Everything, OnlyKey, Reserved
+from twofold.views import Index, TableChange, View, ViewStore, layout
+from twofold.views.tables import table_of
+
+T = TypeVar("T")
+
+_LEASE_SECONDS = 600.0
+_ENDED = 0.0
+
+
+class ViewConformance:
+    """Subclass it, and give it stores::
+
+        class TestMyViews(ViewConformance):
+            @pytest.fixture
+            def stores(self, tmp_path):
+                return lambda: MyViews(tmp_path / "views")
+
+    Each call has to return a new instance on the same database, which is empty when the test begins. A database that
+    belongs to one object may return that object again.
+    """
+
+    @pytest.fixture
+    def stores(self) -> Callable[[], ViewStore]:
+        """Give a function that returns a new store on the same database."""
+        raise NotImplementedError("Override the fixture `stores`.")
+
+    def run(self, stores: Callable[[], ViewStore], scenario: Callable[..., Awaitable[T]], instances: int = 1) -> T:
+        """Run a scenario with so many stores on the same database, and close them."""
+
+        async def whole() -> T:
+            opened = [stores() for _ in range(instances)]
+            try:
+                for store in opened:
+                    await store.open()
+                return await scenario(*opened)
+            finally:
+                for store in opened:
+                    await store.close()
+
+        return asyncio.run(whole())
+
+    # Tables and rows.
+
+    @pytest.mark.parametrize("row", EVERYTHING, ids=["defaults", "extremes", "others"])
+    def test_a_row_comes_back_as_it_was_written(self, stores: Any, row: Everything) -> None:
+        """By its key and by a statement, for every type that a field may have: same values, same types."""
+
+        async def scenario(store: ViewStore) -> None:
+            await _write(store, row)
+            shape = layout(Everything)
+            (stored,) = await store.load(shape, [shape.pack_key(row.key)])
+            (selected,) = await store.select(select(table_of(Everything)))
+            assert shape.unpack(stored) == row
+            assert Everything(**selected._mapping) == row
+            assert repr(shape.unpack(stored).money) == repr(row.money)
+
+        self.run(stores, scenario)
+
+    def test_keys_are_values(self, stores: Any) -> None:
+        """Whatever characters are in them, each finds its own row, and is deleted alone."""
+
+        async def scenario(store: ViewStore) -> None:
+            claim = await _write(store, *[Count(key=key, number=n) for n, key in enumerate(ODD_KEYS)])
+            for n, key in enumerate(ODD_KEYS):
+                assert await store.load(layout(Count), [key]) == [(key, n)]
+            for n, key in enumerate(ODD_KEYS, 1):
+                await store.apply(Settled(claim, 1), [TableChange(layout(Count), [], [key])], ())
+                assert len(await _rows(store, Count)) == len(ODD_KEYS) - n
+
+        self.run(stores, scenario)
+
+    def test_many_rows_are_written_read_and_deleted_at_once(self, stores: Any) -> None:
+        """A batch may touch thousands; keys without a row are left out, and no keys find no rows."""
+        keys = [f"sku-{n:04}" for n in range(3000)]
+
+        async def scenario(store: ViewStore) -> None:
+            claim = await _write(store, *[Count(key=key, number=n) for n, key in enumerate(keys)])
+            found = await store.load(layout(Count), [*keys, *[f"absent-{n}" for n in range(3000)]])
+            assert sorted(found) == [(key, n) for n, key in enumerate(keys)]
+            assert await store.load(layout(Count), []) == []
+            await store.apply(Settled(claim, 2), [TableChange(layout(Count), [], keys[1:])], ())
+            assert await _rows(store, Count) == [Count(key=keys[0], number=0)]
+
+        self.run(stores, scenario)
+
+    def test_a_row_replaces_the_one_of_its_key(self, stores: Any) -> None:
+        """As a whole: what was set before and is not set now is gone."""
+
+        async def scenario(store: ViewStore) -> None:
+            first = Everything(key=UUID(int=1), text="first", maybe_text="something")
+            second = Everything(key=UUID(int=1), text="second")
+            await _write(store, first)
+            await _write(store, second)
+            assert await _rows(store, Everything) == [second]
+
+        self.run(stores, scenario)
+
+    def test_a_view_may_be_nothing_but_keys(self, stores: Any) -> None:
+        """A set: what is in it already stays."""
+
+        async def scenario(store: ViewStore) -> None:
+            await _write(store, OnlyKey(key=1), OnlyKey(key=2**63 - 1))
+            await _write(store, OnlyKey(key=1))
+            assert await _rows(store, OnlyKey) == [OnlyKey(key=1), OnlyKey(key=2**63 - 1)]
+
+        self.run(stores, scenario)
+
+    def test_fields_may_be_called_as_words_of_sql(self, stores: Any) -> None:
+        """Users name fields after their trade."""
+
+        async def scenario(store: ViewStore) -> None:
+            row = Reserved(key="a", order=1, group="g", select=True)
+            await _write(store, row)
+            assert await store.load(layout(Reserved), ["a"]) == [("a", 1, "g", True)]
+            assert await _rows(store, Reserved) == [row]
+
+        self.run(stores, scenario)
+
+    def test_processes_that_start_together_make_a_table_once(self, stores: Any) -> None:
+        """Whoever comes second finds it made, and both can go on."""
+
+        async def scenario(*opened: ViewStore) -> None:
+            views = [Count, Reserved, Everything]
+            await asyncio.gather(*[store.create(layout(view)) for view in views for store in opened * 2])
+            await _write(opened[0], Count(key="lamp", number=1))
+            assert await _rows(opened[-1], Count) == [Count(key="lamp", number=1)]
+
+        self.run(stores, scenario, 3)
+
+    def test_a_table_with_other_columns_is_refused(self, stores: Any) -> None:
+        """The text names the view, and the version that would make a table of its own."""
+
+        async def scenario(store: ViewStore) -> None:
+            await store.create(layout(Count))
+            for changed in _changed_counts():
+                with pytest.raises(DeclarationError, match=r"Count.*count_v1.*version=2"):
+                    await store.create(layout(changed))
+            await store.create(layout(Count))
+
+        self.run(stores, scenario)
+
+    # Statements.
+
+    def test_statements_see_what_is_stored(self, stores: Any) -> None:
+        """Conditions, order and sums over the values as the program knows them."""
+        at = datetime(2026, 1, 1, tzinfo=UTC)
+        rows = [
+            Everything(key=UUID(int=n), whole=n, yes=n % 2 == 0, at=at + timedelta(microseconds=n)) for n in range(9)
+        ]
+
+        async def scenario(store: ViewStore) -> None:
+            await _write(store, *rows)
+            c = Everything.c
+            even = await store.select(select(c.whole).where(c.yes).order_by(c.whole.desc()))
+            late = await store.select(select(c.whole).where(c.at > rows[4].at, c.colour == Colour.RED).order_by(c.at))
+            total = await store.select(select(func.sum(c.whole)).where(c.key != UUID(int=8)))
+            assert [whole for (whole,) in even] == [8, 6, 4, 2, 0]
+            assert [whole for (whole,) in late] == [5, 6, 7, 8]
+            assert int(total[0][0]) == sum(range(8))
+
+        self.run(stores, scenario)
+
+    def test_a_batch_may_run_statements_of_its_own(self, stores: Any) -> None:
+        """They are part of the transaction: in order, and after the rows that the batch puts."""
+        table = table_of(Count)
+
+        async def scenario(store: ViewStore) -> None:
+            claim = await _claim(store, Count)
+            statements = [
+                update(table).values(number=table.c.number + 10),
+                delete(table).where(table.c.number == 12),
+            ]
+            await store.apply(
+                Settled(claim, 1), [_puts(*[Count(key=f"sku-{n}", number=n) for n in range(4)])], statements
+            )
+            assert [row.number for row in await _rows(store, Count)] == [10, 11, 13]
+
+        self.run(stores, scenario)
+
+    # All or nothing.
+
+    @pytest.mark.parametrize("fails", ["a number", "a text", "a hole", "a statement"])
+    def test_what_cannot_be_stored_leaves_nothing(self, stores: Any, fails: str) -> None:
+        """Neither rows nor place nor parked events; it is not called unavailable, for trying again would not help."""
+
+        async def scenario(store: ViewStore) -> None:
+            claim = await _write(store, Count(key="lamp", number=1))
+            row: tuple[Any, ...] = {"a number": ("vase", 2**63), "a text": ("\ud800", 2), "a hole": ("vase", None)}.get(
+                fails, ("vase", 2)
+            )
+            statements = [select(func.no_such_function(1))] if fails == "a statement" else []
+            parked = Parked("count_v1", "sku:vase", 2, "broken", 1, 5)
+            with pytest.raises(Exception) as failure:
+                changes = TableChange(layout(Count), [("lamp", 5), row], [])
+                await store.apply(Settled(claim, 2, (parked,)), [changes], statements)
+            assert not isinstance(failure.value, (LogUnavailable, LeaseLost))
+            assert await _rows(store, Count) == [Count(key="lamp", number=1)]
+            assert await store.position("count_v1") == 1
+            assert await store.parked() == []
+            await store.apply(Settled(claim, 3), [_puts(Count(key="lamp", number=7))], [])
+            assert await _rows(store, Count) == [Count(key="lamp", number=7)]
+
+        self.run(stores, scenario)
+
+    def test_who_lost_the_lease_stores_nothing(self, stores: Any) -> None:
+        """A process that was only slow must not write over what its successor has done."""
+
+        async def scenario(slow: ViewStore, quick: ViewStore) -> None:
+            old = await _claim(slow, Count, lease_seconds=_ENDED)
+            new = await _claim(quick, Count, owner="quick")
+            await quick.apply(Settled(new, 5), [_puts(Count(key="lamp", number=5))], [])
+            parked = (Parked("count_v1", "sku:lamp", 4, "broken", 1, 5),)
+            with _loses():
+                await slow.apply(Settled(old, 9, parked), [_puts(Count(key="lamp", number=9))], [])
+            with _loses():
+                await slow.apply(Settled(old, 9), [], [update(table_of(Count)).values(number=9)])
+            with _loses():
+                await slow.settle(Settled(old, 9))
+            assert await _rows(slow, Count) == [Count(key="lamp", number=5)]
+            assert (await slow.position("count_v1"), await slow.parked()) == (5, [])
+            await quick.settle(Settled(new, 6))
+
+        self.run(stores, scenario, 2)
+
+    def test_what_one_instance_stored_the_others_see(self, stores: Any) -> None:
+        """At once: a query in another process, asked after a receipt, has to find its effect."""
+
+        async def scenario(writer: ViewStore, reader: ViewStore) -> None:
+            claim = await _claim(writer, Count)
+            for number in range(1, 101):
+                await writer.apply(Settled(claim, number), [_puts(Count(key="lamp", number=number))], [])
+                assert await reader.position("count_v1") == number
+                assert await reader.load(layout(Count), ["lamp"]) == [("lamp", number)]
+
+        self.run(stores, scenario, 2)
+
+    # Claims.
+
+    def test_a_segment_is_one_owner_s_at_a_time(self, stores: Any) -> None:
+        """Until it is given back; then the next one starts where that one ended, with a higher fence."""
+
+        async def scenario(one: ViewStore, other: ViewStore) -> None:
+            first = await one.claim("orders", "ann", _LEASE_SECONDS)
+            assert first == Claim("orders", Segment(), 0, first.fence if first else -1)
+            assert await other.claim("orders", "bob", _LEASE_SECONDS) is None
+            assert await one.claim("orders", "ann", _LEASE_SECONDS) is None
+            assert await other.claim("others", "bob", _LEASE_SECONDS) is not None
+            await one.settle(Settled(first, 7))
+            await one.release(first)
+            second = await other.claim("orders", "bob", _LEASE_SECONDS)
+            assert second is not None
+            assert (second.position, second.fence > first.fence) == (7, True)
+
+        self.run(stores, scenario, 2)
+
+    def test_of_many_that_claim_at_once_one_gets_it(self, stores: Any) -> None:
+        """Twice the same work at the same time would be twice the load and no gain."""
+
+        async def scenario(*opened: ViewStore) -> None:
+            for round_ in range(10):
+                claims = [store.claim(f"f{round_}", "ann", _LEASE_SECONDS) for store in opened for _ in range(4)]
+                got = [claim for claim in await asyncio.gather(*claims) if claim is not None]
+                assert len(got) == 1
+
+        self.run(stores, scenario, 3)
+
+    def test_a_lease_that_has_run_out_is_taken_over(self, stores: Any) -> None:
+        """The former owner finds out when it renews, and cannot give away what is no longer its own."""
+
+        async def scenario(slow: ViewStore, quick: ViewStore) -> None:
+            old = await slow.claim("orders", "ann", _ENDED)
+            assert old is not None
+            new = await quick.claim("orders", "bob", _LEASE_SECONDS)
+            assert new is not None
+            assert new.fence > old.fence
+            with _loses():
+                await slow.renew(old, _LEASE_SECONDS)
+            await slow.release(old)
+            assert await slow.claim("orders", "ann", _LEASE_SECONDS) is None
+            await quick.renew(new, _LEASE_SECONDS)
+
+        self.run(stores, scenario, 2)
+
+    def test_a_renewed_lease_lasts(self, stores: Any) -> None:
+        """From the renewal on, whatever it was before; and it can be made to end."""
+
+        async def scenario(store: ViewStore) -> None:
+            claim = await store.claim("orders", "ann", _ENDED)
+            assert claim is not None
+            await store.renew(claim, _LEASE_SECONDS)
+            assert await store.claim("orders", "bob", _LEASE_SECONDS) is None
+            await store.renew(claim, _ENDED)
+            assert await store.claim("orders", "bob", _LEASE_SECONDS) is not None
+
+        self.run(stores, scenario)
+
+    def test_progress_says_how_far_everybody_is_and_whose_it_is(self, stores: Any) -> None:
+        """An operator sees position, owner and what is parked; nobody owns what has no lease."""
+
+        async def scenario(store: ViewStore) -> None:
+            assert (await store.progress(), await store.position("orders")) == ([], 0)
+            claim = await store.claim("orders", "ann", _LEASE_SECONDS)
+            assert claim is not None
+            await store.settle(Settled(claim, 7, (Parked("orders", "sku:lamp", 6, "broken", 4, 5),)))
+            ended = await store.claim("others", "bob", _ENDED)
+            owned, free = await store.progress()
+            assert (owned.follower, owned.segment, owned.position, owned.parked) == ("orders", Segment(), 7, 1)
+            assert "ann" in owned.owner
+            assert free == Progress("others", Segment(), 0, "", 0)
+            assert ended is not None
+            assert await store.position("orders") == 7
+
+        self.run(stores, scenario)
+
+    # What is parked.
+
+    def test_parked_events_are_kept_in_order_of_their_keys(self, stores: Any) -> None:
+        """They can be listed by follower and by key, as many as wanted."""
+
+        async def scenario(store: ViewStore) -> None:
+            claim = await _claim(store, Count)
+            parked = [
+                Parked("count_v1", lane, position, "", 0, 5) for lane in ("sku:a", "sku:b") for position in (2, 10)
+            ]
+            await store.settle(Settled(claim, 11, tuple(reversed(parked))))
+            assert await store.parked() == parked
+            assert await store.parked("count_v1", "sku:b") == parked[2:]
+            assert await store.parked("count_v1", limit=3) == parked[:3]
+            assert await store.parked("others") == []
+            await store.settle(Settled(claim, 11, unparked=(("sku:a", 2), ("sku:b", 10))))
+            assert await store.parked() == parked[1:3]
+
+        self.run(stores, scenario)
+
+    def test_parking_again_counts_the_attempts(self, stores: Any) -> None:
+        """The latest reason is kept, with when it was parked first."""
+
+        async def scenario(store: ViewStore) -> None:
+            claim = await _claim(store, Count)
+            await store.settle(Settled(claim, 2, (Parked("count_v1", "sku:a", 2, "first", 4, 5),)))
+            await store.settle(Settled(claim, 2, (Parked("count_v1", "sku:a", 2, "second", 1, 9),)))
+            assert await store.parked() == [Parked("count_v1", "sku:a", 2, "second", 5, 5)]
+
+        self.run(stores, scenario)
+
+    def test_a_retry_is_asked_for_and_taken_once(self, stores: Any) -> None:
+        """By whoever follows, from whichever process it was asked."""
+
+        async def scenario(follower: ViewStore, console: ViewStore) -> None:
+            claim = await _park_two_keys(follower)
+            assert await follower.take_retries(claim) == []
+            assert await console.request_retry("count_v1", ["sku:a", "sku:none"]) == 2
+            assert await console.request_retry("others", ["sku:a"]) == 0
+            assert await follower.take_retries(claim) == ["sku:a"]
+            assert await follower.take_retries(claim) == []
+            assert len(await follower.parked()) == 4
+
+        self.run(stores, scenario, 2)
+
+    def test_what_waited_behind_a_discarded_event_is_tried_again(self, stores: Any) -> None:
+        """It had not failed itself: without the one that did, nothing holds it back, and nobody has to ask."""
+
+        async def scenario(follower: ViewStore, console: ViewStore) -> None:
+            claim = await _park_two_keys(follower)
+            assert await console.discard("count_v1", "sku:a", 2) == 1
+            assert [each.position for each in await console.parked("count_v1", "sku:a")] == [4]
+            assert await follower.take_retries(claim) == ["sku:a"]
+            assert await console.discard("count_v1", "sku:b") == 2
+            assert await console.discard("count_v1", "sku:b") == 0
+            assert await console.parked("count_v1", "sku:b") == []
+
+        self.run(stores, scenario, 2)
+
+    def test_a_rewound_follower_begins_anew(self, stores: Any) -> None:
+        """Its tables are empty, nothing of it is parked, and whoever followed it until now has lost it."""
+
+        async def scenario(follower: ViewStore, console: ViewStore) -> None:
+            old = await _park_two_keys(follower)
+            await follower.apply(Settled(old, 9), [_puts(Count(key="a", number=1))], [])
+            other = await _claim(follower, Reserved)
+            await follower.settle(Settled(other, 3, (Parked("reserved_v1", "word:a", 3, "broken", 1, 5),)))
+            await console.rewind("count_v1", ["count_v1"])
+            assert (await _rows(console, Count), await console.position("count_v1")) == ([], 0)
+            assert [each.follower for each in await console.parked()] == ["reserved_v1"]
+            with _loses():
+                await follower.apply(Settled(old, 10), [_puts(Count(key="a", number=2))], [])
+            assert (await _claim(follower, Count)).position == 0
+            await follower.settle(Settled(other, 4))
+
+        self.run(stores, scenario, 2)
+
+
+def _changed_counts() -> Iterator[type[View]]:
+    key = Annotated[str, Tag("sku")]
+
+    class Count(View, key=key):
+        number: Annotated[int, Index] = 0
+        more: int = 0
+
+    yield Count
+
+    class Count(View, key=key):  # type: ignore[no-redef]
+        number: Annotated[str, Index] = ""
+
+    yield Count
+
+    class Count(View, key=key):  # type: ignore[no-redef]
+        pass
+
+    yield Count
+
+
+def _puts(*rows: View) -> TableChange:
+    shape = layout(type(rows[0]))
+    return TableChange(shape, [shape.pack(row) for row in rows], [])
+
+
+async def _claim(store: ViewStore, view: Any, owner: str = "ann", lease_seconds: float = _LEASE_SECONDS) -> Claim:
+    await store.create(layout(view))
+    claim = await store.claim(layout(view).table, owner, lease_seconds)
+    assert claim is not None
+    return claim
+
+
+async def _write(store: ViewStore, *rows: Any) -> Claim:
+    """Write rows at the follower's next position, with a lease that has ended, so that the next one can do so too."""
+    claim = await _claim(store, type(rows[0]), lease_seconds=_ENDED)
+    await store.apply(Settled(claim, claim.position + 1), [_puts(*rows)], [])
+    return claim
+
+
+async def _rows(store: ViewStore, view: Any) -> list[Any]:
+    table = table_of(view)
+    return [view(**row._mapping) for row in await store.select(select(table).order_by(table.c.key))]
+
+
+async def _park_two_keys(store: ViewStore) -> Claim:
+    claim = await _claim(store, Count)
+    failed = [Parked("count_v1", lane, 2, "broken", 4, 5) for lane in ("sku:a", "sku:b")]
+    behind = [Parked("count_v1", lane, 4, "", 0, 5) for lane in ("sku:a", "sku:b")]
+    await store.settle(Settled(claim, 4, (*failed, *behind)))
+    return claim
+
+
+@contextmanager
+def _loses() -> Iterator[None]:
+    with pytest.raises(LeaseLost):
+        yield
