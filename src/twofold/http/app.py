@@ -8,8 +8,7 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import TypeAlias
 
-from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, Router
 
 from twofold.clock import SystemClock
 from twofold.errors import NotRunning, SettingsError
@@ -26,11 +25,13 @@ _CLOCK = SystemClock()
 _HTML = (b"content-type", b"text/html; charset=utf-8")
 
 
-def asgi(served: Served, *, max_body_bytes: int | None = None) -> Starlette:
+def asgi(served: Served, *, max_body_bytes: int | None = None) -> Router:
     """Return the application of a service, or of several with each under its name.
 
     Its lifespan starts what does not run yet, by the settings in the environment; where another application's lifespan
     does that (``FastAPI(lifespan=bank.lifespan)``), it is just mounted: ``app.mount("/bank", asgi(bank))``.
+
+    It is a router without Starlette's middleware: every endpoint turns what goes wrong into a problem document by itself.
 
     >>> from examples.bank import bank
     >>> sorted(route.path for route in asgi(bank).routes)[:3]
@@ -43,12 +44,12 @@ def asgi(served: Served, *, max_body_bytes: int | None = None) -> Starlette:
     if isinstance(served, Service):
         return _service_app(served, limit)
     if isinstance(served, Running):
-        return Starlette(routes=_routes(Endpoints(served.declaration, lambda: served, limit), served.declaration))
+        return Router(routes=_routes(Endpoints(served.declaration, lambda: served, limit), served.declaration))
     if isinstance(served, System):
         return _system_app(served, limit)
     running = dict(served)
     declarations = {name: each.declaration for name, each in running.items()}
-    return Starlette(routes=_several(declarations, running.__getitem__, limit))
+    return Router(routes=_several(declarations, running.__getitem__, limit))
 
 
 def read_max_body_bytes(environment: Mapping[str, str] = os.environ) -> int:
@@ -65,9 +66,9 @@ def read_max_body_bytes(environment: Mapping[str, str] = os.environ) -> int:
     return int(text)
 
 
-def _service_app(service: Service, limit: int) -> Starlette:
+def _service_app(service: Service, limit: int) -> Router:
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: object) -> AsyncIterator[None]:
         if service.is_running:
             yield
         else:
@@ -75,14 +76,14 @@ def _service_app(service: Service, limit: int) -> Starlette:
                 yield
 
     endpoints = Endpoints(service.declaration, lambda: service.running, limit)
-    return Starlette(routes=_routes(endpoints, service.declaration), lifespan=lifespan)
+    return Router(routes=_routes(endpoints, service.declaration), lifespan=lifespan)
 
 
-def _system_app(system: System, limit: int) -> Starlette:
+def _system_app(system: System, limit: int) -> Router:
     running: dict[str, Running] = {}
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: object) -> AsyncIterator[None]:
         async with system.run() as services:
             running.update(services)
             yield
@@ -94,7 +95,7 @@ def _system_app(system: System, limit: int) -> Starlette:
         return running[name]
 
     declarations = {name: service.declaration for name, service in system.services.items()}
-    return Starlette(routes=_several(declarations, find, limit), lifespan=lifespan)
+    return Router(routes=_several(declarations, find, limit), lifespan=lifespan)
 
 
 def _routes(endpoints: Endpoints, declaration: Declaration) -> list[BaseRoute]:
