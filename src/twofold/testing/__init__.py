@@ -2,6 +2,7 @@
 
 from twofold.testing.given import Given, When, given
 from twofold.testing.log_conformance import LogConformance
+from twofold.testing.transport_conformance import TransportConformance
 from twofold.testing.view_conformance import ViewConformance
 
-__all__ = ["Given", "LogConformance", "ViewConformance", "When", "given"]
+__all__ = ["Given", "LogConformance", "TransportConformance", "ViewConformance", "When", "given"]

@@ -17,6 +17,8 @@ class _Desk:
 
     async def hand_over(self, delivery: Delivery) -> None:
         async with self._turn:
+            # While a relay is taken over there may be two; each waits until its own delivery was on the desk.
+            await self._turn.wait_for(lambda: self._delivery is None)
             self._delivery = delivery
             self._turn.notify_all()
             try:
@@ -24,6 +26,7 @@ class _Desk:
             finally:
                 if self._delivery is delivery:
                     self._delivery = None
+                    self._turn.notify_all()
 
     async def deliveries(self) -> AsyncIterator[Delivery]:
         while True:
