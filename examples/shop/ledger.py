@@ -25,6 +25,7 @@ from twofold import (
     replace,
 )
 
+Moment = Annotated[datetime, Meta(tz=True, examples=["2010-12-01T08:26:00Z"])]
 DocumentNumber = Annotated[str, Tag("document"), Meta(pattern="^[A-Z]?[0-9]{1,12}$", examples=["A563185"])]
 CustomerId = Annotated[str, Tag("customer"), Meta(min_length=1, max_length=60, examples=["17850"])]
 Amount = Annotated[int, Meta(ge=-(10**12), le=10**12, description="In thousandths of a pound; negative: given up.")]
@@ -40,7 +41,7 @@ class AdjustBadDebt(Command):
     "Debt is given up, or claimed after all."
 
     number: DocumentNumber
-    adjusted_at: datetime
+    adjusted_at: Moment
     country: Annotated[str, Meta(min_length=1, max_length=60)]
     customer: CustomerId | None = None
     lines: Annotated[tuple[Line, ...], Meta(min_length=1, max_length=5_000)]
@@ -48,7 +49,7 @@ class AdjustBadDebt(Command):
 
 class BadDebtAdjusted(Event):
     number: DocumentNumber
-    adjusted_at: datetime
+    adjusted_at: Moment
     month: str
     country: str
     customer: CustomerId | None

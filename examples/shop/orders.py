@@ -4,7 +4,7 @@ import csv
 import gzip
 import zlib
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -35,6 +35,11 @@ class Row(msgspec.Struct, frozen=True):
     price: Annotated[str, Meta(pattern=r"^-?[0-9]{1,9}(\.[0-9]{1,3})?$")] = msgspec.field(name="UnitPrice")
     customer: str = msgspec.field(name="CustomerID")
     country: str = msgspec.field(name="Country")
+
+    @property
+    def at(self) -> datetime:
+        """The time as the file has it, which names no zone."""
+        return self.date.replace(tzinfo=UTC)
 
     @property
     def customer_id(self) -> str | None:
@@ -132,7 +137,7 @@ def _document(rows: list[Row], kind: type[T], sign: int) -> T:
         kind,
         first,
         number=first.number,
-        issued_at=first.date,
+        issued_at=first.at,
         country=first.country,
         customer=first.customer_id,
         lines=lines,
@@ -155,7 +160,7 @@ def _adjustment(rows: list[Row]) -> ledger.AdjustBadDebt:
         ledger.AdjustBadDebt,
         first,
         number=first.number,
-        adjusted_at=first.date,
+        adjusted_at=first.at,
         country=first.country,
         customer=first.customer_id,
         lines=lines,
@@ -167,7 +172,7 @@ def _write_off(row: Row) -> stock.WriteOffStock:
         stock.WriteOffStock,
         row,
         number=row.number,
-        written_off_at=row.date,
+        written_off_at=row.at,
         country=row.country,
         stock_code=row.stock_code,
         units=-row.quantity,

@@ -8,6 +8,7 @@ import msgspec
 
 from twofold import Aggregate, Command, Event, Meta, Rejected, Service, Tag, decide, evolve, replace
 
+Moment = Annotated[datetime, Meta(tz=True, examples=["2010-12-01T08:26:00Z"])]
 DocumentNumber = Annotated[str, Tag("document"), Meta(pattern="^[A-Z]?[0-9]{1,12}$", examples=["536365"])]
 StockCode = Annotated[str, Meta(pattern="^[0-9A-Za-z_ ]{1,20}$", examples=["85123A"])]
 Name = Annotated[str, Meta(min_length=1, max_length=60)]
@@ -25,7 +26,7 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Issue(Command):
     number: DocumentNumber
-    issued_at: datetime
+    issued_at: Moment
     country: Name
     customer: Name | None = None
     lines: Annotated[tuple[Line, ...], Meta(min_length=1, max_length=5_000)]
@@ -41,7 +42,7 @@ class IssueCreditNote(Issue):
 
 class Issued(Event):
     number: DocumentNumber
-    issued_at: datetime
+    issued_at: Moment
     month: str
     country: str
     customer: str | None

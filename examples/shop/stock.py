@@ -26,6 +26,7 @@ from twofold import (
 )
 from twofold.views import Transaction
 
+Moment = Annotated[datetime, Meta(tz=True, examples=["2010-12-01T08:26:00Z"])]
 DocumentNumber = Annotated[str, Tag("document"), Meta(pattern="^[A-Z]?[0-9]{1,12}$", examples=["536589"])]
 StockCode = Annotated[str, Tag("stock_code"), Meta(pattern="^[0-9A-Za-z_ ]{1,20}$", examples=["85123A"])]
 
@@ -37,7 +38,7 @@ class WriteOffStock(Command):
     "Goods are damaged, lost or found not to be there."
 
     number: DocumentNumber
-    written_off_at: datetime
+    written_off_at: Moment
     country: Annotated[str, Meta(min_length=1, max_length=60)]
     stock_code: StockCode
     units: Annotated[int, Meta(gt=0, le=100_000)]
@@ -46,7 +47,7 @@ class WriteOffStock(Command):
 
 class StockWrittenOff(Event):
     number: DocumentNumber
-    written_off_at: datetime
+    written_off_at: Moment
     month: str
     country: str
     stock_code: StockCode

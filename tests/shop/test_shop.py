@@ -250,8 +250,8 @@ def test_a_number_counts_once_without_an_id_too(orders: Path, tmp_path: Path) ->
 def test_bad_documents_are_refused_over_http(tmp_path: Path) -> None:
     """A quantity below zero, a charge written off, a line without a price: each gets its status, and nothing is recorded."""
     line = {"stock_code": "85123A", "quantity": 6, "price_mills": 2550}
-    invoice = {"number": "536365", "issued_at": "2010-12-01T08:26:00", "country": "United Kingdom", "lines": [line]}
-    write_off = {"number": "536589", "written_off_at": "2010-12-01T16:50:00", "country": "France", "units": 10}
+    invoice = {"number": "536365", "issued_at": "2010-12-01T08:26:00Z", "country": "United Kingdom", "lines": [line]}
+    write_off = {"number": "536589", "written_off_at": "2010-12-01T16:50:00Z", "country": "France", "units": 10}
     bad = [
         ("sales/commands/IssueInvoice", {**invoice, "lines": [{**line, "quantity": -6}]}, 422, "lines[0].quantity"),
         ("sales/commands/IssueInvoice", {**invoice, "lines": []}, 422, "lines"),

@@ -29,7 +29,7 @@ def test_a_number_without_a_letter_is_an_invoice(tmp_path: Path) -> None:
     (order,) = orders_of(tmp_path, LANTERN)
     assert isinstance(order, IssueInvoice)
     assert (order.number, order.customer, order.country) == ("536365", "17850", "United Kingdom")
-    assert order.issued_at.isoformat() == "2010-12-01T08:26:00"
+    assert order.issued_at.isoformat() == "2010-12-01T08:26:00+00:00"
     assert [(each.stock_code, each.quantity, each.price_mills) for each in order.lines] == [("71053", 6, 3390)]
 
 
