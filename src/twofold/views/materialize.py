@@ -31,6 +31,7 @@ class _RowTarget:
         self._rows = Transaction(store)
         self._claim: Claim
         self._position = 0
+        self._suspicious = False
 
     def batches(self, after: int) -> AsyncIterator[Batch[Recorded]]:
         return self._log.follow(self.criteria, after)
@@ -45,9 +46,15 @@ class _RowTarget:
         try:
             parked = await self._fold(events, blocked)
             await self._save(Settled(self._claim, position, tuple(parked)))
-        except BaseException:
+        except EventFailed:
             self._rows.discard()
             raise
+        except BaseException:
+            # Perhaps some event makes a row that the database cannot hold: the next try looks for it.
+            self._suspicious = True
+            self._rows.discard()
+            raise
+        self._suspicious = False
         self._position = position
 
     async def retry(self, lane: str) -> bool:
@@ -141,12 +148,19 @@ class ViewTarget(_RowTarget):
         row = self._rows.peek(self._layout, key)
         try:
             row = self._steps[recorded.type][1](self._view(key=key) if row is None else row, event)
+            self._check(row)
         except Exception as error:
             raise EventFailed(recorded.position, self._tag.of(key), error) from error
         if row is None:
             self._rows.delete(self._view, key)
         else:
             self._rows.put(row)
+
+    def _check(self, row: Any) -> None:
+        if self._suspicious and row is not None:
+            reason = self._store.refusal(self._layout, self._layout.pack(row))
+            if reason:
+                raise ValueError(reason)
 
     async def _handle(self, event: Recorded, lane: str) -> None:
         decoded = self._decode(event)
@@ -181,6 +195,8 @@ class ProjectionTarget(_RowTarget):
         try:
             kind = self._projection.events[event.type]
             await self._projection.function(reader(kind, event.version)(event.data), self._rows)
+            if self._suspicious and (reason := self._rows.refusal()):
+                raise ValueError(reason)
         except LogUnavailable:
             raise
         except Exception as error:

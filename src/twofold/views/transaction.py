@@ -78,6 +78,13 @@ class Transaction:
                 change.puts.append(shape.pack(row))
         return list(by_table.values())
 
+    def refusal(self) -> str:
+        """Return why the database cannot hold what was put, '' if it can."""
+        for shape, row in self._changed.values():
+            if row is not None and (reason := self._store.refusal(shape, shape.pack(row))):
+                return f"{shape.view.__name__} of {row.key!r}: {reason}"
+        return ""
+
     def accept(self) -> None:
         """Take note that everything was stored."""
         if len(self._known) > _ROWS_KEPT:

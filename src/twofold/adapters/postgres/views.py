@@ -20,7 +20,7 @@ from twofold.adapters.statements import load_statements
 from twofold.clock import Clock
 from twofold.errors import DeclarationError, LeaseLost, LogUnavailable
 from twofold.followers import WHOLE, Claim, Parked, Progress, Segment, Settled
-from twofold.views import Layout, TableChange
+from twofold.views import Layout, TableChange, integer_refusal
 from twofold.views.tables import table_of
 
 if TYPE_CHECKING:
@@ -84,6 +84,12 @@ class PostgresViews:
         statement = _SQL["load"].format(columns=", ".join(_names(layout)), table=self._table(layout.table))
         rows = await self._database.run(lambda connection: connection.fetch(statement, list(keys)))
         return [tuple(row) for row in rows]
+
+    def refusal(self, layout: Layout, row: tuple[Any, ...]) -> str:
+        for column, value in zip(layout.columns, row, strict=True):
+            if isinstance(value, str) and "\0" in value:
+                return f"{column.name} has a NUL character, which PostgreSQL's text cannot hold"
+        return integer_refusal(layout, row)
 
     async def select(self, statement: Any) -> list[Any]:
         async with self._session() as session:

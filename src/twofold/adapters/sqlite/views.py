@@ -30,7 +30,7 @@ from twofold.adapters.statements import load_statements
 from twofold.clock import Clock
 from twofold.errors import DeclarationError, LeaseLost
 from twofold.followers import WHOLE, Claim, Parked, Progress, Segment, Settled
-from twofold.views import Layout, TableChange
+from twofold.views import Layout, TableChange, integer_refusal
 from twofold.views.tables import table_of
 
 _SQL = load_statements("twofold.adapters.sqlite", "views.sql")
@@ -85,6 +85,9 @@ class SqliteViews:
 
     async def load(self, layout: Layout, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
         return await self._reading.run(partial(_load, layout, keys))
+
+    def refusal(self, layout: Layout, row: tuple[Any, ...]) -> str:
+        return integer_refusal(layout, row)
 
     async def select(self, statement: Any) -> list[Any]:
         return await self._reading.run(partial(self._select, statement))
