@@ -17,6 +17,7 @@
     │   ├── LogUnavailable      it cannot be reached or written now; trying again later may help
     │   └── LogCorrupted        what is stored breaks a rule of the log; stop and look
     ├── LeaseLost               another process follows this segment now
+    ├── NotFound                an operator named a follower, a key or an event that is not there
     └── NotRunning              a service was used before its start or after its end
 
 Each message says what happened, where, and what the reader can do.
@@ -105,6 +106,10 @@ class LogCorrupted(LogError):
 
 class LeaseLost(TwofoldError):
     """Another process has taken over the segment that this one was following."""
+
+
+class NotFound(TwofoldError):
+    """A follower, a parked key or a parked event that was asked for by name is not there."""
 
 
 class NotRunning(TwofoldError):

@@ -8,11 +8,15 @@ import sys
 def main() -> None:
     """Run the command line; what it cannot do without is said in one line."""
     try:
-        from twofold.cli.commands import twofold
+        import click  # noqa: F401
+        import rich  # noqa: F401
     except ModuleNotFoundError as error:
-        if error.name not in ("click", "rich"):
-            raise
-        sys.exit(f"The command line needs the package {error.name}. Install it: pip install 'twofold[cli]'.")
+        sys.stderr.write(
+            f"twofold: the command line needs the package {error.name}. Install it: pip install 'twofold[cli]'\n"
+        )
+        sys.exit(2)
+    from twofold.cli.program import twofold
+
     twofold(prog_name="twofold")
 
 

@@ -1,87 +1,87 @@
-"""Tables, trees and JSON lines."""
+"""Tables, lines and JSON, on a terminal and off it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import click
 import msgspec
 from rich.console import Console
 from rich.table import Table
-from rich.tree import Tree
+from rich.text import Text
 
 from twofold.log import Recorded
 from twofold.messages import encode
 
+_WIDE = 10_000
 
-def table(rows: Sequence[dict[str, Any]], as_json: bool) -> None:
-    """Print rows as a table, or as a JSON array."""
-    if as_json:
-        click.echo(msgspec.json.format(encode(rows), indent=2))
-        return
-    if not rows:
-        click.echo("Nothing.")
-        return
-    drawn = Table()
-    for name, value in rows[0].items():
-        drawn.add_column(name, justify="right" if isinstance(value, int) else "left", overflow="fold")
+
+def console() -> Console:
+    """Return where to draw: as wide as the terminal, and off a terminal as wide as need be, for a line to stay one."""
+    return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON, to be read by people too."""
+    click.echo(msgspec.json.format(encode(value), indent=2))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print rows under the names of their columns; numbers stand to the right."""
+    table = Table(box=None, pad_edge=False)
+    for place, name in enumerate(columns):
+        is_number = all(isinstance(row[place], int) for row in rows)
+        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*["" if value is None else str(value) for value in row.values()])
-    _console().print(drawn)
+        table.add_row(*[Text(_shown(value)) for value in row])
+    console().print(table)
 
 
-def print_events(events: Iterable[Recorded], as_json: bool) -> None:
-    """Print events, one JSON object a line or one row each."""
-    for event in events:
-        row = event_row(event)
-        if as_json:
-            click.echo(encode(row))
-        else:
-            tags = " ".join(event.tags)
-            click.echo(
-                f"{event.position:>8}  {event.recorded_at:%Y-%m-%d %H:%M:%S}  {event.type:<24} {tags}  {row['data']}"
-            )
+def _shown(value: Any) -> str:
+    if value is None:
+        return "?"
+    if isinstance(value, datetime):
+        return shown_time(value)
+    return f"{value:,}" if isinstance(value, int) else printable(str(value))
 
 
-def event_row(event: Recorded) -> dict[str, Any]:
-    """Return everything that the log has of an event; data that is not JSON is shown as text."""
-    try:
-        data = msgspec.json.decode(event.data)
-    except msgspec.DecodeError:
-        data = event.data.decode(errors="replace")
+def shown_time(moment: datetime) -> str:
+    """Return a moment in the local time zone, to the millisecond."""
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}"
+
+
+def printable(text: str) -> str:
+    r"""Make visible what would otherwise be a command to the terminal: the text may come from anybody.
+
+    >>> printable("ann\x1b[2J")
+    'ann\\x1b[2J'
+    """
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def event_fields(event: Recorded) -> dict[str, Any]:
+    """Return everything that the log has of an event."""
     return {
         "position": event.position,
         "id": event.id,
         "type": event.type,
         "version": event.version,
-        "tags": list(event.tags),
-        "data": data,
-        "metadata": msgspec.to_builtins(event.metadata),
-        "recorded_at": event.recorded_at.isoformat(),
+        "tags": event.tags,
+        "data": msgspec.Raw(event.data),
+        "metadata": event.metadata,
+        "recorded_at": event.recorded_at,
     }
 
 
-def tree(arrows: Sequence[tuple[str, str]]) -> None:
-    """Print arrows as trees, from whatever nothing leads to."""
-    led_to = {target for _, target in arrows}
-    for root in dict.fromkeys(source for source, _ in arrows if source not in led_to):
-        drawn = Tree(_label(root))
-        _grow(drawn, root, arrows)
-        _console().print(drawn)
-
-
-def _grow(branch: Tree, node: str, arrows: Sequence[tuple[str, str]]) -> None:
-    for source, target in arrows:
-        if source == node:
-            _grow(branch.add(_label(target)), target, arrows)
-
-
-def _label(node: str) -> str:
-    kind, _, name = node.partition(":")
-    colour = {"command": "cyan", "event": "yellow", "view": "green"}.get(kind, "magenta")
-    return f"[dim]{kind}[/] [{colour}]{name}[/]"
-
-
-def _console() -> Console:
-    return Console(soft_wrap=True) if not Console().is_terminal else Console()
+def event_line(event: Recorded) -> Text:
+    """Return an event on a line: position, time, type, tags, data."""
+    line = Text(no_wrap=True, overflow="ellipsis")
+    line.append(f"{event.position:>9,}  ", style="bold")
+    line.append(f"{shown_time(event.recorded_at)}  ", style="dim")
+    line.append(f"{printable(event.type):<24}  ", style="yellow")
+    line.append(f"{printable(' '.join(event.tags))}  ", style="cyan")
+    line.append(printable(event.data.decode("utf-8", "replace")))
+    return line

@@ -1,107 +1,119 @@
-"""Finding what a command is about: ``module:name`` is a service or a system."""
+"""What a command is about: ``module:name`` is a service or a system."""
 
 from __future__ import annotations
 
-import asyncio
+import difflib
 import importlib
+import re
 import sys
 import traceback
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from types import ModuleType
+from typing import IO, Any
 
 import click
 
-from twofold.clock import SystemClock
 from twofold.errors import TwofoldError
-from twofold.log import Log
-from twofold.service import Service, System, read_settings
-from twofold.service.settings import open_store, open_views
-from twofold.views import ViewStore
+from twofold.service import Service, System
 
-T = TypeVar("T")
+TARGET = click.argument("target")
+SERVICE = click.option("--service", metavar="NAME", help="Which service, if TARGET is a system.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+_TARGET = re.compile(r"(?P<module>\w+(\.\w+)*)(:(?P<name>\w+))?")
 
 
 class Complaint(click.ClickException):
-    """What went wrong in one line, and the exit code 2."""
+    """What went wrong and what to do, in one line; the exit code is 2."""
 
     exit_code = 2
 
-    def show(self, file: Any = None) -> None:
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Write it to standard error."""
         click.echo(f"twofold: {self.format_message()}", err=True)
 
 
 def load(target: str) -> Service | System:
-    """Import what ``module:name`` names; the current folder is looked in first, as it is for ``python -m``."""
-    sys.path.insert(0, str(Path.cwd()))
-    module_name, _, attribute = target.partition(":")
+    """Import a target; the current folder is looked in first, as it is by ``python -m``.
+
+    Raises:
+        Complaint: it is not there, or not a service or system; the text lists those that are.
+    """
+    parts = _TARGET.fullmatch(target)
+    if parts is None or target.endswith(".py"):
+        raise Complaint(f"{target!r} is not module:name, such as bank:bank for the service bank in the file bank.py.")
+    module = _import(parts["module"])
+    found = getattr(module, parts["name"], None) if parts["name"] else None
+    if isinstance(found, Service | System):
+        return found
+    raise Complaint(f"{_what_is_wrong(module, parts['name'])} {_what_there_is(module, parts['name'] or '')}")
+
+
+def _import(name: str) -> ModuleType:
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
     try:
-        module = importlib.import_module(module_name)
+        return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
+        missing = error.name or ""
+        if name == missing or name.startswith(f"{missing}."):
             raise Complaint(
-                f"{target}: there is no module {module_name!r} here. Name it as for import, from the folder that has it: "
-                "twofold run package.module:service"
+                f"There is no module {missing!r} in {folder}, and none is installed. Go to the folder that has it."
             ) from error
-        raise Complaint(f"{target}: the module needs {error.name!r}, which is not installed.") from error
+        raise Complaint(f"{_place(error)} imports {missing}, which is not installed.") from error
     except TwofoldError as error:
-        raise Complaint(f"{target}: {error}") from error
+        raise Complaint(str(error)) from error
+    except SyntaxError as error:
+        raise Complaint(f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}") from error
     except Exception as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        raise Complaint(f"{target}: {type(error).__name__}: {error} ({last.filename}:{last.lineno})") from error
-    found = getattr(module, attribute, None) if attribute else None
-    if not isinstance(found, Service | System):
-        candidates = [name for name, value in vars(module).items() if isinstance(value, Service | System)]
-        hint = " or ".join(f"{module_name}:{name}" for name in candidates) or "There is no Service or System in it."
-        raise Complaint(f"{target} is not a service or a system. Try {hint}" if candidates else f"{target}: {hint}")
-    return found
+        raise Complaint(f"{_place(error)}: {type(error).__name__}: {error}") from error
+
+
+def _place(error: Exception) -> str:
+    """Return the line, outside of the import machinery, in which importing failed."""
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith("<")]
+    return f"{frames[-1].filename}:{frames[-1].lineno}"
+
+
+def _what_is_wrong(module: ModuleType, name: str | None) -> str:
+    if name is None:
+        return f"Which service of {module.__name__} is not said."
+    if not hasattr(module, name):
+        return f"{module.__name__} has no {name!r}."
+    found = getattr(module, name)
+    kind = "class" if isinstance(found, type) else type(found).__name__
+    return f"{module.__name__}:{name} is a {kind}, and no Service or System."
+
+
+def _what_there_is(module: ModuleType, name: str) -> str:
+    there = [name for name, value in vars(module).items() if isinstance(value, Service | System)]
+    near = difflib.get_close_matches(name, there, n=len(there) or 1, cutoff=0)
+    listed = ", ".join(f"{module.__name__}:{name}" for name in near or there)
+    return f"There is {listed}." if listed else "There is no Service and no System in it."
 
 
 def services(target: str, only: str | None = None) -> list[Service]:
-    """Return the services of a target, or the one that is named."""
+    """Return the services of a target, or the one that is named.
+
+    Raises:
+        Complaint: there is no such target, or it has no such service; the text lists them.
+    """
     found = load(target)
     listed = {found.name: found} if isinstance(found, Service) else found.services
     if only is not None and only not in listed:
-        raise Complaint(f"{target} has no service {only!r}. There is: {', '.join(listed)}.")
+        raise Complaint(f"{target} has no service {only!r}. It has {', '.join(listed)}.")
     return list(listed.values()) if only is None else [listed[only]]
 
 
 def one_service(target: str, only: str | None) -> Service:
-    """Return the service of a target; of a system, one has to be named."""
+    """Return the service of a target; of a system, one has to be named.
+
+    Raises:
+        Complaint: there is no such target, or it is not said which service; the text lists them.
+    """
     found = services(target, only)
     if len(found) > 1:
-        raise Complaint(
-            f"{target} is several services. Choose one: --service {' or '.join(each.name for each in found)}"
-        )
+        names = ", ".join(each.name for each in found)
+        raise Complaint(f"{target} is a system. Say which of its services: --service with one of {names}.")
     return found[0]
-
-
-@asynccontextmanager
-async def opened_log(service: Service) -> AsyncIterator[Log]:
-    """Open a service's log, where its settings say it is."""
-    clock = SystemClock()
-    log = await Log.open(open_store(read_settings(service.name).log, clock), clock)
-    try:
-        yield log
-    finally:
-        await log.close()
-
-
-@asynccontextmanager
-async def opened_views(service: Service) -> AsyncIterator[ViewStore]:
-    """Open a service's views, where its settings say they are."""
-    views = open_views(read_settings(service.name).views, SystemClock())
-    try:
-        await views.open()
-        yield views
-    finally:
-        await views.close()
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine; what Twofold raises becomes a complaint, without a trace."""
-    try:
-        return asyncio.run(work)
-    except TwofoldError as error:
-        raise Complaint(str(error)) from error

@@ -1,91 +1,217 @@
-"""What leads to what: the exact graph from commands to followers, as the declarations say it."""
+"""What leads to what, as declarations say it: commands, decisions, events, followers, and the views that queries read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import types
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from twofold.commands import Decider
 from twofold.fold import fold_of
+from twofold.messages import Event
+from twofold.messaging import inbox_name
 from twofold.service.declaration import Declaration
-from twofold.views import table_name
+from twofold.views import Answer, View, table_name
+
+Kind: TypeAlias = Literal["command", "decision", "event", "view", "projection", "relay", "inbox", "query"]
 
 
-class Arrow(msgspec.Struct, frozen=True, order=True):
-    """``source`` leads to ``target``; both are written ``kind:name``."""
+class Node(msgspec.Struct, frozen=True):
+    """Something that a service has. Followers (view, projection, relay, inbox) have the name that checkpoints are kept under.
+
+    ``detail`` is what a decision decides on, or the class of a view.
+    """
+
+    service: str
+    kind: Kind
+    name: str
+    detail: str = ""
+
+    @property
+    def id(self) -> str:
+        """What tells the node from all others of a graph, such as ``bank/event:Deposited``."""
+        return f"{self.service}/{self.kind}:{self.name}"
+
+
+class Edge(msgspec.Struct, frozen=True):
+    """The ids of two nodes: the first leads to the second or, if it is a query, reads it."""
 
     source: str
     target: str
 
 
-def graph(declarations: Iterable[Declaration]) -> list[Arrow]:
-    """Return the arrows: command → decision → event → view or projection, and published event → subscriber's event.
+class Graph(msgspec.Struct, frozen=True):
+    """The nodes of some services, by id, and the edges between them, in the order of declaration."""
+
+    nodes: dict[str, Node]
+    edges: tuple[Edge, ...]
+
+    def after(self, node: Node) -> list[Node]:
+        """Return what a node leads to."""
+        return [self.nodes[edge.target] for edge in self.edges if edge.source == node.id]
+
+    def before(self, node: Node) -> list[Node]:
+        """Return what leads to a node."""
+        return [self.nodes[edge.source] for edge in self.edges if edge.target == node.id]
+
+
+def graph_of(declarations: Iterable[Declaration]) -> Graph:
+    """Return the graph of one service or of several. Nothing is run: the declarations say all of it.
+
+    Which views a query reads is taken from the names in its answer's code; an answer that hides them has no edge.
 
     >>> from examples.bank import bank
-    >>> [arrow.target for arrow in graph([bank.declaration]) if arrow.source == "command:bank/Transfer"]
-    ['decision:bank/transfer']
+    >>> graph = graph_of([bank.declaration])
+    >>> [node.name for node in graph.after(graph.nodes["bank/command:Transfer"])]
+    ['transfer']
     """
-    arrows: dict[Arrow, None] = {}
+    declarations = list(declarations)
+    nodes: dict[str, Node] = {}
+    edges: dict[Edge, None] = {}
+    for chain in _chains(declarations):
+        for node in chain:
+            nodes.setdefault(node.id, node)
+        for source, target in pairwise(chain):
+            edges[Edge(source.id, target.id)] = None
+    return Graph(nodes, tuple(edges))
+
+
+_Chain: TypeAlias = tuple[Node, ...]
+
+
+def _chains(declarations: Sequence[Declaration]) -> Iterator[_Chain]:
+    """Yield nodes each of which leads to the next."""
     for declaration in declarations:
-        arrows.update(dict.fromkeys(_arrows(declaration)))
-    return list(arrows)
+        for decider in declaration.deciders:
+            yield from _decided(declaration.name, decider)
+        yield from _heard(declaration)
+        yield from _followed(declaration)
+        yield from _published(declaration, declarations)
+        for answer in declaration.answers:
+            yield from _asked(declaration, answer)
 
 
-def _arrows(declaration: Declaration) -> Iterable[Arrow]:
-    at = declaration.name
-    for decider in declaration.deciders:
-        decision = f"decision:{at}/{decider.name}"
-        yield Arrow(f"command:{at}/{decider.command.message_name}", decision)
-        for event in decider.events:
-            yield Arrow(decision, f"event:{at}/{event.message_name}")
+def _decided(service: str, decider: Decider) -> Iterator[_Chain]:
+    command = Node(service, "command", decider.command.message_name)
+    decision = Node(service, "decision", decider.name or command.name, ", ".join(decider.states))
+    yield command, decision
+    for event in decider.events:
+        yield decision, _event(service, event)
+
+
+def _heard(declaration: Declaration) -> Iterator[_Chain]:
+    for source, events in declaration.sources.items():
+        for event in events:
+            yield Node(declaration.name, "inbox", inbox_name(source)), _event(declaration.name, event)
+
+
+def _followed(declaration: Declaration) -> Iterator[_Chain]:
+    service = declaration.name
     for view in declaration.folded:
-        for name in fold_of(view).steps:
-            yield Arrow(f"event:{at}/{name}", f"view:{at}/{table_name(view)}")
+        for event, _ in fold_of(view).steps.values():
+            yield _event(service, event), _view(service, view)
     for projection in declaration.projections:
-        for name in projection.events:
-            yield Arrow(f"event:{at}/{name}", f"projection:{at}/{projection.name}")
+        node = Node(service, "projection", projection.name)
+        for event in projection.events.values():
+            yield _event(service, event), node
         for view in projection.views:
-            yield Arrow(f"projection:{at}/{projection.name}", f"view:{at}/{table_name(view)}")
-    for kind in declaration.subscribes:
-        published = kind.message_name.removeprefix(f"{kind.message_source}.")
-        yield Arrow(f"event:{kind.message_source}/{published}", f"event:{at}/{kind.message_name}")
+            yield node, _view(service, view)
 
 
-def mermaid(arrows: Iterable[Arrow]) -> str:
-    """Return a flowchart in Mermaid's notation, with a subgraph for each service.
+def _published(declaration: Declaration, declarations: Iterable[Declaration]) -> Iterator[_Chain]:
+    relay = Node(declaration.name, "relay", "relay")
+    for event in declaration.publishes:
+        yield _event(declaration.name, event), relay
+        for other in declarations:
+            if any(heard.message_name == _heard_as(declaration.name, event) for heard in other.subscribes):
+                yield relay, Node(other.name, "inbox", inbox_name(declaration.name))
 
-    >>> print(mermaid([Arrow("command:bank/Deposit", "event:bank/Deposited")]))
+
+def _heard_as(source: str, event: type[Event]) -> str:
+    """Return the name that a service's published event has where it is heard."""
+    return f"{source}.{event.message_name}"
+
+
+def _asked(declaration: Declaration, answer: Answer) -> Iterator[_Chain]:
+    query = Node(declaration.name, "query", answer.query.message_name)
+    yield (query,)
+    named = list(_named(answer.function, set()))
+    for view in declaration.views:
+        if any(value is view for value in named):
+            yield query, _view(declaration.name, view)
+
+
+def _event(service: str, event: type[Event]) -> Node:
+    return Node(service, "event", event.message_name)
+
+
+def _view(service: str, view: type[View]) -> Node:
+    return Node(service, "view", table_name(view), view.__name__)
+
+
+def _named(function: Callable[..., Any], seen: set[types.CodeType]) -> Iterator[Any]:
+    """Yield the global values that a function's code names, and those that functions beside it name for it."""
+    code, names = getattr(function, "__code__", None), getattr(function, "__globals__", {})
+    if code is None or code in seen:
+        return
+    seen.add(code)
+    for name in _names(code):
+        value = names.get(name)
+        yield value
+        if isinstance(value, types.FunctionType) and value.__module__ == function.__module__:
+            yield from _named(value, seen)
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names(constant)
+
+
+# Mermaid, as GitHub and most editors of Markdown draw it.
+
+_SHAPES = {
+    "command": ("[/", "/]"),
+    "decision": ("{{", "}}"),
+    "event": ("([", "])"),
+    "view": ("[(", ")]"),
+    "query": (">", "]"),
+}
+
+
+def mermaid(graph: Graph) -> str:
+    """Return the graph as a Mermaid flowchart, with a box round each service.
+
+    >>> deposit, deposited = Node("bank", "command", "Deposit"), Node("bank", "event", "Deposited")
+    >>> print(mermaid(Graph({each.id: each for each in (deposit, deposited)}, (Edge(deposit.id, deposited.id),))))
     flowchart LR
-      subgraph bank
-        n0[/Deposit/]
-        n1([Deposited])
+      subgraph s0["bank"]
+        n0[/"Deposit"/]
+        n1(["Deposited"])
       end
       n0 --> n1
     """
-    arrows = list(arrows)
-    nodes = {node: f"n{number}" for number, node in enumerate(dict.fromkeys(n for a in arrows for n in _ends(a)))}
-    services: dict[str, list[str]] = {}
-    for node in nodes:
-        services.setdefault(_service(node), []).append(node)
+    places = {node: f"n{number}" for number, node in enumerate(graph.nodes)}
     lines = ["flowchart LR"]
-    for service, members in services.items():
-        lines.append(f"  subgraph {service}")
-        lines += [f"    {nodes[node]}{_shape(node)}" for node in members]
+    for number, service in enumerate(dict.fromkeys(node.service for node in graph.nodes.values())):
+        lines.append(f"  subgraph s{number}[{_quoted(service)}]")
+        lines += [f"    {places[node.id]}{_shape(node)}" for node in graph.nodes.values() if node.service == service]
         lines.append("  end")
-    lines += [f"  {nodes[arrow.source]} --> {nodes[arrow.target]}" for arrow in arrows]
+    for edge in graph.edges:
+        arrow = "-. reads .->" if graph.nodes[edge.source].kind == "query" else "-->"
+        lines.append(f"  {places[edge.source]} {arrow} {places[edge.target]}")
     return "\n".join(lines)
 
 
-def _ends(arrow: Arrow) -> tuple[str, str]:
-    return arrow.source, arrow.target
+def _shape(node: Node) -> str:
+    before, after = _SHAPES.get(node.kind, ("[[", "]]"))
+    return f"{before}{_quoted(node.name)}{after}"
 
 
-def _service(node: str) -> str:
-    return node.partition(":")[2].partition("/")[0]
-
-
-def _shape(node: str) -> str:
-    kind, _, rest = node.partition(":")
-    name = rest.partition("/")[2]
-    before, after = {"command": ("[/", "/]"), "event": ("([", "])"), "view": ("[(", ")]")}.get(kind, ("[", "]"))
-    return f"{before}{name}{after}"
+def _quoted(text: str) -> str:
+    """Write a label such that nothing in it means anything to Mermaid or HTML."""
+    return '"' + "".join(char if char.isalnum() or char in " ._-:" else f"#{ord(char)};" for char in text) + '"'

@@ -1,77 +1,93 @@
-"""Structured logs through the standard library: each line carries the correlation of the message being handled."""
+"""Structured logs through the standard library: each line says on whose behalf the message was being handled."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from typing import Any
 
-from twofold.messages import current, encode
+import msgspec
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
-    "message",
-    "asctime",
-    "correlation",
-    "causation",
-    "color_message",
-}
+from twofold.clock import moment
+from twofold.messages import current
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_TOO_TALKATIVE = {"httpx": logging.WARNING, "httpcore": logging.WARNING, "uvicorn": logging.WARNING}
 
 
-def configure_logging(style: str = "text", level: str = "INFO") -> None:
-    """Write logs to standard error: ``text`` for people, ``json`` with one object a line for programs.
+def configure_logging(format: str = "text", level: str = "info", service: str = "") -> None:
+    """Write the logs of the whole process to standard error, in place of whatever was configured before.
+
+    ``text`` is for people and ``json`` for programs: one object a line, with ``time``, ``level``, ``logger``, ``message``,
+    ``service``, the ``correlation`` and ``causation`` of the message that was being handled, what was passed as ``extra=``
+    and, of an exception, its ``traceback``. The service is ``service`` unless the record names one itself.
+
+    Twofold's own loggers are ``twofold.service``, ``twofold.followers`` and so on; libraries that tell of every request are
+    held to warnings.
 
     Raises:
-        ValueError: the level is not one of the standard library's.
+        ValueError: the format or the level is not known.
     """
+    if format not in _FORMATTERS:
+        raise ValueError(f"format={format!r}: there is {', '.join(_FORMATTERS)}.")
     handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(_add_circumstances)
-    handler.setFormatter(_JsonLines() if style == "json" else _Text())
+    handler.setFormatter(_FORMATTERS[format](service))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # An HTTP client tells of every request, at a level that is meant for what an operator wants to know.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for name, least in _TOO_TALKATIVE.items():
+        logging.getLogger(name).setLevel(least)
 
 
-def _add_circumstances(record: logging.LogRecord) -> bool:
-    metadata = current.get()
-    for name in ("correlation", "causation"):
-        if not hasattr(record, name):
-            setattr(record, name, getattr(metadata, name))
-    return True
+class _Structured(logging.Formatter):
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
+
+    def _circumstances(self, record: logging.LogRecord) -> dict[str, Any]:
+        """Return what is known besides the message; what the record says itself comes before what is known here."""
+        metadata = current.get()
+        known = {"service": self._service, "correlation": metadata.correlation, "causation": metadata.causation}
+        return {name: value for name, value in (known | dict(_extras(record))).items() if value not in ("", None)}
+
+    def _traceback(self, record: logging.LogRecord) -> str:
+        parts = [self.formatException(record.exc_info)] if record.exc_info else []
+        return "\n".join([*parts, record.stack_info] if record.stack_info else parts)
 
 
-class _Text(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        time = datetime.fromtimestamp(record.created).astimezone()
-        line = (
-            f"{time:%H:%M:%S}.{time.microsecond // 1000:03d} {record.levelname:7} {record.name}: {record.getMessage()}"
-        )
-        extras = {**_extras(record), "correlation": record.__dict__["correlation"]}
-        line += "".join(f" {name}={value}" for name, value in extras.items() if value)
-        if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
-        return line
+class JsonLines(_Structured):
+    """Formats a record as one JSON object on one line."""
 
-
-class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "time": moment(int(record.created * 1e6)),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            "correlation": record.__dict__["correlation"],
-            "causation": record.__dict__["causation"],
-            **{name: _plain(value) for name, value in _extras(record).items()},
-        }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return encode({name: value for name, value in line.items() if value != ""}).decode()
+        } | self._circumstances(record)
+        if traceback := self._traceback(record):
+            line["traceback"] = traceback
+        return _encoder.encode(line).decode()
 
 
-def _extras(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+class Text(_Structured):
+    """Formats a record for people: local time, level, logger, message, and the rest as ``name=value``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = moment(int(record.created * 1e6)).astimezone()
+        line = f"{time:%H:%M:%S}.{int(record.msecs):03d} {record.levelname:<7} {record.name}: {record.getMessage()}"
+        circumstances = self._circumstances(record)
+        if circumstances.get("service") == self._service:
+            del circumstances["service"]
+        parts = [line, *[f"{name}={value}" for name, value in circumstances.items()]]
+        return "\n".join(filter(None, [" ".join(parts), self._traceback(record)]))
 
 
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+_FORMATTERS: dict[str, type[_Structured]] = {"text": Text, "json": JsonLines}
+_encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+def _extras(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
+    """Yield what was passed as ``extra=``."""
+    for name, value in vars(record).items():
+        if name not in _STANDARD:
+            yield name, value

@@ -1,0 +1,212 @@
+"""``twofold parked``: what followers have set aside because handling it failed."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import click
+
+from twofold.cli.target import JSON, SERVICE, TARGET, Complaint, one_service, services
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from twofold.service import Service
+    from twofold.service.admin import Databases
+    from twofold.service.parked import ParkedEvent, ParkedKey
+
+_LOOK_AGAIN_SECONDS = 0.1
+_STILL_PARKED = 1
+
+_KEY = click.argument("key", required=False)
+_FOLLOWER = click.argument("follower")
+
+
+@click.group(short_help="See, retry, discard what failed.")
+def parked() -> None:
+    """See, retry or discard what followers have set aside.
+
+    An event that a follower cannot handle is parked, and later ones of its KEY queue behind it. A projection has one order
+    for all its events, and so no key: leave KEY out.
+    """
+
+
+def _opened(service: Service, *, to_mend: bool = False) -> AbstractAsyncContextManager[Databases]:
+    from twofold.service import read_settings
+    from twofold.service.admin import opened
+
+    return opened(service.declaration, read_settings(service.name), to_mend=to_mend)
+
+
+@parked.command("list")
+@TARGET
+@SERVICE
+@JSON
+def list_(target: str, service: str | None, as_json: bool) -> None:
+    """Show each parked key: how many events, since when, and why."""
+    from twofold.cli.output import print_json, print_table
+
+    found = asyncio.run(_all(services(target, service)))
+    if as_json:
+        print_json(found)
+    elif not found:
+        click.echo("Nothing is parked.")
+    else:
+        columns = ["service", "follower", "key", "events", "first", "parked at", "attempts", "error"]
+        rows = [
+            [
+                each.service,
+                each.follower,
+                each.key,
+                each.events,
+                each.position,
+                each.parked_at,
+                each.attempts,
+                each.error,
+            ]
+            for each in found
+        ]
+        print_table(columns, rows)
+
+
+async def _all(chosen: list[Service]) -> list[ParkedKey]:
+    from twofold.service.parked import parked_keys
+
+    found: list[ParkedKey] = []
+    for each in chosen:
+        async with _opened(each) as databases:
+            found += await parked_keys(databases)
+    return found
+
+
+@parked.command()
+@TARGET
+@_FOLLOWER
+@_KEY
+@SERVICE
+@JSON
+def show(target: str, follower: str, key: str | None, service: str | None, as_json: bool) -> None:
+    """Show the parked events of a key, with what went wrong."""
+    from twofold.cli.output import console, event_fields, event_line, print_json, printable
+
+    events = asyncio.run(_events(one_service(target, service), follower, key))
+    if as_json:
+        notes = [{"error": each.error, "attempts": each.attempts, "parked_at": each.parked_at} for each in events]
+        print_json([event_fields(each.event) | note for each, note in zip(events, notes, strict=True)])
+        return
+    screen = console()
+    for each in events:
+        screen.print(event_line(each.event), soft_wrap=True)
+        why = f"failed {each.attempts} times: {each.error}" if each.error else "waits for those before it"
+        screen.print(f"{'':11}{printable(why)}", style="red" if each.error else "dim", markup=False, soft_wrap=True)
+
+
+async def _events(service: Service, follower: str, key: str | None) -> list[ParkedEvent]:
+    from twofold.service.parked import find_parked, parked_events
+
+    async with _opened(service) as databases:
+        (found,) = await find_parked(databases, follower, () if key is None else [key])
+        return await parked_events(databases, found)
+
+
+@parked.command()
+@TARGET
+@click.argument("follower", required=False)
+@click.argument("keys", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="All keys of the follower, or of all followers if none is named.")
+@click.option("--wait", is_flag=True, help="Wait for the outcome. If no service runs, the events are handled here.")
+@SERVICE
+def retry(
+    target: str, follower: str | None, keys: tuple[str, ...], every: bool, wait: bool, service: str | None
+) -> None:
+    """Have the parked events of some keys handled again, in order.
+
+    With --wait the exit code is 1 if one of the keys is parked still.
+    """
+    if every and keys:
+        raise Complaint("Name keys, or say --all; not both.")
+    if follower is None and not every:
+        raise Complaint("Say what to retry: FOLLOWER and KEY as `twofold parked list` shows them, or --all.")
+    asyncio.run(_retry(one_service(target, service), follower or "", keys, every, wait))
+
+
+async def _retry(service: Service, follower: str, keys: tuple[str, ...], every: bool, wait: bool) -> None:
+    from twofold.service.parked import attempts, find_parked, parked_keys
+    from twofold.service.parked import retry as ask_for_retry
+
+    async with _opened(service, to_mend=True) as databases:
+        found = await (parked_keys(databases, follower) if every else find_parked(databases, follower, keys))
+        before = [await attempts(databases, each) for each in found]
+        await ask_for_retry(databases, found)
+        if wait:
+            await _report(databases, found, before)
+        elif found:
+            await _announce(databases, found)
+        else:
+            click.echo("Nothing is parked.")
+
+
+async def _announce(databases: Databases, keys: list[ParkedKey]) -> None:
+    from twofold.service.admin import is_followed
+
+    for follower in dict.fromkeys(each.follower for each in keys):
+        when = "within a second" if await is_followed(databases, follower) else "when a service follows it again"
+        events = sum(each.events for each in keys if each.follower == follower)
+        click.echo(f"{follower} handles {events:,} parked events again {when}.")
+
+
+async def _report(databases: Databases, keys: list[ParkedKey], before: list[dict[int, int]]) -> None:
+    """Wait for the outcome of each key and tell it; exit with 1 if some are parked still."""
+    from twofold.service.admin import followed
+
+    still_parked = 0
+    async with AsyncExitStack() as stack:
+        for follower in dict.fromkeys(each.follower for each in keys):
+            await stack.enter_async_context(followed(databases, follower))
+        for key, attempts in zip(keys, before, strict=True):
+            still_parked += await _outcome(databases, key, attempts)
+    click.echo(f"{len(keys) - still_parked} of {len(keys)} keys are through.")
+    if still_parked:
+        raise click.exceptions.Exit(_STILL_PARKED)
+
+
+async def _outcome(databases: Databases, key: ParkedKey, before: dict[int, int]) -> bool:
+    """Wait until a key is through or parked again, and say whether it is parked."""
+    from twofold.service.parked import find_parked, has_failed_again
+
+    while (failed := await has_failed_again(databases, key, before)) is None:
+        await databases.clock.sleep(_LOOK_AGAIN_SECONDS)
+    if failed:
+        (now,) = await find_parked(databases, key.follower, [key.key])
+        click.echo(f"{now.follower} {now.key or '(all)'}: parked still, at position {now.position}: {now.error}")
+    return failed
+
+
+@parked.command()
+@TARGET
+@_FOLLOWER
+@_KEY
+@click.option("--position", type=click.IntRange(1), help="Only the event at this position, not all of the key.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@SERVICE
+def discard(target: str, follower: str, key: str | None, position: int | None, yes: bool, service: str | None) -> None:
+    """Drop parked events for good: the view will be without their effect. The log keeps them.
+
+    If one event of several is dropped, the others are handled now.
+    """
+    asyncio.run(_discard(one_service(target, service), follower, key, position or 0, yes))
+
+
+async def _discard(service: Service, follower: str, key: str | None, position: int, yes: bool) -> None:
+    from twofold.service.parked import discard, find_parked
+
+    async with _opened(service, to_mend=True) as databases:
+        (found,) = await find_parked(databases, follower, () if key is None else [key])
+        what = f"the event at position {position}" if position else f"{found.events:,} parked events"
+        of = f"of {found.key} in {follower}" if found.key else f"of {follower}"
+        if not yes:
+            click.confirm(f"Drop {what} {of}, so that the view never has their effect?", abort=True, err=True)
+        count = await discard(databases, found, position)
+        click.echo(f"{count:,} of {found.events:,} parked events {of} are dropped.")

@@ -1,0 +1,56 @@
+"""The command ``twofold``. What is heavy is imported where it is used, so that ``--help`` is quick."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from twofold.cli.graph import graph
+from twofold.cli.log import log
+from twofold.cli.new import new
+from twofold.cli.parked import parked
+from twofold.cli.run import run
+from twofold.cli.target import Complaint
+from twofold.cli.views import views
+from twofold.errors import TwofoldError
+
+_INTERRUPTED = 130
+
+
+class Program(click.Group):
+    """Says in one line what went wrong, and ends quietly when interrupted."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was given."""
+        try:
+            return super().invoke(ctx)
+        except TwofoldError as error:
+            raise Complaint(str(error)) from error
+        except KeyboardInterrupt:
+            sys.exit(_INTERRUPTED)
+
+
+def _print_version(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"twofold {version('twofold')}")
+        context.exit()
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
+)
+def twofold() -> None:
+    """CQRS and event sourcing: run services, see what they do, and mend what is stuck.
+
+    TARGET is module:name, a service or a system, as it would be imported from the current folder. Where its databases are
+    is read from the environment: TWOFOLD_LOG, TWOFOLD_VIEWS and TWOFOLD_TRANSPORT.
+    """
+
+
+for _command in (run, graph, log, views, parked, new):
+    twofold.add_command(_command)

@@ -1,0 +1,148 @@
+"""``twofold views``: how far followers are; and filling a view again."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from twofold.cli.target import JSON, SERVICE, TARGET, one_service, services
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from twofold.service import Service
+    from twofold.service.admin import Databases, Position
+
+_LOOK_AGAIN_SECONDS = 0.1
+
+
+class _WithList(click.Group):
+    """A group that lists when none of its commands is named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, *self.get_help_option_names(ctx)):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(
+    cls=_WithList,
+    short_help="Show how far followers are; rebuild a view.",
+    options_metavar="",
+    subcommand_metavar="TARGET | rebuild TARGET FOLLOWER",
+)
+def views() -> None:
+    """Show how far each follower is, or fill a view again from the first event.
+
+    `twofold views TARGET` is short for `twofold views list TARGET`.
+    """
+
+
+@views.command("list")
+@TARGET
+@SERVICE
+@JSON
+def list_(target: str, service: str | None, as_json: bool) -> None:
+    """Show each follower: its position, how far it is behind, what it has parked, and which process follows."""
+    from twofold.cli.output import print_json
+
+    found = asyncio.run(_positions(services(target, service)))
+    if as_json:
+        print_json(found)
+    else:
+        _print(found)
+
+
+async def _positions(chosen: list[Service]) -> list[Position]:
+    from twofold.service import read_settings
+    from twofold.service.admin import opened, positions
+
+    async with AsyncExitStack() as stack:
+        databases = [
+            await stack.enter_async_context(opened(each.declaration, read_settings(each.name))) for each in chosen
+        ]
+        return await positions(databases)
+
+
+def _print(found: list[Position]) -> None:
+    from twofold.cli.output import print_table
+
+    columns = ["service", "follower", "position", "head", "lag", "parked", "followed by"]
+    rows: list[list[Any]] = [
+        [each.service, _name(each), each.position, each.head, each.lag, each.parked, _follower_of(each)]
+        for each in found
+    ]
+    print_table(columns, rows)
+
+
+def _name(position: Position) -> str:
+    segment = position.segment
+    if segment == type(segment)():
+        return position.follower
+    return f"{position.follower} [{segment.low:#x}, {segment.high:#x})"
+
+
+def _follower_of(position: Position) -> str:
+    if not position.declared:
+        return "nobody: it is not declared any more"
+    return position.followed_by or "nobody"
+
+
+@views.command()
+@TARGET
+@click.argument("follower")
+@SERVICE
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def rebuild(target: str, follower: str, service: str | None, yes: bool) -> None:
+    """Empty a view's table and fill it again, and show how that goes.
+
+    A running service does the work, and answers from what is there by then; if none runs, it is done here.
+    """
+    from twofold.service.admin import rebuilt_tables
+
+    chosen = one_service(target, service)
+    tables = rebuilt_tables(chosen.declaration, follower)
+    if not yes:
+        click.confirm(
+            f"Empty {', '.join(tables)} of {chosen.name} and fill it again from the first event?", abort=True, err=True
+        )
+    asyncio.run(_rebuild(chosen, follower))
+
+
+async def _rebuild(service: Service, follower: str) -> None:
+    from twofold.service import read_settings
+    from twofold.service.admin import followed, is_followed, opened, rewind
+
+    async with opened(service.declaration, read_settings(service.name), to_mend=True) as databases:
+        by = (
+            f"by the running {service.name}" if await is_followed(databases, follower) else "here, as nobody follows it"
+        )
+        click.echo(f"{follower} is filled again {by}.", err=True)
+        await rewind(databases, follower)
+        async with followed(databases, follower):
+            position = await _caught_up(databases, follower)
+    click.echo(f"{follower} has caught up, at position {position:,}.")
+
+
+async def _caught_up(databases: Databases, follower: str) -> int:
+    """Show a bar until a follower is where the log ends now, and return that position."""
+    head = await databases.log.head()
+    with _bar() as bar:
+        task = bar.add_task(follower, total=head)
+        while (position := await databases.views.position(follower)) < head:
+            bar.update(task, completed=position)
+            await databases.clock.sleep(_LOOK_AGAIN_SECONDS)
+        bar.update(task, completed=position)
+    return position
+
+
+def _bar() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    screen = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    return Progress(*columns, console=screen, disable=not screen.is_terminal)

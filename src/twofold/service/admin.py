@@ -1,0 +1,207 @@
+"""Looking at a service from outside and mending it, whether it runs or not: through its databases alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import msgspec
+
+from twofold.clock import Clock, SystemClock
+from twofold.errors import NotFound, SettingsError
+from twofold.followers import LEASE_SECONDS, Follower, Progress, Segment, Target
+from twofold.log import Log
+from twofold.messaging import inbox_name
+from twofold.service.declaration import Declaration
+from twofold.service.settings import Settings, open_store, open_views
+from twofold.views import ProjectionTarget, ViewStore, ViewTarget, layout, table_name
+
+
+class Databases(msgspec.Struct, frozen=True):
+    """A service's declaration, its log to be read, and its views."""
+
+    declaration: Declaration
+    log: Log
+    views: ViewStore
+    clock: Clock
+
+    @property
+    def service(self) -> str:
+        """The service's name."""
+        return self.declaration.name
+
+
+@asynccontextmanager
+async def opened_log(url: str, *, clock: Clock | None = None) -> AsyncIterator[Log]:
+    """Open the log of a URL for reading only.
+
+    Raises:
+        SettingsError: it is in the memory of another process.
+        LogUnavailable: there is no log.
+    """
+    clock = clock or SystemClock()
+    _check_shared(url)
+    async with AsyncExitStack() as stack:
+        store = open_store(url, clock)
+        stack.push_async_callback(store.close)
+        log = await Log.open(store, clock, read_only=True)
+        stack.push_async_callback(log.close)
+        yield log
+
+
+@asynccontextmanager
+async def opened(
+    declaration: Declaration, settings: Settings, *, to_mend: bool = False, clock: Clock | None = None
+) -> AsyncIterator[Databases]:
+    """Open a service's databases: to look at only, or ``to_mend`` what followers keep.
+
+    Raises:
+        SettingsError: they are in the memory of another process.
+        LogUnavailable: they are not there.
+    """
+    clock = clock or SystemClock()
+    async with opened_log(settings.log, clock=clock) as log, _opened_views(settings.views, clock) as looking:
+        if not to_mend:
+            yield Databases(declaration, log, looking, clock)
+            return
+        async with _opened_views(settings.views, clock, read_only=False) as views:
+            yield Databases(declaration, log, views, clock)
+
+
+@asynccontextmanager
+async def _opened_views(url: str, clock: Clock, *, read_only: bool = True) -> AsyncIterator[ViewStore]:
+    _check_shared(url)
+    views = open_views(url, clock)
+    try:
+        await views.open(read_only=read_only)
+        yield views
+    finally:
+        await views.close()
+
+
+def _check_shared(url: str) -> None:
+    if url.startswith("memory:"):
+        raise SettingsError(
+            f"{url!r}: what a service has in memory, no other process sees. Set TWOFOLD_LOG and TWOFOLD_VIEWS to what "
+            "the service runs with, for example TWOFOLD_LOG=sqlite:///bank.db"
+        )
+
+
+# How far followers are.
+
+
+class Position(msgspec.Struct, frozen=True):
+    """How far a segment of a follower is.
+
+    ``head`` is the position of the last event in what it follows, and ``lag`` how many events it has yet to look at; None
+    where that is the log of a service that is not among those asked for. ``followed_by`` is '' if nobody follows it now.
+    ``declared`` is false of what earlier code has left behind. ``parked`` is that of the whole follower.
+    """
+
+    service: str
+    follower: str
+    segment: Segment
+    position: int
+    head: int | None
+    lag: int | None
+    parked: int
+    followed_by: str
+    declared: bool
+
+
+async def positions(databases: Sequence[Databases]) -> list[Position]:
+    """Return how far each follower of each service is; what has never been followed is at 0."""
+    heads = {each.service: await each.log.head() for each in databases}
+    return [position for each in databases for position in await _positions(each, heads)]
+
+
+async def _positions(databases: Databases, heads: Mapping[str, int]) -> list[Position]:
+    declaration = databases.declaration
+    inboxes = {inbox_name(source): source for source in declaration.sources}
+    declared = {*declaration.followers, *inboxes, *(["relay"] if declaration.publishes else [])}
+    found = await databases.views.progress()
+    begun = {each.follower for each in found}
+    found += [Progress(name, Segment(), 0, "") for name in declaration.followers if name not in begun]
+    return [
+        _position(declaration.name, each, heads.get(inboxes.get(each.follower, declaration.name)), declared)
+        for each in found
+    ]
+
+
+def _position(service: str, at: Progress, head: int | None, declared: set[str]) -> Position:
+    lag = None if head is None else max(0, head - at.position)
+    is_declared = at.follower in declared
+    return Position(service, at.follower, at.segment, at.position, head, lag, at.parked, at.owner, is_declared)
+
+
+# Rebuilding, and following where nobody else does.
+
+
+def rebuilt_tables(declaration: Declaration, follower: str) -> tuple[str, ...]:
+    """Return the tables that are emptied when a follower is rebuilt.
+
+    Raises:
+        NotFound: it is not a view's follower; the text lists those.
+    """
+    followers = declaration.followers
+    if follower in followers:
+        return followers[follower]
+    known = f"The views of {declaration.name} are filled by {', '.join(followers) or 'nobody'}."
+    if follower == "relay" or follower.startswith("inbox:"):
+        raise NotFound(f"{follower} fills no view: it would publish or record everything once more. {known}")
+    filling = [
+        name for name, tables in followers.items() if follower in tables or follower in _classes(declaration, tables)
+    ]
+    hint = f" For {follower} that is {filling[0]}." if filling else ""
+    raise NotFound(f"{declaration.name} has no follower {follower!r}. {known}{hint}")
+
+
+def _classes(declaration: Declaration, tables: Sequence[str]) -> list[str]:
+    return [view.__name__ for view in declaration.views if table_name(view) in tables]
+
+
+async def rewind(databases: Databases, follower: str) -> None:
+    """Empty a follower's tables and send it back to the first event; whoever follows it begins anew within a second.
+
+    Raises:
+        NotFound: it is not a view's follower.
+        DeclarationError: a table has other columns than its view.
+    """
+    tables = rebuilt_tables(databases.declaration, follower)
+    for view in databases.declaration.views:
+        if table_name(view) in tables:
+            await databases.views.create(layout(view))
+    await databases.views.rewind(follower, tables)
+
+
+@asynccontextmanager
+async def followed(databases: Databases, follower: str) -> AsyncIterator[None]:
+    """See to it that somebody follows during a block: this process does if nobody does, or no longer."""
+    following = asyncio.create_task(_follow(databases, follower))
+    try:
+        yield
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+async def _follow(databases: Databases, name: str) -> None:
+    if await is_followed(databases, name):
+        # Whoever follows has the first go; this process takes over if it has ended, or once it does.
+        await databases.clock.sleep(LEASE_SECONDS / 2)
+    await Follower(databases.views, _target(databases, name), databases.clock, databases.service).run()
+
+
+async def is_followed(databases: Databases, follower: str) -> bool:
+    """Say whether a process follows now."""
+    return any(each.owner for each in await databases.views.progress() if each.follower == follower)
+
+
+def _target(databases: Databases, name: str) -> Target:
+    declaration, log, views, clock = databases.declaration, databases.log, databases.views, databases.clock
+    for projection in declaration.projections:
+        if projection.name == name:
+            return ProjectionTarget(projection, log, views, clock)
+    (view,) = [view for view in declaration.folded if table_name(view) == name]
+    return ViewTarget(view, log, views, clock)
