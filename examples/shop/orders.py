@@ -24,7 +24,7 @@ class BadFile(Exception):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A line of the file, by the names of its columns. What it is of is its document's business, not its own."""
+    """A line of the file, by the names of its columns. What kind of document it is of, only all its lines can tell."""
 
     line: int
     number: Annotated[str, Meta(min_length=1)] = msgspec.field(name="InvoiceNo")
@@ -40,6 +40,14 @@ class Row(msgspec.Struct, frozen=True):
     def at(self) -> datetime:
         """The time as the file has it, which names no zone."""
         return self.date.replace(tzinfo=UTC)
+
+    @property
+    def heading(self) -> dict[str, str]:
+        return {"number": self.number, "country": self.country}
+
+    @property
+    def article(self) -> dict[str, str]:
+        return {"stock_code": self.stock_code, "description": self.description}
 
     @property
     def customer_id(self) -> str | None:
@@ -62,8 +70,8 @@ def last_lines(path: Path) -> dict[str, int]:
     return {row.number: row.line for row in read_rows(path)}
 
 
-def read_orders(path: Path, last_lines: dict[str, int]) -> Iterator[Order]:
-    """Yield the command for each document once its last line is read; the lines of several documents may alternate.
+def read_orders(path: Path, ends: dict[str, int]) -> Iterator[Order]:
+    """Yield the command for each document at the line where it ends; the lines of several documents may alternate.
 
     Raises:
         BadFile: a line cannot be read, or says what no document of its kind may say.
@@ -71,7 +79,7 @@ def read_orders(path: Path, last_lines: dict[str, int]) -> Iterator[Order]:
     unfinished: dict[str, list[Row]] = {}
     for row in read_rows(path):
         unfinished.setdefault(row.number, []).append(row)
-        if last_lines[row.number] == row.line:
+        if ends[row.number] == row.line:
             yield _order(path, unfinished.pop(row.number))
 
 
@@ -121,63 +129,24 @@ def _order(path: Path, rows: list[Row]) -> Order:
 
 
 def _document(rows: list[Row], kind: type[T], sign: int) -> T:
-    first = rows[0]
     lines = [
-        _fitting(
-            sales.Line,
-            row,
-            stock_code=row.stock_code,
-            quantity=sign * row.quantity,
-            price_mills=row.price_mills,
-            description=row.description,
-        )
+        _fitting(sales.Line, row, **row.article, quantity=sign * row.quantity, price_mills=row.price_mills)
         for row in rows
     ]
-    return _fitting(
-        kind,
-        first,
-        number=first.number,
-        issued_at=first.at,
-        country=first.country,
-        customer=first.customer_id,
-        lines=lines,
-    )
+    first = rows[0]
+    return _fitting(kind, first, **first.heading, customer=first.customer_id, issued_at=first.at, lines=lines)
 
 
 def _adjustment(rows: list[Row]) -> ledger.AdjustBadDebt:
+    lines = [_fitting(ledger.Line, row, **row.article, amount_mills=row.quantity * row.price_mills) for row in rows]
     first = rows[0]
-    lines = [
-        _fitting(
-            ledger.Line,
-            row,
-            stock_code=row.stock_code,
-            amount_mills=row.quantity * row.price_mills,
-            description=row.description,
-        )
-        for row in rows
-    ]
     return _fitting(
-        ledger.AdjustBadDebt,
-        first,
-        number=first.number,
-        adjusted_at=first.at,
-        country=first.country,
-        customer=first.customer_id,
-        lines=lines,
+        ledger.AdjustBadDebt, first, **first.heading, customer=first.customer_id, adjusted_at=first.at, lines=lines
     )
 
 
 def _write_off(row: Row) -> stock.WriteOffStock:
-    return _fitting(
-        stock.WriteOffStock,
-        row,
-        number=row.number,
-        written_off_at=row.at,
-        country=row.country,
-        stock_code=row.stock_code,
-        units=-row.quantity,
-        description=row.description,
-    )
+    return _fitting(stock.WriteOffStock, row, **row.heading, **row.article, written_off_at=row.at, units=-row.quantity)
 
 
 def _fitting(kind: type[T], row: Row, **fields: Any) -> T:

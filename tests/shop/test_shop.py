@@ -121,9 +121,7 @@ def test_the_real_data_are_as_they_are_known_to_be(name: str) -> None:
     assert answered == totals_of(path)
 
 
-@pytest.mark.parametrize(
-    "how", [["--twice"], ["--deliver-twice"], ["--rebuild"], ["--twice", "--deliver-twice", "--rebuild"]]
-)
+@pytest.mark.parametrize("how", [["--twice"], ["--deliver-twice"], ["--twice", "--deliver-twice", "--rebuild"]])
 def test_repetition_changes_nothing(orders: Path, how: list[str]) -> None:
     """Documents submitted twice, events delivered twice, and views filled twice count once."""
     assert answers("--orders", orders, *how) == totals_of(orders)
