@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
 import msgspec
@@ -13,6 +15,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from bench import bank
+from bench.profile import SERVER_TOO, profiled
+from twofold.http import asgi
 
 PATH = "/commands/Deposit"
 
@@ -28,7 +32,30 @@ def bare(folder: str) -> ASGIApp:
     return Starlette(routes=[Route(PATH, deposit, methods=["POST"])])
 
 
-if __name__ == "__main__":
+def twofold(folder: str) -> ASGIApp:
+    """Return the bank as Twofold serves it, with its log in the folder."""
+    os.environ["TWOFOLD_LOG"] = f"sqlite:///{folder}/log.db"
+    os.environ["TWOFOLD_VIEWS"] = f"sqlite:///{folder}/views.db"
+    return asgi(bank.deciding)
+
+
+def main() -> None:
+    """Serve what the arguments name until the process is told to end."""
     name, port, folder = sys.argv[1:]
-    app = {"bare": bare}[name](folder)
-    uvicorn.run(app, host="127.0.0.1", port=int(port), http="httptools", log_level="warning", access_log=False)
+    app = {"bare": bare, "twofold": twofold}[name](folder)
+    if SERVER_TOO not in os.environ:
+        serve(app, int(port))
+        return
+    # uvicorn ends on the signal and sends it again, which would end the process before it has printed anything.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with profiled(sys.stderr):
+        serve(app, int(port))
+
+
+def serve(app: ASGIApp, port: int) -> None:
+    """Run uvicorn."""
+    uvicorn.run(app, host="127.0.0.1", port=port, http="httptools", log_level="warning", access_log=False)
+
+
+if __name__ == "__main__":
+    main()

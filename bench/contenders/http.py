@@ -26,7 +26,13 @@ def contenders() -> tuple[Contender, ...]:
         "Parses the command's body with msgspec and answers {}; uvicorn with httptools, as the other.",
         {"http": _served("bare")},
     )
-    return (bare,)
+    twofold = Contender(
+        "Twofold over HTTP",
+        "disk (WAL, FULL)",
+        "Answers with a receipt once the command's events are on disk.",
+        {"http": _served("twofold")},
+    )
+    return (twofold, bare)
 
 
 def _served(name: str) -> Prepare:
