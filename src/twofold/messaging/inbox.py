@@ -44,7 +44,9 @@ class InboxTarget:
 
     async def batches(self, after: int) -> AsyncIterator[Batch[Published]]:
         async for delivery in self._transport.subscribe(self._service, self._source, after):
-            yield Batch(delivery.events, delivery.position, delivery.position)
+            # What is delivered again is older than what has been settled, and takes nothing of that back.
+            after = max(after, delivery.position)
+            yield Batch(delivery.events, after, after)
 
     async def start(self, claim: Claim) -> Collection[str]:
         self._claim = claim
@@ -59,7 +61,7 @@ class InboxTarget:
                 tickets.append(self._log.submit([self._foreign(event, kind)], id=f"{event.source}/{event.id}"))
         for ticket in tickets:
             await ticket
-        await self._store.settle(Settled(self._claim, max(position, self._claim.position)))
+        await self._store.settle(Settled(self._claim, position))
 
     def _foreign(self, event: Published, kind: type[Event]) -> NewEvent:
         metadata = Metadata(
