@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 
 from twofold.clock import Clock
-from twofold.log import Append, Appended, Criteria, Outcome, Recorded, Snapshot, selects, settle
+from twofold.log import Append, Appended, Criteria, Criterion, Outcome, Recorded, Snapshot, selects, settle
 from twofold.messages import encode
 
 
@@ -16,6 +18,8 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._events: list[Recorded] = []
+        self._by_tag: defaultdict[str, list[int]] = defaultdict(list)
+        self._by_type: defaultdict[str, list[int]] = defaultdict(list)
         self._handled: dict[str, Appended] = {}
         self._snapshots: dict[tuple[str, str], Snapshot] = {}
 
@@ -27,6 +31,9 @@ class MemoryStore:
         conflicts = {index: newer for index, append in enumerate(batch) if (newer := self._newer(append))}
         outcomes, accepted = settle(batch, head, self._handled, conflicts)
         for position, event in enumerate(accepted, head + 1):
+            self._by_type[event.type].append(position)
+            for tag in dict.fromkeys(event.tags):
+                self._by_tag[tag].append(position)
             self._events.append(
                 Recorded(
                     position,
@@ -49,7 +56,7 @@ class MemoryStore:
     def _newer(self, append: Append) -> int:
         for condition in append.conditions:
             if condition.behind is None:
-                for event in self._selected(condition.criteria, condition.after):
+                for event in self._selected(condition.criteria, condition.after, len(self._events)):
                     return event.position
         return 0
 
@@ -57,12 +64,25 @@ class MemoryStore:
         self, criteria: Criteria, after: int = 0, limit: int = 1000, *, backwards: bool = False
     ) -> list[Recorded]:
         if backwards:
-            older = reversed(self._events[: after - 1] if after else self._events)
-            return list(islice((event for event in older if selects(criteria, event)), limit))
-        return list(islice(self._selected(criteria, after), limit))
+            older = list(self._selected(criteria, 0, (after or len(self._events) + 1) - 1))
+            return older[::-1][:limit]
+        return list(islice(self._selected(criteria, after, len(self._events)), limit))
 
-    def _selected(self, criteria: Criteria, after: int) -> Iterator[Recorded]:
-        return (self._events[i] for i in range(after, len(self._events)) if selects(criteria, self._events[i]))
+    def _selected(self, criteria: Criteria, after: int, until: int) -> Iterator[Recorded]:
+        """Yield the selected events after a position and up to another one, having looked only at likely ones."""
+        near = [self._near(criterion, after) for criterion in criteria]
+        positions = near[0] if len(near) == 1 else sorted(set(chain.from_iterable(near)))
+        for position in positions:
+            if position <= until and selects(criteria, self._events[position - 1]):
+                yield self._events[position - 1]
+
+    def _near(self, criterion: Criterion, after: int) -> Sequence[int]:
+        """Return, in order, the positions after one that have a tag of the criterion, or else one of its types."""
+        if criterion.tags:
+            return _after(self._by_tag.get(criterion.tags[0], []), after)
+        if criterion.types:
+            return sorted(chain.from_iterable([_after(self._by_type.get(each, []), after) for each in criterion.types]))
+        return range(after + 1, len(self._events) + 1)
 
     async def head(self) -> int:
         return len(self._events)
@@ -83,6 +103,10 @@ class MemoryStore:
 
     async def close(self) -> None:
         pass
+
+
+def _after(positions: list[int], after: int) -> list[int]:
+    return positions[bisect_right(positions, after) :]
 
 
 def open_store(url: str, clock: Clock) -> MemoryStore:
