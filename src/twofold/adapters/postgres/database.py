@@ -69,13 +69,20 @@ class Database:
             raise LogUnavailable(f"{error} {stored}") from error.__cause__
 
     async def connect(self) -> Connection:
-        """Open a connection to the server that takes writes; whoever asks for it closes it."""
+        """Open a connection to the server that takes writes; whoever asks for it closes it.
+
+        Raises:
+            SettingsError: the driver cannot read the URL.
+        """
         options: dict[str, Any] = {"statement_cache_size": 0} if self.behind_pooler else {}
         if "target_session_attrs=" not in self.address.dsn:
             options["target_session_attrs"] = "primary"
         if "application_name=" not in self.address.dsn:
             options["server_settings"] = {"application_name": f"twofold {self.address.schema}"}
-        connection: Connection = await asyncpg.connect(self.address.dsn, timeout=_CONNECT_SECONDS, **options)
+        try:
+            connection: Connection = await asyncpg.connect(self.address.dsn, timeout=_CONNECT_SECONDS, **options)
+        except ValueError as error:
+            raise SettingsError(f"{self.address}: {error}. {EXAMPLE}") from error
         return connection
 
     async def close(self) -> None:
@@ -104,9 +111,7 @@ class Database:
             self._readers.drop()
             self._writer.drop()
 
-    def _failure(self, error: Exception) -> Exception:
-        if isinstance(error, ValueError):
-            return SettingsError(f"{self.address}: {error}. {EXAMPLE}")
+    def _failure(self, error: Exception) -> LogUnavailable:
         reason = (str(error) or type(error).__name__).rstrip(".")
         tried = f"Tried for {self._patience_seconds:g} seconds." if _may_pass(error) else ""
         return LogUnavailable(" ".join(filter(None, [f"{self.address}: {reason}.", _advice(error), tried])))

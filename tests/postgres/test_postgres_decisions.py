@@ -1,0 +1,108 @@
+"""What the server decides about a batch is what `twofold.log.settle` decides, whatever the batch."""
+
+import asyncio
+from collections.abc import Sequence
+from itertools import count
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from twofold.adapters.memory import MemoryStore
+from twofold.adapters.postgres import PostgresStore
+from twofold.log import ALL, Append, Appended, Condition, Conflict, Criterion, NewEvent, Outcome
+
+TYPES = ("Opened", "Closed", "Renamed")
+TAGS = ("account:ann", "account:bob", "branch:7", "nul:\0", "separator:\x1f", "long:" + "x" * 3000)
+IDS = ("", "", "", "first", "second", "nul\0", "x" * 3000)
+
+serial = count(1)
+events = st.builds(
+    lambda type_, tags: NewEvent("an-id", type_, 1, tuple(tags), b'{"at":"\xc3\xa9"}', b"{}"),
+    st.sampled_from(TYPES),
+    st.lists(st.sampled_from(TAGS), max_size=3),
+)
+criteria = st.lists(
+    st.builds(
+        lambda types, tags: Criterion(tuple(types), tuple(tags)),
+        st.lists(st.sampled_from(TYPES), max_size=2),
+        st.lists(st.sampled_from(TAGS), max_size=3),
+    ),
+    max_size=2,
+).map(tuple)
+conditions = st.builds(Condition, criteria, st.integers(0, 12), st.none() | st.integers(0, 5))
+appends = st.builds(
+    Append,
+    st.lists(events, max_size=3).map(tuple),
+    st.lists(conditions, max_size=2).map(tuple),
+    st.sampled_from(IDS),
+)
+
+
+def in_order(batch: Sequence[Append]) -> list[Append]:
+    """Let conditions be behind earlier appends only."""
+    return [
+        Append(append.events, tuple(_behind_earlier(each, place) for each in append.conditions), append.id)
+        for place, append in enumerate(batch)
+    ]
+
+
+def _behind_earlier(condition: Condition, place: int) -> Condition:
+    if condition.behind is None or place == 0:
+        return Condition(condition.criteria, condition.after)
+    return Condition(condition.criteria, 0, condition.behind % place)
+
+
+batches = st.lists(st.lists(appends, min_size=1, max_size=6).map(in_order), min_size=1, max_size=4)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches)
+def test_outcomes_and_events_are_those_of_the_log_in_memory(database: str, scenario: list[list[Append]]) -> None:
+    """Repetitions, conflicts with stored events and within the batch, and queued predecessors: all as in `settle`."""
+
+    async def compare() -> None:
+        expected = MemoryStore()
+        store = PostgresStore(f"{database}?schema=log{next(serial)}")
+        await store.open()
+        try:
+            for time, batch in enumerate(scenario):
+                for ours, theirs in zip(await store.write(batch, time), await expected.write(batch, time), strict=True):
+                    assert _comparable(ours) == _comparable(theirs)
+            assert await store.read(ALL) == await expected.read(ALL)
+            assert await store.head() == await expected.head()
+            for append in scenario[0]:
+                assert await store.handled(append.id or "none") == await expected.handled(append.id or "none")
+        finally:
+            await store.close()
+
+    asyncio.run(compare())
+
+
+def _comparable(outcome: Outcome) -> Appended | type[Conflict]:
+    return outcome if isinstance(outcome, Appended) else Conflict
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(events, min_size=1, max_size=12),
+    st.lists(st.tuples(criteria, st.integers(0, 14), st.integers(1, 5), st.booleans()), min_size=1, max_size=8),
+)
+def test_criteria_select_what_they_select_in_memory(
+    database: str, stored: list[NewEvent], questions: list[tuple[tuple[Criterion, ...], int, int, bool]]
+) -> None:
+    """Any OR of types and tags, from any position, in both directions and cut at a limit."""
+
+    async def compare() -> None:
+        expected = MemoryStore()
+        store = PostgresStore(f"{database}?schema=log{next(serial)}")
+        await store.open()
+        try:
+            await expected.write([Append(tuple(stored))], 1)
+            await store.write([Append(tuple(stored))], 1)
+            for wanted, after, limit, backwards in questions:
+                found = await store.read(wanted, after, limit, backwards=backwards)
+                assert found == await expected.read(wanted, after, limit, backwards=backwards)
+        finally:
+            await store.close()
+
+    asyncio.run(compare())

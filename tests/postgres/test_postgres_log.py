@@ -1,0 +1,175 @@
+"""What is PostgreSQL's own about the log: schemas, upgrades, rights, wake-ups, poolers, durability."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+
+from tests.support.postgres import PostgresServer
+from twofold.adapters.postgres import PostgresStore
+from twofold.adapters.postgres.batch import batch_columns
+from twofold.errors import LogUnavailable, SettingsError
+from twofold.log import ALL, Append, Appended, NewEvent
+
+ONE = Append((NewEvent("an-id", "Deposited", 1, ("account:ann",), b"{}"),))
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[PostgresStore]:
+    store = PostgresStore(url)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def test_logs_in_two_schemas_of_one_database_know_nothing_of_each_other(database: str) -> None:
+    """So services share a database; a schema's name may be any that PostgreSQL takes."""
+
+    async def scenario() -> None:
+        async with opened(f"{database}?schema=orders") as orders, opened(f'{database}?schema=the "old" Shop') as shop:
+            assert await orders.write([ONE], 0) == [Appended(1, 1)]
+            assert await shop.write([ONE, ONE], 0) == [Appended(1, 1), Appended(2, 2)]
+            assert len(await orders.read(ALL)) == 1
+
+    asyncio.run(scenario())
+
+
+def test_many_processes_may_be_the_first_to_open(database: str) -> None:
+    """They make the schema one after the other, and all but one find it made."""
+    program = f"""
+import asyncio
+from tests.postgres.test_postgres_log import ONE, opened
+async def main():
+    async with opened({database!r}) as store:
+        await store.write([ONE], 0)
+asyncio.run(main())
+"""
+    running = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(4)]
+    assert [process.wait() for process in running] == [0] * 4
+
+    async def scenario() -> None:
+        async with opened(database) as store:
+            assert await store.head() == 4
+
+    asyncio.run(scenario())
+
+
+def test_a_schema_one_version_ahead_is_used_and_one_further_ahead_is_refused(database: str) -> None:
+    """During a rolling deploy old processes still start; after it, too old ones say so."""
+
+    async def scenario() -> None:
+        async with opened(database), connected(database) as connection:
+            known = await connection.fetchval("SELECT version FROM twofold.twofold_versions WHERE part = 'log'")
+            await connection.execute("UPDATE twofold.twofold_versions SET version = version + 1 WHERE part = 'log'")
+            async with opened(database) as old:
+                assert await old.write([ONE], 0) == [Appended(1, 1)]
+            await connection.execute("UPDATE twofold.twofold_versions SET version = version + 1 WHERE part = 'log'")
+            with pytest.raises(SettingsError, match=f"is of version {known + 2}, and this Twofold knows up to {known}"):
+                await PostgresStore(database).open()
+
+    asyncio.run(scenario())
+
+
+def test_a_user_without_the_right_to_make_schemas_uses_one_that_is_made(database: str) -> None:
+    """So deployments can separate who upgrades from who serves; before the upgrade, the error says what is missing."""
+
+    async def scenario() -> None:
+        served = database.replace("postgres@", "served@")
+        async with connected(database) as connection:
+            await connection.execute("DROP ROLE IF EXISTS served; CREATE ROLE served LOGIN")
+            try:
+                with pytest.raises(LogUnavailable, match="Give this user rights"):
+                    await PostgresStore(served).open()
+                async with opened(database):
+                    pass
+                await connection.execute("GRANT USAGE ON SCHEMA twofold TO served")
+                await connection.execute(
+                    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA twofold TO served"
+                )
+                async with opened(served) as store:
+                    assert await store.write([ONE], 0) == [Appended(1, 1)]
+                    assert len(await store.read(ALL)) == 1
+            finally:
+                await connection.execute("DROP OWNED BY served; DROP ROLE served")
+
+    asyncio.run(scenario())
+
+
+def test_another_process_append_ends_a_wait(database: str) -> None:
+    """The wait would last an hour; the first one ends when listening has begun, as something may have come before."""
+
+    async def scenario() -> None:
+        async with opened(database) as waiting, opened(database) as writing, asyncio.timeout(60):
+            await waiting.changed(3600)
+            changed = asyncio.create_task(waiting.changed(3600))
+            await writing.write([ONE], 0)
+            await changed
+
+    asyncio.run(scenario())
+
+
+def test_listening_goes_on_after_its_connection_was_lost(server: PostgresServer, database: str) -> None:
+    """A terminated listener comes back, and says then that something may have been missed."""
+
+    async def scenario() -> None:
+        async with opened(database) as waiting, connected(server.url) as connection, asyncio.timeout(60):
+            await waiting.changed(3600)
+            name = database.rpartition("/")[2]
+            await connection.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+            await waiting.changed(3600)
+
+    asyncio.run(scenario())
+
+
+def test_a_wait_ends_in_time_without_a_server() -> None:
+    """Nothing is heard from nowhere, and polling behind the hint goes on at its pace."""
+
+    async def scenario() -> None:
+        store = PostgresStore("postgresql://postgres@127.0.0.1:1/nowhere")
+        await store.changed(0.01)
+        await store.changed(0.01)
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_an_append_is_durable_where_the_database_is_set_not_to_wait_for_its_disk(database: str) -> None:
+    """`synchronous_commit = off` loses commits in a crash; appends commit with it on, for themselves alone."""
+
+    async def scenario() -> None:
+        async with opened(database) as store, connected(database) as connection:
+            await connection.execute("SET synchronous_commit = off")
+            async with connection.transaction():
+                await connection.fetchrow(store._sql["append"], None, 0, 0, 0, *batch_columns([ONE]))
+                assert await connection.fetchval("SHOW synchronous_commit") == "on"
+            assert await connection.fetchval("SHOW synchronous_commit") == "off"
+            assert await store.head() == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_transaction_that_cannot_see_others_appends_is_refused(database: str) -> None:
+    """Under REPEATABLE READ a condition would be checked against the log as it was, so the server refuses."""
+
+    async def scenario() -> None:
+        async with opened(database) as store, connected(database) as connection:
+            with pytest.raises(asyncpg.InvalidTransactionStateError, match="READ COMMITTED"):
+                async with connection.transaction(isolation="repeatable_read"):
+                    await connection.fetchrow(store._sql["append"], None, 0, 0, 0, *batch_columns([ONE]))
+
+    asyncio.run(scenario())
