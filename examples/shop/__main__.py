@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext
@@ -22,7 +23,7 @@ from examples.shop.totals import Refused, ask_for_result, tables
 from twofold import Receipt
 from twofold.errors import TwofoldError
 from twofold.http import asgi, serve
-from twofold.service import Running, Settings
+from twofold.service import Running, Settings, read_settings
 
 WEEK = Path(__file__).parents[3] / "shared/data/online-retail/week1.csv.gz"
 CITATION = "Online Retail, Daqing Chen, UCI Machine Learning Repository, doi:10.1057/dbm.2012.17"
@@ -127,9 +128,10 @@ async def serving(services: Mapping[str, Running], port: int) -> AsyncIterator[t
 
 
 def settings(folder: Path) -> dict[str, Settings]:
-    """Give each service a log and views of its own."""
+    """Give each service a log and views of its own: files in the folder, unless the environment names other databases."""
     url = f"sqlite:///{quote(str(folder.absolute()))}"
-    return {name: Settings(log=f"{url}/{name}.db", views=f"{url}/{name}-views.db") for name in shop.services}
+    files = {"TWOFOLD_LOG": url + "/{service}.db", "TWOFOLD_VIEWS": url + "/{service}-views.db"}
+    return {name: read_settings(name, {**files, **os.environ}) for name in shop.services}
 
 
 def twice(orders: Iterator[Order]) -> Iterator[Order]:

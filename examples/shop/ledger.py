@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Self
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import BigInteger, cast, func, select
 
 from twofold import (
     Aggregate,
@@ -130,7 +130,7 @@ async def balance_of(query: BalanceOf, views: Views) -> Balance | None:
 
 @answer
 async def sum_of_balances(query: SumOfBalances, views: Views) -> AllBalances:
-    counted = select(func.count(Balance.c.key), func.coalesce(func.sum(Balance.c.amount_mills), 0))
+    counted = select(func.count(Balance.c.key), cast(func.coalesce(func.sum(Balance.c.amount_mills), 0), BigInteger))
     return AllBalances(*(await views.select(counted))[0])
 
 

@@ -3,7 +3,7 @@
 from typing import Annotated, Self
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import BigInteger, cast, func, select
 
 from twofold import Event, Index, Meta, Query, Service, Tag, View, Views, answer, evolve, project, replace
 from twofold.views import Transaction
@@ -157,7 +157,9 @@ class RevenueByMonth(Query[list[Month]]):
 
 @answer
 async def totals(query: Totals, views: Views) -> Sums:
-    columns = [func.coalesce(func.sum(each), 0).label(each.name) for each in Country.c if each.name != "key"]
+    columns = [
+        cast(func.coalesce(func.sum(each), 0), BigInteger).label(each.name) for each in Country.c if each.name != "key"
+    ]
     [sums] = await views.select(select(*columns))
     [(customers,)] = await views.select(select(func.count(Customer.c.key)))
     [(skus,)] = await views.select(select(func.count(Sku.c.key)))
