@@ -138,7 +138,7 @@ class Log:
     def _take_batch(self) -> list[_Queued]:
         events = count = 0
         while count < len(self._queue) and events < _EVENTS_PER_COMMIT:
-            events += len(self._queue[count].events)
+            events += max(1, len(self._queue[count].events))
             count += 1
         batch, self._queue = self._queue[:count], self._queue[count:]
         return batch
@@ -150,6 +150,9 @@ class Log:
             outcomes = await self.store.write(appends, self._clock.now_us())
         except LogError as error:
             outcomes = [error] * len(batch)
+        except Exception as error:
+            # A value that the database does not take, or a fault in the adapter: those who queue behind it go on.
+            outcomes = [_failed(error, len(batch))] * len(batch)
         except BaseException as error:
             self._settle(batch, [LogUnavailable(f"The log's writer was interrupted: {error!r}.")] * len(batch))
             raise
@@ -264,6 +267,15 @@ def _condition(guard: Guard, places: dict[int, int]) -> Condition | None:
         return Condition(guard.criteria, after.outcome.last)
     place = places.get(id(after))
     return None if place is None else Condition(guard.criteria, behind=place)
+
+
+def _failed(error: Exception, appends: int) -> LogUnavailable:
+    unavailable = LogUnavailable(
+        f"The store failed on a commit of {appends} appends: {error!r}. One of their events has a value that it cannot "
+        "hold, or the adapter is at fault."
+    )
+    unavailable.__cause__ = error
+    return unavailable
 
 
 def _check_contiguous(events: list[Recorded], after: int) -> None:

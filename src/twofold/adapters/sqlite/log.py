@@ -26,6 +26,9 @@ from twofold.messages import encode
 
 _SQL = load_statements("twofold.adapters.sqlite", "log.sql")
 _PROBES_PER_STATEMENT = 256
+_IDS_PER_STATEMENT = 1024
+_SELECTS_PER_UNION = 256
+_SEPARATOR = "\x1f"
 
 
 class SqliteStore:
@@ -101,8 +104,12 @@ def _newly_handled(batch: Sequence[Append], outcomes: Sequence[Outcome]) -> Iter
 
 
 def _handled(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Appended]:
-    rows = connection.execute(_SQL["handled"].format(ids=marks(ids)), ids).fetchall()
-    return {append_id: Appended(first, last) for append_id, first, last in rows}
+    found: dict[str, Appended] = {}
+    for start in range(0, len(ids), _IDS_PER_STATEMENT):
+        some = ids[start : start + _IDS_PER_STATEMENT]
+        rows = connection.execute(_SQL["handled"].format(ids=marks(some)), some).fetchall()
+        found.update({append_id: Appended(first, last) for append_id, first, last in rows})
+    return found
 
 
 def _insert(connection: sqlite3.Connection, events: Sequence[NewEvent], head: int, recorded_at_us: int) -> None:
@@ -113,7 +120,7 @@ def _insert(connection: sqlite3.Connection, events: Sequence[NewEvent], head: in
         rows.append(
             (position, event.id, event.type, event.version, encoded, event.data, event.metadata, recorded_at_us)
         )
-        tags.extend([(tag, position, event.type) for tag in event.tags])
+        tags.extend([(tag, position, event.type) for tag in dict.fromkeys(event.tags)])
     insert_rows(connection, _SQL["insert_events"], rows)
     insert_rows(connection, _SQL["insert_tags"], tags)
 
@@ -128,8 +135,7 @@ def _conflicts(connection: sqlite3.Connection, batch: Sequence[Append], head: in
                 continue
             for criterion in condition.criteria:
                 if len(criterion.tags) == 1:
-                    types = f"|{'|'.join(criterion.types)}|" if criterion.types else ""
-                    probes.append((place, criterion.tags[0], condition.after, types))
+                    probes.append((place, criterion.tags[0], condition.after, _joined(criterion.types)))
                 elif newer := _read((criterion,), condition.after, 1, False, connection):
                     found[place] = newer[0].position
     for start in range(0, len(probes), _PROBES_PER_STATEMENT):
@@ -137,6 +143,10 @@ def _conflicts(connection: sqlite3.Connection, batch: Sequence[Append], head: in
         statement = _SQL["conflicts"].format(rows=placeholders(some))
         found.update(connection.execute(statement, list(chain.from_iterable(some))).fetchall())
     return found
+
+
+def _joined(types: Sequence[str]) -> str:
+    return f"{_SEPARATOR}{_SEPARATOR.join(types)}{_SEPARATOR}" if types else ""
 
 
 def _read(
@@ -149,10 +159,19 @@ def _read(
         rows = connection.execute(_SQL["read_all"].format(**direction), (after, limit))
     else:
         arms = [arm for criterion in criteria for arm in _arms(criterion, after, limit, direction)]
-        selected = " UNION ".join(statement for statement, _ in arms)
+        selected = _union([statement for statement, _ in arms])
         values = [value for _, values in arms for value in values]
         rows = connection.execute(_SQL["read_selected"].format(selected=selected, **direction), (*values, limit))
     return [Recorded(*row) for row in rows.fetchall()]
+
+
+def _union(selects: Sequence[str]) -> str:
+    """Put statements together, in groups if need be: SQLite takes so many by one UNION, and any number of those."""
+    groups = [
+        " UNION ".join(selects[start : start + _SELECTS_PER_UNION])
+        for start in range(0, len(selects), _SELECTS_PER_UNION)
+    ]
+    return groups[0] if len(groups) == 1 else " UNION ".join(f"SELECT * FROM ({group})" for group in groups)
 
 
 def _arms(

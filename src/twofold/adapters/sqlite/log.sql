@@ -6,13 +6,13 @@ SELECT coalesce(max(position), 0) FROM events
 -- name: handled
 SELECT id, first, last FROM handled WHERE id IN ({ids})
 
--- One row per condition of one tag that fails: `types` is '' for any, or '|a|b|'.
+-- One row per condition of one tag that fails: `types` is '' for any, or has the unit separator, char(31), around each.
 -- name: conflicts
 WITH probe (place, tag, after, types) AS (VALUES {rows})
 SELECT place, (
     SELECT tags.position FROM tags
     WHERE tags.tag = probe.tag AND tags.position > probe.after
-      AND (probe.types = '' OR instr(probe.types, '|' || tags.type || '|') > 0)
+      AND (probe.types = '' OR instr(probe.types, char(31) || tags.type || char(31)) > 0)
     LIMIT 1
 ) AS newer
 FROM probe WHERE newer IS NOT NULL
