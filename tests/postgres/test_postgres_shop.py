@@ -13,8 +13,9 @@ ROOT = Path(__file__).parents[2]
 def test_the_shop_says_the_same_on_postgresql_as_on_files(database: str, tmp_path: Path) -> None:
     """Four services with a schema each in one database, loaded and asked as they are on SQLite."""
     generate(tmp_path / "orders.csv", documents=120)
-    command = [sys.executable, "-W", "error", "-m", "examples.shop", "--json", "--orders", tmp_path / "orders.csv"]
-    urls = {name: f"{database}?schema={{service}}" for name in ("TWOFOLD_LOG", "TWOFOLD_VIEWS")}
+    command = [sys.executable, "-W", "error", "-m", "examples.shop", "--json", "--orders"]
+    command.append(str(tmp_path / "orders.csv"))
+    urls = dict.fromkeys(("TWOFOLD_LOG", "TWOFOLD_VIEWS"), f"{database}?schema={{service}}")
     answers = [
         subprocess.run(
             command, cwd=ROOT, env={**os.environ, **urls_}, capture_output=True, text=True, check=True
