@@ -17,6 +17,8 @@ from twofold.views.store import ViewStore
 from twofold.views.transaction import Transaction
 from twofold.views.view import View, layout
 
+_MOST_PARKED = 1_000_000
+
 
 class _RowTarget:
     """What views and projections have in common: rows, parked events and the checkpoint go into one transaction."""
@@ -40,7 +42,7 @@ class _RowTarget:
         self._claim = claim
         self._position = claim.position
         self._rows.forget()
-        return {each.lane for each in await self._store.parked(self.name, limit=1_000_000)}
+        return {each.lane for each in await self._store.parked(self.name, limit=_MOST_PARKED)}
 
     async def apply(self, events: Sequence[Recorded], position: int, blocked: Mapping[str, Block]) -> None:
         try:
@@ -58,7 +60,7 @@ class _RowTarget:
         self._position = position
 
     async def retry(self, lane: str) -> bool:
-        for each in await self._store.parked(self.name, lane):
+        for each in await self._parked(lane):
             (event,) = await self._log.read(after=each.position - 1, limit=1)
             try:
                 await self._handle(event, lane)
@@ -69,6 +71,11 @@ class _RowTarget:
                 return False
             await self._save(Settled(self._claim, self._position, unparked=((lane, each.position),)))
         return True
+
+    async def _parked(self, lane: str) -> list[Parked]:
+        # To the store, the key '' means any; and an unfinished key must not be taken for a finished one.
+        found = await self._store.parked(self.name, lane, limit=_MOST_PARKED)
+        return [each for each in found if each.lane == lane]
 
     async def _save(self, settled: Settled) -> None:
         await self._store.apply(settled, self._rows.changes(), self._rows.statements)
