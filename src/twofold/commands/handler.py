@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from twofold.clock import Clock
 from twofold.commands.context import Context
 from twofold.commands.decider import Decider
 from twofold.commands.states import Cell, States
-from twofold.errors import Rejected, TooManyConflicts, UnknownMessage
+from twofold.errors import LogError, Rejected, TooManyConflicts, UnknownMessage
 from twofold.log import Appended, Guard, Log, NewEvent, Ticket
 from twofold.messages import Command, Event, Metadata, current, encode, tagger
 
@@ -28,6 +29,11 @@ class _Decided(msgspec.Struct, frozen=True):
     counted_on: Sequence[int | Ticket]
     events: Sequence[Event] = ()
     rejection: Rejected | None = None
+
+    def spoil(self) -> None:
+        """Have all that it was made on read again."""
+        for cell, generation in zip(self.cells, self.generations, strict=True):
+            cell.spoil(generation)
 
 
 class Handler:
@@ -70,8 +76,9 @@ class Handler:
         for attempt in range(_ATTEMPTS):
             decided = _decide(decider, command, context, await self._cells(decider, command))
             if decided.rejection or not (decided.events or id):
-                if await self._is_confirmed(decided):
-                    return await self._nothing_appended(decided, id)
+                position = await self._confirmed(decided)
+                if position is not None:
+                    return await self._nothing_appended(decided, position, id)
             else:
                 position = await self._append(decided, context, id)
                 if position is not None:
@@ -85,57 +92,63 @@ class Handler:
 
     async def _cells(self, decider: Decider, command: Command) -> list[Cell[Any]]:
         """Return the states, none of them stale; nothing is awaited between that and the decision."""
-        while True:
-            cells = [self.states.find(each.fold, each.key(command)) for each in decider.boundaries]
-            stale = [cell for cell in cells if cell.stale]
-            if not stale:
-                return cells
+        cells = [self.states.find(each.fold, each.key(command)) for each in decider.boundaries]
+        while stale := [cell for cell in cells if cell.stale]:
             for cell in stale:
                 await self.states.load(cell)
+        return cells
 
     async def _append(self, decided: _Decided, context: Context, id: str) -> int | None:
         """Queue the events, let later commands count on them, and return their last position; None after a conflict."""
         guards = [Guard(cell.criteria, cell.after) for cell in decided.cells]
         ticket = self._log.submit(_new_events(decided.events, context), *guards, id=id)
-        expected = [(cell, _expect(cell, decided.events, ticket)) for cell in decided.cells]
-        outcome = await ticket
+        # Two states of one key are one cell, and the events happen to it once.
+        expected = [(cell, _expect(cell, decided.events, ticket)) for cell in dict.fromkeys(decided.cells)]
+        try:
+            outcome = await ticket
+        except LogError:
+            decided.spoil()
+            raise
         if isinstance(outcome, Appended) and not outcome.repeated:
             for cell, state in expected:
                 if state is not None:
                     cell.confirm(state, ticket, outcome.last, len(decided.events))
                     self.states.keep(cell)
             return outcome.last
-        for cell, generation in zip(decided.cells, decided.generations, strict=True):
-            cell.spoil(generation)
+        decided.spoil()
         return outcome.last if isinstance(outcome, Appended) else None
 
-    async def _is_confirmed(self, decided: _Decided) -> bool:
-        """Say whether the log bears out the states on which a decision appended nothing.
+    async def _confirmed(self, decided: _Decided) -> int | None:
+        """Return the last position that counts for a decision which appended nothing, if the log bears it out.
 
         What was queued is borne out by its own commit; what was only remembered, by another look.
         """
+        position = 0
         for cell, generation, after in zip(decided.cells, decided.generations, decided.counted_on, strict=True):
             if isinstance(after, Ticket):
-                outcome = await after
-                if not isinstance(outcome, Appended) or outcome.repeated:
+                reached = await _last_of(after)
+                if reached is None:
                     cell.spoil(generation)
-                    return False
-            elif not await self.states.is_current(cell, after):
-                return False
-        return True
+                    return None
+            elif await self.states.is_current(cell, after):
+                reached = after
+            else:
+                return None
+            position = max(position, reached)
+        return position
 
-    async def _nothing_appended(self, decided: _Decided, id: str) -> int:
+    async def _nothing_appended(self, decided: _Decided, position: int, id: str) -> int:
         handled = await self._log.store.handled(id) if id else None
         if handled is not None:
             return handled.last
         if decided.rejection:
             raise decided.rejection
-        return max([cell.position for cell in decided.cells], default=0)
+        return position
 
 
 def _decide(decider: Decider, command: Command, context: Context, cells: Sequence[Cell[Any]]) -> _Decided:
     generations = [cell.generation for cell in cells]
-    counted_on = [_position_or_ticket(cell.after) for cell in cells]
+    counted_on = [cell.counts_on for cell in cells]
     try:
         events = tuple(decider.decide(command, context, *[cell.state for cell in cells]))
     except Rejected as rejection:
@@ -143,11 +156,13 @@ def _decide(decider: Decider, command: Command, context: Context, cells: Sequenc
     return _Decided(cells, generations, counted_on, events)
 
 
-def _position_or_ticket(after: int | Ticket) -> int | Ticket:
-    """Return the position of an append that has been made already: it was before this command, and bears out nothing."""
-    if isinstance(after, Ticket) and isinstance(after.outcome, Appended):
-        return after.outcome.last
-    return after
+async def _last_of(ticket: Ticket) -> int | None:
+    """Return the last position of a queued append once it is in the log; None if it did not get there."""
+    with suppress(LogError):
+        outcome = await ticket
+        if isinstance(outcome, Appended) and not outcome.repeated:
+            return outcome.last
+    return None
 
 
 def _expect(cell: Cell[Any], events: Sequence[Event], ticket: Ticket) -> Any:

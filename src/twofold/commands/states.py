@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from twofold.errors import LogUnavailable
 from twofold.fold import Fold
-from twofold.log import Criterion, Guard, Log, Snapshot, Ticket
+from twofold.log import Appended, Criterion, Guard, Log, Snapshot, Ticket
 from twofold.messages import decoder, encode
 
 S = TypeVar("S")
@@ -45,6 +45,12 @@ class Cell(Generic[S]):
     def guard(self) -> Guard:
         """The condition under which a decision on this state may be appended."""
         return Guard(self.criteria, self.after)
+
+    @property
+    def counts_on(self) -> int | Ticket:
+        """What `after` comes to: an append that has been made is a position, and was before whoever asks now."""
+        outcome = self.after.outcome if isinstance(self.after, Ticket) else None
+        return outcome.last if isinstance(outcome, Appended) and not outcome.repeated else self.after
 
     def expect(self, state: S, ticket: Ticket) -> None:
         """Go on from a state that is queued, so that the next decision need not wait for it."""
@@ -112,7 +118,7 @@ class States:
         """Say whether the log has nothing for the cell after a position."""
         if not await self._log.read(cell.criteria, position, 1):
             return True
-        if cell.after == position:
+        if cell.counts_on == position:
             cell.spoil(cell.generation)
         return False
 
