@@ -3,87 +3,149 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 
 from twofold.clock import Clock
-from twofold.errors import SettingsError
+from twofold.errors import LogCorrupted, SettingsError
 from twofold.messages import decoder
 from twofold.messaging import Delivery
 
 _WAIT_SECONDS = 20
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
+_QUIET_ATTEMPTS = 5
+_ATTEMPTS_BETWEEN_WARNINGS = 12
 _EXAMPLE = "For example feed:sales=http://127.0.0.1:8001,ledger=http://127.0.0.1:8002"
 
 _logger = logging.getLogger("twofold.messaging")
 
 
 class FeedTransport:
-    """Reads ``/feed`` of the services that it has URLs for. Who is not there yet is waited for."""
+    """Reads ``/feed`` of the services that it has URLs for, ``page_events`` at a time.
+
+    A service that is not there yet, or not any more, is asked again until it is: with growing pauses, and loudly once that
+    takes more than a few seconds.
+    """
 
     pushes = False
 
-    def __init__(self, sources: Mapping[str, str], clock: Clock) -> None:
+    def __init__(self, sources: Mapping[str, str], clock: Clock, page_events: int = 1000) -> None:
         self._sources = dict(sources)
         self._clock = clock
+        self._page_events = page_events
         self._client = httpx.AsyncClient(timeout=httpx.Timeout(_WAIT_SECONDS + 10, connect=5))
 
     async def publish(self, delivery: Delivery) -> None:
         raise NotImplementedError("What is in the log is published; nothing has to be pushed.")
 
-    async def subscribe(self, group: str, source: str, after: int) -> AsyncIterator[Delivery]:
-        if source not in self._sources:
-            raise SettingsError(
-                f"{group} subscribes to {source}, and its transport has URLs for {', '.join(self._sources)} only. {_EXAMPLE}"
-            )
+    def subscribe(self, group: str, source: str, after: int) -> AsyncIterator[Delivery]:
+        """Yield what a source publishes from the position on.
+
+        Raises:
+            SettingsError: there is no URL for the source.
+            LogCorrupted: the source's log ends before the position.
+        """
+        return self._deliveries(group, source, url_of(source, self._sources), after)
+
+    async def _deliveries(self, group: str, source: str, url: str, after: int) -> AsyncIterator[Delivery]:
         while True:
-            delivery = await self._page(source, after)
+            delivery = await self._page(source, url, after)
             if delivery.position < after:
-                _logger.error(
-                    "%s ends at position %d, and this service has read up to %d: its log was replaced by an older one. "
-                    "Restore it, or begin anew here too.", source, delivery.position, after,
-                )  # fmt: skip
-                await self._clock.sleep(_LONGEST_PAUSE_SECONDS)
-            elif delivery.position > after:
+                raise LogCorrupted(
+                    f"The log of {source} ends at position {delivery.position}, and {group} has heard everything up to "
+                    f"{after}: somebody has replaced the log of {source} by an older or an empty one. Restore it, or start "
+                    f"{group} anew as well."
+                )
+            if delivery.position > after:
                 yield delivery
                 after = delivery.position
 
-    async def _page(self, source: str, after: int) -> Delivery:
+    async def _page(self, source: str, url: str, after: int) -> Delivery:
         """Return the next page of a feed, however long its service is away."""
+        attempts = 0
         pause = _FIRST_PAUSE_SECONDS
-        url = f"{self._sources[source].rstrip('/')}/feed"
         while True:
             try:
-                response = await self._client.get(url, params={"after": after, "wait": _WAIT_SECONDS})
-                response.raise_for_status()
-                page: Delivery = decoder(Delivery).decode(response.content)
-            except (httpx.HTTPError, msgspec.DecodeError) as error:
-                level = logging.WARNING if pause >= 1 else logging.INFO
-                _logger.log(level, "The feed of %s at %s is not there: %s", source, url, error or type(error).__name__)
+                page = await self._get(source, url, after)
+            except (httpx.HTTPError, msgspec.DecodeError, _OtherService) as error:
+                attempts += 1
+                loud = attempts % _ATTEMPTS_BETWEEN_WARNINGS == _QUIET_ATTEMPTS
+                reason = str(error) or type(error).__name__
+                _logger.log(
+                    logging.WARNING if loud else logging.DEBUG,
+                    "The feed of %s at %s cannot be read, and is asked for again: %s", source, url, reason,
+                )  # fmt: skip
             else:
+                if attempts >= _QUIET_ATTEMPTS:
+                    _logger.info("The feed of %s at %s can be read again.", source, url)
                 return page
             await self._clock.sleep(pause * (0.5 + self._clock.random() / 2))
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    async def _get(self, source: str, url: str, after: int) -> Delivery:
+        parameters = {"after": after, "limit": self._page_events, "wait": _WAIT_SECONDS}
+        response = await self._client.get(f"{url}/feed", params=parameters)
+        response.raise_for_status()
+        delivery: Delivery = decoder(Delivery).decode(response.content)
+        if delivery.source != source:
+            raise _OtherService(f"it is the feed of {delivery.source}, so the URL is wrong")
+        return delivery
 
     async def close(self) -> None:
         await self._client.aclose()
 
 
-def open_transport(url: str, clock: Clock) -> FeedTransport:
+class _OtherService(Exception):
+    """Somebody else's feed."""
+
+
+def url_of(source: str, sources: Mapping[str, str]) -> str:
+    """Return the URL of a source.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    if source not in sources:
+        raise SettingsError(
+            f"The events of {source} are subscribed to, and TWOFOLD_TRANSPORT has URLs for {', '.join(sources)} only. "
+            f"{_EXAMPLE}"
+        )
+    return sources[source].rstrip("/")
+
+
+def open_transport(url: str, clock: Clock, sources: Iterable[str] = ()) -> FeedTransport:
     """Return the transport of a URL such as ``feed:sales=http://127.0.0.1:8001,ledger=http://127.0.0.1:8002``.
 
     Raises:
-        SettingsError: a part of it is not ``name=http://…``.
+        SettingsError: a part of it is not ``name=http://…``, or one of the sources to be heard is not in it.
     """
-    sources: dict[str, str] = {}
+    addresses: dict[str, str] = {}
     for part in url.removeprefix("feed:").split(","):
-        name, equals, address = part.strip().partition("=")
-        if not (name and equals and address.startswith(("http://", "https://"))):
+        name, _, address = part.strip().partition("=")
+        if not (name and _is_http(address)):
             raise SettingsError(
                 f"{url!r}: {part!r} is not the name of a service and the URL it is served at. {_EXAMPLE}"
             )
-        sources[name] = address
-    return FeedTransport(sources, clock)
+        if name in addresses:
+            raise SettingsError(f"{url!r} has two URLs for {name}. Leave one of them out. {_EXAMPLE}")
+        addresses[name] = address
+    for source in sources:
+        url_of(source, addresses)
+    return FeedTransport(addresses, clock)
+
+
+def _is_http(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and not (parts.query or parts.fragment)
+        )
+    except ValueError:
+        return False

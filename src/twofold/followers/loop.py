@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import msgspec
 
 from twofold.clock import Clock
-from twofold.errors import LeaseLost, LogUnavailable
+from twofold.errors import LeaseLost, LogUnavailable, TwofoldError
 from twofold.followers.model import Claim, Parked, Segment
 from twofold.followers.store import FollowerStore
 from twofold.log import Batch
@@ -114,19 +114,24 @@ class Follower:
             try:
                 claim = await self._store.claim(self.name, self._owner, LEASE_SECONDS)
                 if claim is not None:
-                    pause = _FIRST_PAUSE_SECONDS
                     await self._follow_claimed(claim)
+                pause = _FIRST_PAUSE_SECONDS
             except LeaseLost:
                 _logger.info("%s is followed by another process now.", self.name)
-            except LogUnavailable as error:
+                pause = _FIRST_PAUSE_SECONDS
+            except TwofoldError as error:
+                pause = self._longer(pause)
                 self.failing = str(error)
                 _logger.warning("%s pauses: %s", self.name, error)
-                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             except Exception:
+                pause = self._longer(pause)
                 self.failing = "it stopped on an error that its log shows"
                 _logger.exception("%s stopped on an error of its own and starts again from its checkpoint.", self.name)
-                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             await self._clock.sleep(pause)
+
+    def _longer(self, pause: float) -> float:
+        """Return the next pause: a longer one if nothing was done since the last."""
+        return min(2 * pause, _LONGEST_PAUSE_SECONDS) if self.failing else _FIRST_PAUSE_SECONDS
 
     async def _follow_claimed(self, claim: Claim) -> None:
         self._blocked = dict.fromkeys(await self._target.start(claim), Block())

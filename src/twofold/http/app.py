@@ -99,12 +99,18 @@ def _system_app(system: System, limit: int) -> Router:
 
 
 def _routes(endpoints: Endpoints, declaration: Declaration) -> list[BaseRoute]:
-    document = json_response(openapi(declaration))
+    document = openapi(declaration)
+
+    async def described(exchange: Exchange) -> Response:
+        exchange.require("GET", "HEAD")
+        # Where the service is mounted, or behind a proxy, only the request knows.
+        return json_response({**document, "servers": [{"url": exchange.scope.get("root_path") or "/"}]})
+
     return [
         _route("/commands/{name}", endpoints.command),
         _route("/queries/{name}", endpoints.query),
         _route("/feed", endpoints.feed),
-        _route("/openapi.json", _constant(document)),
+        _route("/openapi.json", described),
         _route("/docs", _constant(_page())),
         _route("/health/live", endpoints.live),
         _route("/health/ready", endpoints.ready),

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import difflib
 from collections.abc import Callable, Iterable
-from typing import Any, get_args, get_origin
-from urllib.parse import parse_qsl
+from typing import Any
 
-import msgspec
-
-from twofold.errors import InvalidMessage, TwofoldError, UnknownMessage
+from twofold.errors import InvalidMessage, NotRunning, UnknownMessage
+from twofold.http.bodies import Body
+from twofold.http.checks import check_storable
 from twofold.http.exchange import IDEMPOTENCY_KEY, RECEIPT, Exchange, Response, json_response
-from twofold.http.problems import Problem
-from twofold.messages import Query, Receipt, decode, parse_receipts, type_hints
+from twofold.http.parameters import Parameters, parsed
+from twofold.messages import Receipt, parse_receipts
 from twofold.service import PATIENCE_SECONDS, Declaration, Running
 
 LONGEST_WAIT_SECONDS = 30.0
+_HEALTH_SECONDS = 3.0
 _LARGEST_FEED_PAGE = 1000
 
 
@@ -24,61 +24,47 @@ class Endpoints:
     """The paths of one service. ``find`` gives the running instance, or raises `twofold.errors.NotRunning`."""
 
     def __init__(self, declaration: Declaration, find: Callable[[], Running], limit_bytes: int) -> None:
+        self._name = declaration.name
         self._find = find
         self._limit_bytes = limit_bytes
-        self._commands = declaration.commands
-        self._queries = {name: answer.query for name, answer in declaration.queries.items()}
-        self._repeatable = {query: _repeatable_fields(query) for query in self._queries.values()}
+        self._commands = {name: Body(kind) for name, kind in declaration.commands.items()}
+        self._queries = {name: Body(answer.query) for name, answer in declaration.queries.items()}
+        self._parameters = {name: Parameters(each.kind) for name, each in self._queries.items()}
 
     async def command(self, exchange: Exchange) -> Response:
         """Have a command decided; the response has its receipt."""
+        body = _named(exchange, self._commands, "command")
         exchange.require("POST")
-        kind = _named(exchange, self._commands, "command")
-        body = await exchange.json_body(self._limit_bytes)
-        command = _decoded(kind, body)
+        command = body.read(await exchange.json_body(self._limit_bytes))
+        # A structured field (RFC 8941) has the key in quotes.
         key = exchange.header(IDEMPOTENCY_KEY).strip('"')
-        append_id = f"{kind.message_name}:{key}" if key else ""
-        receipt = await self._find().send(command, id=append_id, metadata=exchange.metadata())
-        return json_response({"receipt": str(receipt)}, (RECEIPT, str(receipt).encode()))
+        append_id = f"{body.name}:{key}" if key else ""
+        receipt = str(await self._find().send(command, id=append_id))
+        return json_response({"receipt": receipt}, (RECEIPT, receipt.encode()))
 
     async def query(self, exchange: Exchange) -> Response:
         """Answer a query, from its body or from the path's parameters."""
+        body = _named(exchange, self._queries, "query")
         exchange.require("GET", "HEAD", "POST")
-        kind = _named(exchange, self._queries, "query")
         if exchange.scope["method"] == "POST":
-            query = _decoded(kind, await exchange.json_body(self._limit_bytes))
+            query = body.read(await exchange.json_body(self._limit_bytes))
         else:
-            query = self._from_parameters(kind, exchange.scope["query_string"])
+            query = self._parameters[body.name].read(exchange.scope["query_string"])
+            check_storable(query)
         answer = await self._find().ask(query, after=_receipts(exchange), timeout_seconds=_patience(exchange))
         return json_response(answer)
 
-    def _from_parameters(self, kind: type[Query[Any]], query_string: bytes) -> Query[Any]:
-        values: dict[str, Any] = {}
-        try:
-            pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict")
-        except (UnicodeDecodeError, ValueError) as error:
-            raise InvalidMessage(f"The parameters are not UTF-8 in percent-encoding: {error}.") from error
-        for name, value in pairs:
-            if name in self._repeatable[kind]:
-                values.setdefault(name, []).append(value)
-            elif name in values:
-                raise InvalidMessage(f"{kind.message_name}: the parameter {name!r} is given twice.")
-            else:
-                values[name] = value
-        try:
-            query: Query[Any] = msgspec.convert(values, kind, strict=False)
-        except msgspec.ValidationError as error:
-            raise InvalidMessage(f"{kind.message_name}: {error}") from error
-        return query
-
     async def feed(self, exchange: Exchange) -> Response:
         """Give published events after a position, or wait for some."""
-        exchange.require("GET")
-        parameters = dict(parse_qsl(exchange.scope["query_string"].decode("latin-1")))
-        after = _whole(parameters, "after", 0, 0, 1 << 60)
+        exchange.require("GET", "HEAD")
+        parameters = dict(parsed(exchange.scope["query_string"]))
+        after = _whole(parameters, "after", 0, 0, 1 << 62)
         limit = _whole(parameters, "limit", _LARGEST_FEED_PAGE, 1, _LARGEST_FEED_PAGE)
         wait = _whole(parameters, "wait", 0, 0, int(LONGEST_WAIT_SECONDS))
-        return json_response(await self._find().published(after, limit, float(wait)))
+        running = self._find()
+        if wait and await running.log.head() == after:
+            await exchange.wait_for(running.log.moved_past(after), wait)
+        return json_response(await running.published(after, limit))
 
     async def live(self, exchange: Exchange) -> Response:
         """Say that the process answers."""
@@ -86,7 +72,7 @@ class Endpoints:
         return json_response({"status": "live"})
 
     async def ready(self, exchange: Exchange) -> Response:
-        """Say whether the log can be read and every follower follows."""
+        """Say whether the log and the views can be read and every follower follows."""
         exchange.require("GET", "HEAD")
         return readiness([await self.state()])
 
@@ -94,11 +80,12 @@ class Endpoints:
         """Return the service's head, and what is wrong with it."""
         try:
             running = self._find()
-            async with asyncio.timeout(LONGEST_WAIT_SECONDS / 10):
-                head = await running.log.head()
-            return {"service": running.name, "head": head, "failing": running.failing()}
-        except (TwofoldError, TimeoutError) as error:
-            return {"service": "", "head": 0, "failing": {"log": str(error) or "it does not answer in time"}}
+        except NotRunning as error:
+            return {"service": self._name, "head": 0, "failing": {"service": str(error)}}
+        head, log = await _tried(running.log.head())
+        _, views = await _tried(running.progress())
+        broken = {name: reason for name, reason in (("log", log), ("views", views)) if reason}
+        return {"service": self._name, "head": head or 0, "failing": {**running.failing(), **broken}}
 
 
 def readiness(states: Iterable[dict[str, Any]]) -> Response:
@@ -109,27 +96,29 @@ def readiness(states: Iterable[dict[str, Any]]) -> Response:
     return (status if ready else 503), headers, body
 
 
-def _named(exchange: Exchange, known: dict[str, Any], what: str) -> Any:
+async def _tried(asked: Any) -> tuple[Any, str]:
+    """Return what a database answers, or why it does not."""
+    try:
+        async with asyncio.timeout(_HEALTH_SECONDS):
+            return await asked, ""
+    except TimeoutError:
+        return None, f"it does not answer within {_HEALTH_SECONDS:g} seconds"
+    except Exception as error:
+        return None, str(error) or type(error).__name__
+
+
+def _named(exchange: Exchange, known: dict[str, Body], what: str) -> Body:
     name = exchange.scope["path_params"]["name"]
-    kind = known.get(name)
-    if kind is None:
+    body = known.get(name)
+    if body is None:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or sorted(known)
         raise UnknownMessage(f"There is no {what} {name!r} here. There is: {', '.join(near) or 'none at all'}.")
-    return kind
-
-
-def _decoded(kind: Any, body: bytes) -> Any:
-    try:
-        return decode(kind, body)
-    except InvalidMessage as error:
-        if isinstance(error.__cause__, msgspec.ValidationError):
-            raise
-        raise Problem(400, "not-json", "The body is not JSON", f"{error}") from error
+    return body
 
 
 def _receipts(exchange: Exchange) -> tuple[Receipt, ...]:
-    value = exchange.headers.get(RECEIPT)
-    return () if value is None else parse_receipts(value.decode("latin-1"))
+    values = [value.decode("latin-1") for name, value in exchange.scope["headers"] if name == RECEIPT]
+    return parse_receipts(",".join(values)) if values else ()
 
 
 def _patience(exchange: Exchange) -> float:
@@ -138,23 +127,12 @@ def _patience(exchange: Exchange) -> float:
     for part in prefer.split(","):
         name, _, value = part.strip().partition("=")
         if name.lower() == "wait" and value.isascii() and value.isdigit():
-            return min(float(value), LONGEST_WAIT_SECONDS)
+            return min(float(value[:9]), LONGEST_WAIT_SECONDS)
     return PATIENCE_SECONDS
 
 
 def _whole(parameters: dict[str, str], name: str, default: int, least: int, most: int) -> int:
     text = parameters.get(name, str(default))
     if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):
-        raise InvalidMessage(f"{name}={text!r}: give a whole number from {least} to {most}.")
+        raise InvalidMessage(f"feed: Expected a whole number from {least} to {most} - at `$.{name}`")
     return int(text)
-
-
-def _repeatable_fields(query: type[Query[Any]]) -> frozenset[str]:
-    """Return the fields that take several values, such as ``tags: list[str]``."""
-    return frozenset(
-        [
-            name
-            for name, hint in type_hints(query).items()
-            if get_origin(get_args(hint)[0] if hasattr(hint, "__metadata__") else hint) in (list, tuple, set, frozenset)
-        ]
-    )

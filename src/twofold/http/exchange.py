@@ -2,47 +2,57 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
+from twofold.errors import NotRunning
 from twofold.http.problems import Problem, problem_of
-from twofold.messages import Metadata, encode
+from twofold.messages import Metadata, current, encode
+from twofold.messages.metadata import NOTHING
 
 CORRELATION = b"x-correlation-id"
 RECEIPT = b"twofold-receipt"
 IDEMPOTENCY_KEY = b"idempotency-key"
 
+ENDING = "twofold.ending"
+"""Where, in the state that a server shares with its requests, the event is that says that it is about to end."""
+
 _PRINTABLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,198}[\x21-\x7e])?")
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-((?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _JSON = (b"content-type", b"application/json")
 _PROBLEM = (b"content-type", b"application/problem+json")
+_DISCARDED_BYTES = 8 << 20
 
 Response = tuple[int, list[tuple[bytes, bytes]], bytes]
+
+
+class _Gone(Exception):
+    """The client has closed the connection; nobody is left to answer."""
 
 
 class Exchange:
     """A request as endpoints see it."""
 
-    def __init__(self, scope: Scope, receive: Receive, correlation: str) -> None:
+    def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        self.correlation = correlation
         self._receive = receive
 
     def header(self, name: bytes) -> str:
         """Return a header's value, '' if it is missing.
 
         Raises:
-            Problem: it has other than printable ASCII characters, or more than 200.
+            Problem: it has other than printable ASCII characters, or none, or more than 200.
         """
         value = self.headers.get(name)
         if value is None:
             return ""
         text = value.decode("latin-1").strip()
-        if text and not _PRINTABLE.fullmatch(text):
+        if not _PRINTABLE.fullmatch(text):
             raise Problem(
                 400,
                 "invalid-header",
@@ -51,41 +61,12 @@ class Exchange:
             )
         return text
 
-    def metadata(self) -> Metadata:
-        """Return what the request says of its circumstances."""
+    def metadata(self, new_id: Callable[[], str]) -> Metadata:
+        """Return what the request says of its circumstances; who is in a trace and says no more is correlated by that."""
         traceparent = self.headers.get(b"traceparent", b"").decode("latin-1")
-        return Metadata(
-            correlation=self.correlation, traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else ""
-        )
-
-    async def json_body(self, limit_bytes: int) -> bytes:
-        """Return the body.
-
-        Raises:
-            Problem: it is over the limit, or said to be something else than JSON.
-        """
-        kind = self.header(b"content-type").partition(";")[0].lower() or "application/json"
-        if kind != "application/json" and not kind.endswith("+json"):
-            raise Problem(
-                415,
-                "unsupported-media-type",
-                "The body has to be JSON",
-                f"Content-Type is {kind!r}; send application/json.",
-            )
-        length = self.headers.get(b"content-length", b"")
-        if length.isdigit() and int(length) > limit_bytes:
-            raise _too_large(limit_bytes)
-        body = b""
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ConnectionAbortedError
-            part: bytes = message.get("body", b"")
-            body += part
-            if len(body) > limit_bytes:
-                raise _too_large(limit_bytes)
-            if not message.get("more_body"):
-                return body
+        trace = _TRACEPARENT.fullmatch(traceparent)
+        correlation = self.header(CORRELATION) or (trace[1] if trace else new_id())
+        return Metadata(correlation=correlation, traceparent=traceparent if trace else "")
 
     def require(self, *methods: str) -> None:
         """Check the method.
@@ -103,15 +84,86 @@ class Exchange:
                 allow=allowed,
             )
 
+    async def json_body(self, limit_bytes: int) -> bytes:
+        """Return the body.
 
-def _too_large(limit_bytes: int) -> Problem:
-    return Problem(
-        413,
-        "body-too-large",
-        "The body is too large",
-        f"A body has at most {limit_bytes} bytes here. Send less in one message, or raise TWOFOLD_MAX_BODY_BYTES.",
-        connection="close",
-    )
+        Raises:
+            Problem: it is over the limit, or said to be something else than JSON.
+        """
+        self._require_json()
+        length = _length(self.headers)
+        if length > limit_bytes:
+            raise await self._too_large(limit_bytes, more=length <= _DISCARDED_BYTES)
+        body = bytearray()
+        more = True
+        while more:
+            part, more = await self._part()
+            body += part
+            if len(body) > limit_bytes:
+                raise await self._too_large(limit_bytes, more)
+        return bytes(body)
+
+    def _require_json(self) -> None:
+        kind = self.headers.get(b"content-type")
+        if kind in (b"application/json", None):
+            return
+        essence = self.header(b"content-type").partition(";")[0].strip().lower()
+        if essence != "application/json" and not essence.endswith("+json"):
+            raise Problem(
+                415,
+                "unsupported-media-type",
+                "The body has to be JSON",
+                f"Content-Type is {essence!r}; send it as application/json.",
+            )
+
+    async def _part(self) -> tuple[Any, bool]:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        return message.get("body", b""), message.get("more_body", False)
+
+    async def _too_large(self, limit_bytes: int, more: bool) -> Problem:
+        """Return the problem, once the client has sent the rest, if that is not too long: it might not look at it before."""
+        discarded = 0
+        while more and discarded <= _DISCARDED_BYTES:
+            part, more = await self._part()
+            discarded += len(part)
+        return Problem(
+            413,
+            "body-too-large",
+            "The body is too large",
+            f"A body has at most {limit_bytes} bytes here. Send less in one message, or raise TWOFOLD_MAX_BODY_BYTES.",
+            connection="close",
+        )
+
+    async def wait_for(self, awaited: Coroutine[Any, Any, None], seconds: float) -> None:
+        """Wait for so long at most, and no longer than the client is there and the server goes on."""
+        waiting = [asyncio.ensure_future(awaited), asyncio.ensure_future(self._until_gone())]
+        ending: asyncio.Event | None = self.scope.get("state", {}).get(ENDING)
+        if ending is not None:
+            waiting.append(asyncio.ensure_future(_until(ending)))
+        try:
+            done, _ = await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waiting:
+                each.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+        for each in done:
+            each.result()
+
+    async def _until_gone(self) -> None:
+        while True:
+            await self._part()
+
+
+def _length(headers: dict[bytes, bytes]) -> int:
+    """Return how long the body is said to be, 0 if nothing is."""
+    digits = headers.get(b"content-length", b"")
+    return int(digits[:19]) if digits.isdigit() else 0
+
+
+async def _until(ending: asyncio.Event) -> None:
+    await ending.wait()
 
 
 def json_response(value: Any, *headers: tuple[bytes, bytes]) -> Response:
@@ -127,17 +179,38 @@ class Endpoint:
         self._new_id = new_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        correlation = self._new_id()
+        token = current.set(NOTHING)
         try:
-            exchange = Exchange(scope, receive, correlation)
-            correlation = exchange.correlation = exchange.header(CORRELATION) or correlation
-            status, headers, body = await self._answer(exchange)
-        except ConnectionAbortedError:
-            return
+            response = await self._response(Exchange(scope, receive))
+            if response is not None:
+                await _respond(response, scope["method"], current.get().correlation, send)
+        finally:
+            current.reset(token)
+
+    async def _response(self, exchange: Exchange) -> Response | None:
+        """Return the response, None if nobody waits for it. From here on, the request's metadata are the current ones."""
+        try:
+            current.set(exchange.metadata(self._new_id))
+            return await self._answer(exchange)
+        except _Gone:
+            return None
+        except asyncio.CancelledError:
+            # The server has waited long enough, and ends: who is still there learns what to do.
+            ending = NotRunning("The service is ending. Send it again, a command with the same Idempotency-Key.")
+            return self._problem(exchange, ending)
         except Exception as error:
-            document, extra = problem_of(error, scope["path"], correlation)
-            status, body = document.status, encode(document)
-            headers = [_PROBLEM, *[(name.encode(), value.encode("latin-1")) for name, value in extra.items()]]
-        headers += [(b"content-length", b"%d" % len(body)), (CORRELATION, correlation.encode())]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+            return self._problem(exchange, error)
+
+    def _problem(self, exchange: Exchange, error: Exception) -> Response:
+        if not current.get().correlation:
+            current.set(Metadata(correlation=self._new_id()))
+        document, headers = problem_of(error, exchange.scope["path"], current.get().correlation)
+        fields = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+        return document.status, [_PROBLEM, *fields], encode(document)
+
+
+async def _respond(response: Response, method: str, correlation: str, send: Send) -> None:
+    status, headers, body = response
+    headers = [*headers, (b"content-length", b"%d" % len(body)), (CORRELATION, correlation.encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})

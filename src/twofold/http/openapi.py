@@ -3,77 +3,113 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from twofold.http.problems import TYPES, Document
+from twofold.http.examples import example_of
+from twofold.http.parameters import Parameters
+from twofold.http.problems import TYPES, ProblemDocument
+from twofold.http.schemas import REFERENCE, tightened
 from twofold.messages import Message
+from twofold.messaging import Delivery
 from twofold.service import Declaration
 
 _JSON = "application/json"
 
+Json = dict[str, Any]
 
-def openapi(declaration: Declaration) -> dict[str, Any]:
-    """Return the document that describes a service's paths, for tools and for the page to try it on."""
-    types = _types(declaration)
-    schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
-    by_type = dict(zip(map(_identity, types), schemas, strict=True))
-    paths = {f"/commands/{name}": {"post": _command(kind, by_type)} for name, kind in declaration.commands.items()}
-    for name, answer in declaration.queries.items():
-        paths[f"/queries/{name}"] = {"post": _query(answer.query, by_type[_identity(answer.returns)], by_type)}
+
+def openapi(declaration: Declaration) -> Json:
+    """Return the document that describes a service's paths, for tools and for the page to try it on.
+
+    >>> from examples.bank import bank
+    >>> document = openapi(bank.declaration)
+    >>> list(document["paths"]["/commands/Deposit"]), list(document["paths"]["/queries/FindRich"])
+    (['post'], ['get', 'post'])
+    """
+    answers = declaration.queries.values()
+    messages = [*declaration.commands.values(), *[answer.query for answer in answers]]
+    said, components = msgspec.json.schema_components(
+        [*messages, *[answer.returns for answer in answers], ProblemDocument, Delivery], ref_template=REFERENCE
+    )
+    bodies = {kind.message_name: _body(kind, schema, components) for kind, schema in zip(messages, said, strict=False)}
+    returned = said[len(messages) :]
+    paths: Json = {
+        f"/commands/{name}": {"post": _command(kind, bodies[name])} for name, kind in declaration.commands.items()
+    }
+    for answer, schema in zip(answers, returned, strict=False):
+        paths[f"/queries/{answer.query.message_name}"] = _query(answer.query, schema, bodies, components)
     return {
         "openapi": "3.1.0",
         "info": {"title": declaration.name, "version": "1", "description": _INTRODUCTION},
-        "paths": paths,
-        "components": {"schemas": components, "responses": _RESPONSES, "parameters": _PARAMETERS, "headers": _HEADERS},
+        "paths": {**paths, **_operations(said[-1])},
+        "components": {
+            "schemas": {name: tightened(schema) for name, schema in components.items()},
+            "responses": {status: _problem(text, said[-2]) for status, text in _PROBLEMS.items()},
+            "parameters": _PARAMETERS,
+            "headers": _HEADERS,
+        },
     }
 
 
-def _types(declaration: Declaration) -> list[Any]:
-    answers = declaration.queries.values()
-    return [
-        *declaration.commands.values(),
-        *[answer.query for answer in answers],
-        *[answer.returns for answer in answers],
-        Document,
-    ]
-
-
-def _identity(kind: Any) -> str:
-    return f"{kind!r} {id(kind) if isinstance(kind, type) else ''}"
-
-
-def _command(kind: type[Message], by_type: dict[str, Any]) -> dict[str, Any]:
+def _command(kind: type[Message], body: Json) -> Json:
     return {
         "operationId": f"send{kind.message_name}",
         "tags": ["commands"],
         **_described(kind),
-        "parameters": _references("parameters", "IdempotencyKey", "Correlation"),
-        "requestBody": _body(by_type[_identity(kind)]),
+        "parameters": _references("parameters", "IdempotencyKey", "Correlation", "Trace"),
+        "requestBody": body,
         "responses": {
             "200": {
                 "description": "It has taken effect, durably.",
-                "headers": {"Twofold-Receipt": {"$ref": "#/components/headers/Receipt"}},
+                "headers": _headers("Receipt", "Correlation"),
                 "content": {_JSON: {"schema": _RECEIPT}},
             },
-            **_problems("400", "409", "413", "415", "422", "503"),
+            **_problems("400", "409", "413", "415", "422", "500", "503"),
         },
     }
 
 
-def _query(kind: type[Message], answer: Any, by_type: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "operationId": f"ask{kind.message_name}",
+def _query(kind: type[Message], answer: Any, bodies: Mapping[str, Json], components: Mapping[str, Any]) -> Json:
+    name = kind.message_name
+    responses: Json = {
+        "200": {
+            "description": "The answer.",
+            "headers": _headers("Correlation"),
+            "content": {_JSON: {"schema": tightened(answer)}},
+        },
+        **_problems("400", "409", "422", "500", "503", "504"),
+    }
+    shared = _references("parameters", "Receipts", "Prefer", "Correlation", "Trace")
+    post: Json = {
+        "operationId": f"ask{name}",
         "tags": ["queries"],
         **_described(kind),
-        "parameters": _references("parameters", "Receipt", "Prefer", "Correlation"),
-        "requestBody": _body(by_type[_identity(kind)]),
-        "responses": {
-            "200": {"description": "The answer.", "content": {_JSON: {"schema": answer}}},
-            **_problems("400", "409", "413", "415", "422", "503", "504"),
-        },
+        "parameters": shared,
+        "requestBody": bodies[name],
+        "responses": {**responses, **_problems("413", "415")},
     }
+    parameters = Parameters(kind)
+    if not parameters.suffice:
+        return {"post": post}
+    get: Json = {
+        "operationId": f"get{name}",
+        "tags": ["queries"],
+        **_described(kind),
+        "parameters": [*parameters.described(components), *shared],
+        "responses": responses,
+    }
+    return {"get": get, "post": post}
+
+
+def _body(kind: type[Message], schema: Json, components: Mapping[str, Any]) -> Json:
+    content: Json = {"schema": schema}
+    example = example_of(kind, schema, components)
+    if example is not None:
+        content["example"] = example
+    return {"required": True, "content": {_JSON: content}}
 
 
 def _described(kind: type[Message]) -> dict[str, str]:
@@ -81,40 +117,92 @@ def _described(kind: type[Message]) -> dict[str, str]:
     return {"summary": text.partition("\n")[0], "description": text} if text else {}
 
 
-def _body(schema: Any) -> dict[str, Any]:
-    return {"required": True, "content": {_JSON: {"schema": schema}}}
+def _operations(delivery: Json) -> Json:
+    """Return the paths that other services and whoever runs this one use."""
+    health = {"description": "All is well.", "headers": _headers("Correlation"), "content": {_JSON: {"schema": {}}}}
+    live = {"operationId": "live", "tags": ["operations"], "summary": "Whether the process answers."}
+    ready = {
+        "operationId": "ready",
+        "tags": ["operations"],
+        "summary": "Whether the log and the views can be read and every follower follows.",
+    }
+    unready = {"description": "Something fails; the body says what.", "content": {_JSON: {"schema": {}}}}
+    feed = {
+        "operationId": "feed",
+        "tags": ["operations"],
+        "summary": "Published events after a position in the log.",
+        "parameters": [_position("after", 0, MOST_AFTER), _position("limit", 1, 1000), _position("wait", 0, 30)],
+        "responses": {
+            "200": {
+                "description": "The events, and the position up to which nothing else was published.",
+                "headers": _headers("Correlation"),
+                "content": {_JSON: {"schema": delivery}},
+            },
+            **_problems("400", "422", "500", "503"),
+        },
+    }
+    correlated = {"parameters": _references("parameters", "Correlation")}
+    return {
+        "/feed": {"get": feed, **correlated},
+        "/health/live": {"get": {**live, "responses": {"200": health, **_problems("400")}}, **correlated},
+        "/health/ready": {
+            "get": {**ready, "responses": {"200": health, "503": unready, **_problems("400")}},
+            **correlated,
+        },
+    }
 
 
-def _references(kind: str, *names: str) -> list[dict[str, str]]:
+MOST_AFTER = 2**62
+
+
+def _position(name: str, least: int, most: int) -> Json:
+    schema = {"type": "integer", "minimum": least, "maximum": most}
+    return {"name": name, "in": "query", "description": _FEED[name], "schema": schema}
+
+
+def _references(kind: str, *names: str) -> list[Json]:
     return [{"$ref": f"#/components/{kind}/{name}"} for name in names]
 
 
-def _problems(*statuses: str) -> dict[str, Any]:
+def _headers(*names: str) -> Json:
+    return {_HEADER_NAMES[name]: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _problems(*statuses: str) -> Json:
     return {status: {"$ref": f"#/components/responses/{status}"} for status in statuses}
 
 
-def _problem(description: str) -> dict[str, Any]:
-    schema = {"$ref": "#/components/schemas/Document"}
-    return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
+def _problem(description: str, schema: Json) -> Json:
+    return {
+        "description": description,
+        "headers": _headers("Correlation"),
+        "content": {"application/problem+json": {"schema": schema}},
+    }
 
 
 _INTRODUCTION = (
     "Send commands, ask queries. A command's receipt, passed on with a query in `Twofold-Receipt`, makes the answer include "
     f"its effect. Problems are documents by RFC 9457; their types begin with `{TYPES}`."
 )
+_FEED = {
+    "after": "The position up to which the caller has had everything.",
+    "limit": "How many events at most.",
+    "wait": "For how many seconds to wait if there is nothing yet.",
+}
 _RECEIPT = {
     "type": "object",
     "required": ["receipt"],
     "properties": {"receipt": {"type": "string", "examples": ["bank@7"]}},
 }
-_RESPONSES = {
-    "400": _problem("The request is not JSON, or a header cannot be used."),
-    "409": _problem("The decision refused the command, or a receipt is beyond the end of the log."),
-    "413": _problem("The body is too large."),
-    "415": _problem("The body is not said to be JSON."),
-    "422": _problem("The message does not fit its type; the detail names the field."),
-    "503": _problem("The service cannot do it at the moment; try again after the time in Retry-After."),
-    "504": _problem("The views have not reached the receipt in time; try again."),
+_PROBLEMS = {
+    "400": "The request is not JSON, or a header cannot be used.",
+    "409": "The decision refused the command, or a receipt is beyond the end of the log.",
+    "413": "The body is too large.",
+    "415": "The body is not said to be JSON.",
+    "422": "The message does not fit its type; `errors` names the field.",
+    "500": "The service failed unexpectedly, and has logged it under the correlation.",
+    "503": "The service cannot do it at the moment; try again after the time in Retry-After.",
+    "504": "The views have not reached the receipt in time; try again.",
 }
 _TEXT = {"type": "string", "pattern": "^[!-~]([ -~]{0,198}[!-~])?$"}
 _PARAMETERS = {
@@ -127,20 +215,30 @@ _PARAMETERS = {
     "Correlation": {
         "name": "X-Correlation-ID",
         "in": "header",
-        "description": "Goes with everything that this request sets off; one is made if it is missing.",
+        "description": "Goes with everything that this request sets off, and comes back; one is made if it is missing.",
         "schema": _TEXT,
     },
-    "Receipt": {
+    "Trace": {
+        "name": "traceparent",
+        "in": "header",
+        "description": "The W3C trace that the request is part of; recorded with what it sets off.",
+        "schema": {"type": "string"},
+    },
+    "Receipts": {
         "name": "Twofold-Receipt",
         "in": "header",
         "description": "Receipts, separated by commas, whose effects the answer must include.",
-        "schema": {"type": "string", "pattern": "^[a-z][a-z0-9_-]*@[0-9]{1,18}$"},
+        "schema": {"type": "string", "pattern": "^[a-z][a-z0-9_-]*@[0-9]{1,18}(, ?[a-z][a-z0-9_-]*@[0-9]{1,18})*$"},
     },
     "Prefer": {
         "name": "Prefer",
         "in": "header",
-        "description": "`wait=10`: for how many seconds to wait for the receipts, 30 at most (RFC 7240).",
-        "schema": {"type": "string", "pattern": "^wait=[0-9]{1,2}$"},
+        "description": "`wait=10`: for how many seconds to wait for the receipts; 5 unless said, 30 at most (RFC 7240).",
+        "schema": {"type": "string", "examples": ["wait=10"]},
     },
 }
-_HEADERS = {"Receipt": {"description": "How far the log was.", "schema": {"type": "string", "examples": ["bank@7"]}}}
+_HEADER_NAMES = {"Receipt": "Twofold-Receipt", "Correlation": "X-Correlation-ID"}
+_HEADERS = {
+    "Receipt": {"description": "How far the log was.", "schema": {"type": "string", "examples": ["bank@7"]}},
+    "Correlation": {"description": "What the request's effects are correlated by.", "schema": {"type": "string"}},
+}

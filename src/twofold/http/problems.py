@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from twofold.errors import (
     FutureReceipt,
     InvalidMessage,
     InvalidReceipt,
-    LogError,
+    LogUnavailable,
     NotRunning,
     ReceiptTimeout,
     Rejected,
@@ -26,17 +27,15 @@ TYPES = "urn:twofold:problem:"
 """What the types of problems begin with: they are names, and nothing is to be found there."""
 
 
-class Problem(Exception):
-    """A problem that the edge itself finds, before or beside the service."""
+class FieldError(msgspec.Struct, frozen=True):
+    """What is wrong with one field; ``pointer`` says where in the body it is, or should be (RFC 6901, as a fragment)."""
 
-    def __init__(self, status: int, kind: str, title: str, detail: str, **headers: str) -> None:
-        super().__init__(detail)
-        self.document = Document(f"{TYPES}{kind}", title, status, detail)
-        self.headers = headers
+    pointer: str
+    detail: str
 
 
-class Document(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The members of a problem document. ``arguments`` are those of a rejection."""
+class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What went wrong (RFC 9457). ``errors`` are those of fields, ``arguments`` those of a rejection."""
 
     type: str
     title: str
@@ -44,7 +43,17 @@ class Document(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str
     instance: str = ""
     correlation: str = ""
+    errors: list[FieldError] = []
     arguments: list[Any] = []
+
+
+class Problem(Exception):
+    """A problem that the edge itself finds, before or beside the service."""
+
+    def __init__(self, status: int, kind: str, title: str, detail: str, **headers: str) -> None:
+        super().__init__(detail)
+        self.document = ProblemDocument(f"{TYPES}{kind}", title, status, detail)
+        self.headers = headers
 
 
 _KNOWN: tuple[tuple[type[Exception], int, str, str], ...] = (
@@ -54,35 +63,44 @@ _KNOWN: tuple[tuple[type[Exception], int, str, str], ...] = (
     (FutureReceipt, 409, "future-receipt", "The receipt is beyond the end of the log"),
     (ReceiptTimeout, 504, "receipt-timeout", "The views are not there yet"),
     (TooManyConflicts, 503, "too-many-conflicts", "Others kept changing what the command decides on"),
-    (LogError, 503, "log-unavailable", "The log cannot be used at the moment"),
     (NotRunning, 503, "not-running", "The service is not running"),
 )
 _RETRY_AFTER = {503: "1", 504: "1"}
 
 
-def problem_of(error: Exception, path: str, correlation: str) -> tuple[Document, dict[str, str]]:
+def problem_of(error: Exception, path: str, correlation: str) -> tuple[ProblemDocument, dict[str, str]]:
     """Return the document for an error, and the headers that go with it. What is unexpected is logged, not told."""
     if isinstance(error, Problem):
         document, headers = error.document, error.headers
     else:
-        document = _document_of(error)
-        headers = {}
-        if document.status == 500:
-            _logger.error("%s failed unexpectedly", path, exc_info=error, extra={"correlation": correlation})
+        document, headers = _document_of(error, path, correlation), {}
     if document.status in _RETRY_AFTER:
         headers = {"retry-after": _RETRY_AFTER[document.status], **headers}
     return msgspec.structs.replace(document, instance=path, correlation=correlation), headers
 
 
-def _document_of(error: Exception) -> Document:
+def _document_of(error: Exception, path: str, correlation: str) -> ProblemDocument:
     if isinstance(error, Rejected):
         name = type(error).__name__
-        return Document(f"{TYPES}rejected:{name}", error.reason(), 409, str(error), arguments=_plain(error.args))
+        return ProblemDocument(f"{TYPES}rejected:{name}", error.reason(), 409, str(error), arguments=_plain(error.args))
     for kind, status, slug, title in _KNOWN:
         if isinstance(error, kind):
-            return Document(f"{TYPES}{slug}", title, status, str(error))
+            return ProblemDocument(f"{TYPES}{slug}", title, status, str(error), errors=_field_errors(error))
+    return _internal(error, path, correlation)
+
+
+def _internal(error: Exception, path: str, correlation: str) -> ProblemDocument:
+    """Log an error whose text is for who runs the service, and return what to tell who calls it."""
+    if isinstance(error, LogUnavailable):
+        _logger.error("%s failed: %s", path, error, extra={"correlation": correlation})
+        detail = (
+            "Whether a command took effect is not known: send it again with the same Idempotency-Key. The service has "
+            "logged what happened under the correlation id."
+        )
+        return ProblemDocument(f"{TYPES}log-unavailable", "The log cannot be used at the moment", 503, detail)
+    _logger.error("%s failed unexpectedly", path, exc_info=error, extra={"correlation": correlation})
     detail = "The service has logged what happened under the correlation id; nothing says that trying again would help."
-    return Document(f"{TYPES}unexpected", "The service failed unexpectedly", 500, detail)
+    return ProblemDocument(f"{TYPES}unexpected", "The service failed unexpectedly", 500, detail)
 
 
 def _plain(arguments: tuple[Any, ...]) -> list[Any]:
@@ -91,6 +109,32 @@ def _plain(arguments: tuple[Any, ...]) -> list[Any]:
     for argument in arguments:
         try:
             plain.append(msgspec.json.decode(encode(argument)))
-        except (TypeError, ValueError, OverflowError):
+        except (TypeError, ValueError, OverflowError, RecursionError):
             plain.append(str(argument))
     return plain
+
+
+_PLACE = re.compile(r"^(?:\w+: )?(?P<detail>.*?)(?: - at `(?:key in )?\$(?P<path>[^`]*)`.*)?$", re.DOTALL)
+_FIELD = re.compile(r"^Object (?:missing required|contains unknown) field `(?P<name>[^`]*)`")
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
+
+
+def _field_errors(error: Exception) -> list[FieldError]:
+    """Return what a validation says of a field, from its text: msgspec has it nowhere else.
+
+    >>> _field_errors(InvalidMessage("Issue: Expected `int`, got `str` - at `$.lines[0].quantity`"))
+    [FieldError(pointer='#/lines/0/quantity', detail='Expected `int`, got `str`')]
+    >>> _field_errors(InvalidMessage("Issue: Object missing required field `country`"))
+    [FieldError(pointer='#/country', detail='Object missing required field `country`')]
+    """
+    found = _PLACE.match(str(error))
+    if not isinstance(error, InvalidMessage) or found is None:
+        return []
+    steps = [name or index for name, index in _STEP.findall(found["path"] or "")]
+    if named := _FIELD.match(found["detail"]):
+        steps.append(named["name"])
+    return [FieldError("#/" + "/".join(map(_escaped, steps)), found["detail"])] if steps else []
+
+
+def _escaped(step: str) -> str:
+    return step.replace("~", "~0").replace("/", "~1")

@@ -11,24 +11,40 @@ from typing import Any
 import uvicorn
 
 from twofold.errors import SettingsError
+from twofold.http.app import asgi
+from twofold.http.exchange import ENDING
+from twofold.service import Service, System
 
 DRAIN_SECONDS = 3
 """How long requests that are under way may take after SIGTERM; the rest of five seconds is for closing databases."""
 
 
 async def serve(
-    app: Any, *, host: str = "127.0.0.1", port: int = 8000, ready: Callable[[str], None] | None = None
+    served: Any, *, host: str = "127.0.0.1", port: int = 8000, ready: Callable[[str], None] | None = None
 ) -> None:
-    """Serve an ASGI application until SIGTERM or SIGINT, then drain and return within five seconds.
+    """Serve a service, a system or an ASGI application until SIGTERM or SIGINT, then drain and return within five seconds.
 
-    Cancelling it drains too. ``ready`` is told the URL once connections are accepted; port 0 takes a free one.
+    Cancelling it drains too. ``ready`` is told the URL once connections are accepted; port 0 takes a free one::
+
+        asyncio.run(serve(bank, port=0, ready=print))
 
     Raises:
-        SettingsError: the address cannot be listened on.
+        SettingsError: the address cannot be listened on, or the application's lifespan did not start.
+        LogUnavailable: a database of the service cannot be opened.
     """
+    if isinstance(served, Service | System):
+        async with served.run() as running:
+            await _serve(asgi(running), host, port, ready)
+    else:
+        await _serve(served, host, port, ready)
+
+
+async def _serve(app: Any, host: str, port: int, ready: Callable[[str], None] | None) -> None:
     listening = _listen(host, port)
     config = uvicorn.Config(
         app,
+        http="httptools",
+        ws="none",
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
@@ -36,7 +52,8 @@ async def serve(
         lifespan="on",
         server_header=False,
     )
-    server = _Server(config, f"http://{host}:{listening.getsockname()[1]}", ready)
+    name = f"[{host}]" if ":" in host else host
+    server = _Server(config, f"http://{name}:{listening.getsockname()[1]}", ready)
     with listening:
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         try:
@@ -45,8 +62,6 @@ async def serve(
             server.should_exit = True
             await serving
             raise
-    if not server.started:
-        raise SettingsError("The service did not start; the log says why.")
 
 
 class _Server(uvicorn.Server):
@@ -54,6 +69,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._url = url
         self._ready = ready
+        self._ending = asyncio.Event()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End the serving; the base class would also raise the signal again, past whatever the caller has to close."""
@@ -61,9 +77,18 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started and self._ready is not None:
+        try:
+            await super().startup(sockets)
+        except SystemExit as ended:
+            raise SettingsError("The application did not start; the log above says why.") from ended
+        self.lifespan.state[ENDING] = self._ending
+        if self._ready is not None:
             self._ready(self._url)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Whoever waits for news is sent away first, so that only work under way is waited for.
+        self._ending.set()
+        await super().shutdown(sockets)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -74,9 +99,10 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.bind((host, port))
         # Listening from here on tells a taken port before anything starts.
         listening.listen(2048)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         listening.close()
+        reason = error.strerror if isinstance(error, OSError) else error
         raise SettingsError(
-            f"{host}:{port} cannot be listened on: {error.strerror or error}. Choose another with --port, or end what uses it."
+            f"{host}:{port} cannot be listened on: {reason}. Choose another with --port, or end what uses it."
         ) from error
     return listening

@@ -208,7 +208,11 @@ class Log:
         self._waiting.append((position, moved))
         if self._watcher is None:
             self._watcher = asyncio.create_task(self._watch())
-        await moved
+        try:
+            await moved
+        except asyncio.CancelledError:
+            self._waiting = [each for each in self._waiting if each[1] is not moved]
+            raise
 
     def _moved(self, head: int) -> None:
         if head <= self._head:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -124,22 +124,22 @@ class Running:
         if follower is not None and position:
             await self._arrivals.reach(follower, position, timeout_seconds)
 
-    async def published(self, after: int, limit: int, wait_seconds: float) -> Delivery:
-        """Return what the service has published after a position in its log, waiting for it if there is nothing yet.
+    async def published(self, after: int, limit: int) -> Delivery:
+        """Return what the service has published after a position in its log.
+
+        The position that is returned is less than ``after`` if the log does not reach that far.
 
         Raises:
             NotRunning: the service has ended.
             LogUnavailable: the log failed.
         """
         self._check_running()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(wait_seconds):
-                await self.log.moved_past(after)
         head = await self.log.head()
         criteria = (Criterion(types=tuple([event.message_name for event in self.declaration.publishes])),)
         events = await self.log.read(criteria, after, limit) if self.declaration.publishes else []
-        reached = events[-1].position if events else after
-        position = reached if len(events) == limit else max(head, reached)
+        position = events[-1].position if events else 0
+        if len(events) < limit:
+            position = max(head, position)
         return Delivery(self.name, [published(self.name, event) for event in events], position)
 
     def _check_running(self) -> None:
@@ -205,7 +205,7 @@ async def start(
         log = await Log.open(open_store(settings.log, clock), clock)
         stack.push_async_callback(log.close)
         if transport is None and settings.transport:
-            transport = open_transport(settings.transport, clock)
+            transport = open_transport(settings.transport, clock, declaration.sources)
             stack.push_async_callback(transport.close)
         running = Running(declaration, settings, log, views, transport, clock)
         stack.push_async_callback(running.close)

@@ -104,13 +104,13 @@ def open_views(url: str, clock: Clock) -> ViewStore:
     return views
 
 
-def open_transport(url: str, clock: Clock) -> Transport:
-    """Return the transport that a URL names.
+def open_transport(url: str, clock: Clock, sources: Iterable[str] = ()) -> Transport:
+    """Return the transport that a URL names, by which the sources are to be heard.
 
     Raises:
         SettingsError: the adapter's driver is not installed, or the URL does not say what it needs.
     """
-    transport: Transport = _adapter(url, _TRANSPORTS)(url, clock)
+    transport: Transport = _adapter(url, _TRANSPORTS)(url, clock, sources)
     return transport
 
 

@@ -1,0 +1,96 @@
+"""A query's fields as parameters of its path: those with one value, and lists of such."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from twofold.errors import InvalidMessage
+from twofold.http.problems import Problem
+from twofold.http.schemas import REFERENCE, resolved, tightened
+from twofold.messages import Message
+
+_SCALARS = {"string", "integer", "number", "boolean", "null"}
+
+
+class Parameters:
+    """How a message is read from a query string. ``suffice`` says whether all that it requires can be given there."""
+
+    def __init__(self, kind: type[Message]) -> None:
+        self._kind = kind
+        (schema,), components = msgspec.json.schema_components([kind], ref_template=REFERENCE)
+        shape = resolved(schema, components)
+        self._schemas: dict[str, Any] = shape.get("properties", {})
+        self._required = set(shape.get("required", ()))
+        self._repeatable = {name for name, each in self._schemas.items() if _is_list(each, components)}
+        single = {name for name, each in self._schemas.items() if _is_scalar(each, components)}
+        self._names = [name for name in self._schemas if name in single | self._repeatable]
+        self.suffice = self._required <= set(self._names)
+
+    def read(self, query_string: bytes) -> Any:
+        """Return the message.
+
+        Raises:
+            InvalidMessage: a parameter is unknown, missing, given twice, or does not fit.
+            Problem: the query string is not UTF-8 in percent-encoding.
+        """
+        values: dict[str, Any] = {}
+        for name, value in parsed(query_string):
+            if name in self._repeatable:
+                values.setdefault(name, []).append(value)
+            elif name in values:
+                raise InvalidMessage(f"{self._kind.message_name}: Parameter given twice - at `$.{name}`")
+            else:
+                values[name] = value
+        try:
+            return msgspec.convert(values, self._kind, strict=False)
+        except msgspec.ValidationError as error:
+            raise InvalidMessage(f"{self._kind.message_name}: {error}") from error
+
+    def described(self, components: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the parameters for OpenAPI."""
+        return [self._described(name, self._schemas[name]) for name in self._names]
+
+    def _described(self, name: str, schema: dict[str, Any]) -> dict[str, Any]:
+        schema = tightened(schema)
+        required = name in self._required
+        if required and name in self._repeatable:
+            # A list without elements would be a parameter that is missing.
+            schema = {"minItems": 1, **schema}
+        parameter = {"name": name, "in": "query", "required": required, "schema": schema}
+        if "description" in schema:
+            parameter["description"] = schema["description"]
+        return parameter
+
+
+def parsed(query_string: bytes) -> list[tuple[str, str]]:
+    """Return the names and values of a query string.
+
+    Raises:
+        Problem: it is not UTF-8 in percent-encoding.
+    """
+    try:
+        return parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict")
+    except ValueError as error:
+        raise Problem(
+            400,
+            "invalid-parameters",
+            "The parameters cannot be read",
+            f"They have to be UTF-8 in percent-encoding: {error}.",
+        ) from error
+
+
+def _is_scalar(schema: dict[str, Any], components: Mapping[str, Any]) -> bool:
+    schema = resolved(schema, components)
+    if "anyOf" in schema:
+        return all(_is_scalar(each, components) for each in schema["anyOf"])
+    return schema.get("type") in _SCALARS or "enum" in schema
+
+
+def _is_list(schema: dict[str, Any], components: Mapping[str, Any]) -> bool:
+    schema = resolved(schema, components)
+    items = schema.get("items")
+    return schema.get("type") == "array" and isinstance(items, dict) and _is_scalar(items, components)
