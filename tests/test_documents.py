@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import builtins
 import re
 import types
 from pathlib import Path
@@ -25,6 +26,7 @@ def blocks(document: str) -> list[tuple[int, str]]:
 def run(code: str, name: str, line: int, namespace: dict[str, Any]) -> None:
     tree = ast.parse("\n" * line + code, name)
     compiled = compile(tree, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    namespace["__builtins__"] = builtins
     coroutine = types.FunctionType(compiled, namespace)()
     if asyncio.iscoroutine(coroutine):
         asyncio.run(coroutine)

@@ -110,9 +110,13 @@ def _connect(path: str, *, durable: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, timeout=_BUSY_SECONDS, isolation_level=None, cached_statements=512, check_same_thread=False
     )
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-    connection.execute("PRAGMA cache_size = -16384")
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        connection.execute("PRAGMA cache_size = -16384")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
@@ -136,7 +140,7 @@ def check_prepared(connection: sqlite3.Connection) -> None:
 
 
 def _advice(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and error.errno is None:
         return "A service makes it when it starts. Look from the folder that the service runs in, with its TWOFOLD_ settings."
     if "locked" in str(error) or "busy" in str(error):
         return (
