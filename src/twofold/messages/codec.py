@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from twofold.errors import DeclarationError, InvalidMessage, LogCorrupted
+from twofold.errors import DeclarationError, InvalidMessage
 from twofold.messages.message import Event, Message
 
 M = TypeVar("M", bound=Message)
@@ -35,7 +35,7 @@ def decode(kind: type[M], data: bytes) -> M:
     """
     try:
         return cast("M", decoder(kind).decode(data))
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidMessage(f"{kind.message_name}: {error}") from error
 
 
@@ -83,8 +83,11 @@ def reader(event: type[E], version: int) -> Callable[[bytes], E]:
     def read_old(data: bytes) -> E:
         fields = msgspec.json.decode(data)
         for step in steps:
-            fields = step(fields)
-        return msgspec.convert(fields, event)
+            try:
+                fields = step(fields)
+            except Exception as error:
+                raise msgspec.ValidationError(f"{step.__name__} fails on data of an old version: {error!r}") from error
+        return msgspec.convert(fields, event, str_keys=True)
 
     return read_old
 
@@ -99,18 +102,3 @@ def _upcast_from(event: type[Event], version: int) -> Upcast:
         f"{event.__module__}.{event.__qualname__} is version {event.message_version} and has no @upcast({version}): say "
         f"how data of version {version} becomes data of version {version + 1}."
     )
-
-
-def read_event(event: type[E], version: int, data: bytes, position: int) -> E:
-    """Read an event from the log.
-
-    Raises:
-        LogCorrupted: what is stored does not fit the class; the text names the position and the field.
-    """
-    try:
-        return cast("E", reader(event, version)(data))
-    except msgspec.DecodeError as error:
-        raise LogCorrupted(
-            f"The event at position {position} does not fit {event.__module__}.{event.__qualname__}: {error}. "
-            "A changed shape needs version= one higher and an @upcast from the old one."
-        ) from error
