@@ -1,17 +1,24 @@
 """The real command line, as a process in a folder of its own, against real SQLite files."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import msgspec
 import pytest
+from click.testing import CliRunner
+
+from twofold import Command
+from twofold import Service as Declared
+from twofold.service import Settings
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 60
@@ -69,8 +76,8 @@ class Service(msgspec.Struct):
     def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, list[dict[str, Any]]]:
         """End the service, and return its exit code and what it has logged since its start."""
         self.process.send_signal(number)
-        _, errors = self.process.communicate(timeout=PATIENCE_SECONDS)
-        return self.process.returncode, [msgspec.json.decode(line) for line in errors.splitlines()]
+        code = self.process.wait(PATIENCE_SECONDS)
+        return code, [msgspec.json.decode(line) for line in self.process.stderr]
 
 
 class CommandLine:
@@ -89,6 +96,15 @@ class CommandLine:
         )  # fmt: skip
         assert "Traceback" not in ended.stderr, ended.stderr
         return Outcome(ended.returncode, ended.stdout, ended.stderr)
+
+    def within(self, *arguments: str) -> Outcome:
+        """Run a command within this process, where a process of its own adds nothing but time."""
+        from twofold.cli.program import twofold
+
+        with chdir(self.folder):
+            ended = CliRunner().invoke(twofold, arguments, prog_name="twofold")
+        assert ended.exception is None or isinstance(ended.exception, SystemExit), ended
+        return Outcome(ended.exit_code, ended.stdout, ended.stderr)
 
     def begin(self, *arguments: str) -> "subprocess.Popen[str]":
         """Start a command."""
@@ -116,6 +132,19 @@ class CommandLine:
         finally:
             process.kill()
             process.communicate()
+
+    def fill(self, service: Declared, *commands: Command) -> None:
+        """Have a service decide commands, and end it when its views have seen them."""
+        asyncio.run(self._fill(service, commands))
+
+    async def _fill(self, service: Declared, commands: Iterable[Command]) -> None:
+        url = f"sqlite:///{quote(str(self.folder))}/{service.name}"
+        async with service.run(Settings(log=f"{url}.db", views=f"{url}-views.db")) as running:
+            for command in commands:
+                await running.send(command)
+            for follower in service.declaration.followers:
+                while await running.views.position(follower) < await running.log.head():  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
 
     def write(self, file: str, text: str) -> None:
         """Put a file into the folder."""

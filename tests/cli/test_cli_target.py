@@ -14,7 +14,7 @@ def test_the_current_folder_is_looked_in(twofold: CommandLine) -> None:
 @pytest.mark.parametrize("target", ["", ":bank", "here:", "here.py", "here/bank:bank", "here:bank:bank", "here bank"])
 def test_a_target_of_another_form_is_explained(twofold: CommandLine, target: str) -> None:
     """What is not module:name gets an example of what is."""
-    assert twofold("graph", target).complaint == (
+    assert twofold.within("graph", target).complaint == (
         f"twofold: {target!r} is not module:name, such as bank:bank for the service bank in the file bank.py."
     )
 
@@ -39,9 +39,7 @@ def test_a_module_that_needs_what_is_not_installed_is_named_with_the_line(twofol
 def test_services_are_listed_the_likeliest_first_where_the_name_is_wrong(twofold: CommandLine) -> None:
     """A mistyped name gets the names that there are."""
     twofold.write("here.py", "from examples.shop import shop\nfrom examples.bank import bank\n")
-    assert twofold("graph", "here:bnk").complaint == (
-        "twofold: here has no 'bnk'. There is here:bank, here:shop."
-    )
+    assert twofold("graph", "here:bnk").complaint == ("twofold: here has no 'bnk'. There is here:bank, here:shop.")
 
 
 def test_services_are_listed_where_no_name_is_given(twofold: CommandLine) -> None:

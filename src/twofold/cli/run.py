@@ -45,7 +45,8 @@ async def _serve(served: Service | System, host: str, port: int) -> None:
     try:
         from twofold.http import asgi, serve
     except ModuleNotFoundError as error:
-        raise Complaint(f"Serving needs the package {error.name}. Install it: pip install 'twofold[http]'") from error
+        package = (error.name or "").partition(".")[0]
+        raise Complaint(f"Serving needs the package {package}. Install it: pip install 'twofold[http]'") from error
     async with served.run() as running:
         paths = {running.name: ""} if isinstance(running, Running) else {name: f"/{name}" for name in running}
 

@@ -117,7 +117,9 @@ async def has_failed_again(databases: Databases, key: ParkedKey, before: Mapping
 
 
 async def discard(databases: Databases, key: ParkedKey, position: int = 0) -> int:
-    """Drop one parked event of a key, or all (0), for good, and have what is left of the key handled. Return how many went.
+    """Drop one parked event of a key, or all (0), for good, and return how many that was.
+
+    If it is the one that failed, whoever follows handles what is left of the key within a second.
 
     Raises:
         NotFound: there is no parked event at the position.
@@ -125,5 +127,4 @@ async def discard(databases: Databases, key: ParkedKey, position: int = 0) -> in
     count = await databases.views.discard(key.follower, key.key, position)
     if not count:
         raise NotFound(f"{key.follower} has parked no event at position {position} of {key.key!r}.")
-    await databases.views.request_retry(key.follower, [key.key])
     return count

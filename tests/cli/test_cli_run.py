@@ -1,0 +1,179 @@
+import signal
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.cli.conftest import CommandLine
+
+BANK = "examples.bank:bank"
+
+
+def messages(logged: list[dict[str, object]]) -> list[object]:
+    return [line["message"] for line in logged]
+
+
+def test_a_service_is_served_until_sigterm(twofold: CommandLine) -> None:
+    """It answers, ends with 0 when asked to, and says both in its log."""
+    with twofold.serving(BANK) as bank:
+        receipt = bank.send("Deposit", account="ann", amount=5)
+        assert bank.ask("BalanceOf", receipt, account="ann") == {"key": "ann", "owner": "", "amount": 5}
+        code, logged = bank.end()
+    assert code == 0
+    assert messages(logged) == ["bank ended."]
+    assert messages(bank.started_with)[0] == "bank runs: log sqlite:///bank.db at 0, views sqlite:///bank-views.db"
+
+
+def test_ctrl_c_ends_a_service_like_sigterm(twofold: CommandLine) -> None:
+    """Who tries it in a terminal sees no trace either."""
+    with twofold.serving(BANK) as bank:
+        code, logged = bank.end(signal.SIGINT)
+    assert (code, messages(logged)) == (0, ["bank ended."])
+
+
+def test_a_system_serves_each_service_under_its_name(twofold: CommandLine) -> None:
+    """The log says where each is; their events travel between them."""
+    with twofold.serving("examples.shop:shop") as shop:
+        root = str(shop.http.base_url).removesuffix("/sales/")
+        assert shop.http.get(f"{root}/stock/health/ready").json()["status"] == "ready"
+        said = messages(shop.started_with)[-1]
+        _, logged = shop.end()
+    addresses = [str(said), *map(str, messages(logged)[:3])]
+    assert [address.split(";")[0].rpartition("/")[2] for address in addresses] == [
+        "sales", "stock", "ledger", "reporting"
+    ]  # fmt: skip
+    assert messages(logged)[-1] == "sales, stock, ledger, reporting ended."
+    assert {line["service"] for line in logged} == {"shop"}
+
+
+def test_what_was_acknowledged_is_there_after_the_next_start(twofold: CommandLine) -> None:
+    """Ending loses nothing, and neither does being killed."""
+    with twofold.serving(BANK) as bank:
+        bank.send("Deposit", account="ann", amount=5)
+        bank.end(signal.SIGKILL)
+    with twofold.serving(BANK) as bank:
+        receipt = bank.send("Deposit", account="ann", amount=5)
+        assert bank.ask("BalanceOf", receipt, account="ann")["amount"] == 10
+
+
+def test_a_request_that_is_under_way_does_not_keep_a_service_from_ending(twofold: CommandLine) -> None:
+    """Somebody who waits half a minute for the feed holds up nobody."""
+    with twofold.serving("examples.shop.sales:sales") as sales, ThreadPoolExecutor(1) as elsewhere:
+        waiting = elsewhere.submit(httpx.get, f"{sales.http.base_url}/feed?wait=30", timeout=60)
+        while not connections(sales.process.pid):
+            assert not waiting.done()
+        code, _ = sales.end()
+        assert code == 0
+        assert waiting.exception() is not None or waiting.result().status_code in (200, 500, 503)
+
+
+def connections(pid: int) -> int:
+    """Count the sockets of a process besides the one that listens and the pair that wakes its loop."""
+    links = list(Path(f"/proc/{pid}/fd").iterdir())
+    return len([link for link in links if str(link.readlink()).startswith("socket:")]) - 3
+
+
+def test_a_port_that_is_taken_is_told(twofold: CommandLine) -> None:
+    """The text says which, and what to do; the service's databases are closed again."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        found = twofold("run", BANK, "--port", str(port), "--log-level", "error")
+    assert found.complaint == (
+        f"twofold: 127.0.0.1:{port} cannot be listened on: Address already in use. Choose another with --port, or end "
+        "what uses it."
+    )
+
+
+def test_an_address_that_is_not_here_is_told(twofold: CommandLine) -> None:
+    """A host of another machine cannot be listened on."""
+    found = twofold("run", BANK, "--host", "192.0.2.1", "--port", "0", "--log-level", "error")
+    assert found.complaint.startswith("twofold: 192.0.2.1:0 cannot be listened on: ")
+
+
+def test_a_port_out_of_range_is_told(twofold: CommandLine) -> None:
+    """Options that cannot be right are refused before anything starts."""
+    found = twofold("run", BANK, "--port", "80000")
+    assert found.code == 2
+    assert "80000 is not in the range 0<=x<=65535" in found.errors
+
+
+def test_a_database_that_cannot_be_opened_is_told(twofold: CommandLine) -> None:
+    """The text names the file."""
+    twofold.write("folder", "a file where a folder should be")
+    twofold.environment["TWOFOLD_LOG"] = "sqlite:///folder/bank.db"
+    found = twofold("run", BANK, "--port", "0")
+    assert found.complaint.startswith("twofold: folder/bank.db: ")
+    assert found.complaint.endswith("Check that the folder exists and that this user may write to it.")
+
+
+@pytest.mark.parametrize(
+    ("package", "said"),
+    [
+        ("starlette", "twofold: Serving needs the package starlette. Install it: pip install 'twofold[http]'"),
+        ("uvicorn", "twofold: Serving needs the package uvicorn. Install it: pip install 'twofold[http]'"),
+    ],
+)
+def test_a_missing_extra_is_told(twofold: CommandLine, hidden: Callable[[str], None], package: str, said: str) -> None:
+    """Whoever has installed the core alone learns what serving needs."""
+    hidden(package)
+    assert twofold("run", BANK).complaint == said
+
+
+def test_a_changed_view_without_a_new_version_is_told(twofold: CommandLine) -> None:
+    """What only the database can know is told at the start, in one line."""
+    with twofold.serving(BANK) as bank:
+        bank.end()
+    twofold.write(
+        "later.py",
+        "from typing import Annotated, Self\n"
+        "from twofold import Event, Service, Tag, View, evolve\n"
+        "class Seen(Event):\n    account: Annotated[str, Tag('account')]\n"
+        "class Balance(View, key=Annotated[str, Tag('account')]):\n"
+        "    cents: int = 0\n"
+        "    @evolve\n    def seen(self, event: Seen) -> Self: return self\n"
+        "bank = Service('bank', views=[Balance])\n",
+    )
+    found = twofold("run", "later:bank", "--port", "0")
+    assert found.complaint.startswith("twofold: The view Balance has the columns key")
+    assert found.complaint.endswith("declare class Balance(View, key=…, version=2).")
+
+
+def test_logs_for_people_are_lines_of_text(twofold: CommandLine) -> None:
+    """Without an option, a person reads time, level, logger and message."""
+    process = twofold.begin("run", BANK, "--port", "0")
+    assert process.stderr is not None
+    lines = [process.stderr.readline(), process.stderr.readline()]
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=60)[0] == ""
+    assert process.returncode == 0
+    assert " INFO    twofold.service: bank runs: log sqlite:///bank.db at 0" in lines[0]
+    assert " INFO    twofold.cli: bank answers at http://127.0.0.1:" in lines[1]
+
+
+def test_a_log_level_leaves_out_what_is_below_it(twofold: CommandLine) -> None:
+    """At the level of warnings, a service that is well says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        found = twofold("run", BANK, "--port", str(taken.getsockname()[1]), "--log-level", "warning")
+    assert found.errors.startswith("twofold: ")
+
+
+def test_an_unexpected_failure_is_logged_with_the_correlation_of_its_request(twofold: CommandLine) -> None:
+    """A caller's correlation id finds the trace in the log."""
+    twofold.write(
+        "failing.py",
+        "from twofold import Query, Service, Views, answer\n"
+        "class Fail(Query[int]): pass\n"
+        "@answer\n"
+        "async def fail(query: Fail, views: Views) -> int: return 1 // 0\n"
+        "failing = Service('failing', queries=[fail])\n",
+    )
+    with twofold.serving("failing:failing") as failing:
+        headers = {"X-Correlation-Id": "request-1"}
+        assert failing.http.get("queries/Fail", headers=headers).status_code == 500
+        _, logged = failing.end()
+    assert logged[0]["level"] == "error"
+    assert (logged[0]["service"], logged[0]["correlation"]) == ("failing", "request-1")
+    assert "ZeroDivisionError" in str(logged[0]["traceback"])
