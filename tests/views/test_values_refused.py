@@ -35,6 +35,6 @@ def test_a_sum_that_outgrows_its_column_parks_its_key_and_nothing_else() -> None
             assert ann == Balance(key="ann", amount=1 << 62)
             parked = await running.views.parked()
             assert [(each.lane, each.position) for each in parked] == [("account:ann", 3), ("account:ann", 4)]
-            assert "64 bits" in parked[0].error
+            assert "too large" in parked[0].error
 
     asyncio.run(scenario())

@@ -16,13 +16,17 @@ from typing import Any, Protocol
 import msgspec
 
 from twofold.clock import Clock
-from twofold.errors import LeaseLost, LogUnavailable, TwofoldError
+from twofold.errors import LeaseLost, TwofoldError
 from twofold.followers.model import Claim, Parked, Segment
 from twofold.followers.store import FollowerStore
 from twofold.log import Batch
 
 LEASE_SECONDS = 3.0
+_KEEPING_SECONDS = LEASE_SECONDS / 6
+_STANDBY_SECONDS = 0.2
+_FAREWELL_SECONDS = 1.0
 _ATTEMPTS = 4
+_PAUSES_PER_BATCH = 12
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 5.0
 
@@ -99,6 +103,7 @@ class Follower:
         self._turn = asyncio.Lock()
         self.position = 0
         self.failing = ""
+        self._pause = _FIRST_PAUSE_SECONDS
         self._whole = True
         self._blocked: dict[str, Block] = {}
 
@@ -109,44 +114,54 @@ class Follower:
 
     async def run(self) -> None:
         """Follow until cancelled. A lost lease or an unreachable database only pauses it."""
-        pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
-                claim = await self._store.claim(self.name, self._owner, LEASE_SECONDS)
-                if claim is not None:
-                    await self._follow_claimed(claim)
-                pause = _FIRST_PAUSE_SECONDS
+                claim = await self._claim()
+                if claim is None:
+                    self.failing = ""
+                    await self._clock.sleep(_STANDBY_SECONDS)
+                    continue
+                await self._follow_claimed(claim)
             except LeaseLost:
                 _logger.info("%s is followed by another process now.", self.name)
-                pause = _FIRST_PAUSE_SECONDS
             except TwofoldError as error:
-                pause = self._longer(pause)
                 self.failing = str(error)
                 _logger.warning("%s pauses: %s", self.name, error)
             except Exception:
-                pause = self._longer(pause)
                 self.failing = "it stopped on an error that its log shows"
                 _logger.exception("%s stopped on an error of its own and starts again from its checkpoint.", self.name)
-            await self._clock.sleep(pause)
+            await self._clock.sleep(self._pause)
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
 
-    def _longer(self, pause: float) -> float:
-        """Return the next pause: a longer one if nothing was done since the last."""
-        return min(2 * pause, _LONGEST_PAUSE_SECONDS) if self.failing else _FIRST_PAUSE_SECONDS
+    async def _claim(self) -> Claim | None:
+        """Ask for a segment. One that is given too late is given back, or the next process would wait for its lease."""
+        claiming = asyncio.ensure_future(self._store.claim(self.name, self._owner, LEASE_SECONDS))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            with suppress(Exception):
+                async with asyncio.timeout(_FAREWELL_SECONDS):
+                    claim = await claiming
+                    if claim is not None:
+                        await self._store.release(claim)
+            raise
 
     async def _follow_claimed(self, claim: Claim) -> None:
-        self._blocked = dict.fromkeys(await self._target.start(claim), Block())
-        self._whole = claim.segment == Segment()
-        self._at(claim.position)
-        keeping = asyncio.create_task(self._keep(claim))
-        following = asyncio.create_task(self._follow(claim.position))
+        tasks: list[asyncio.Task[None]] = []
         try:
-            await asyncio.wait([keeping, following], return_when=asyncio.FIRST_COMPLETED)
+            self._blocked = dict.fromkeys(await self._target.start(claim), Block())
+            self._whole = claim.segment == Segment()
+            self._at(claim.position)
+            work = (self._keep(claim), self._take_up_retries(claim), self._follow(claim.position))
+            tasks = [asyncio.create_task(each) for each in work]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            results = await _end(keeping, following)
+            results = await _end(*tasks)
             # From here on somebody else may move it, forwards or (rewound) back.
             self._moved(self.name, 0)
-            with suppress(LogUnavailable):
-                await self._store.release(claim)
+            with suppress(Exception):
+                async with asyncio.timeout(_FAREWELL_SECONDS):
+                    await self._store.release(claim)
         for error in results:
             raise error
 
@@ -155,6 +170,7 @@ class Follower:
             await self._settle(batch)
             self._at(batch.position)
             self.failing = ""
+            self._pause = _FIRST_PAUSE_SECONDS
 
     def _at(self, position: int) -> None:
         self.position = position
@@ -172,20 +188,30 @@ class Follower:
                 failures[failure.place] += 1
                 self.failing = str(failure)
                 position, lane = failure.place
-                if failures[failure.place] < _ATTEMPTS:
-                    await self._clock.sleep(_FIRST_PAUSE_SECONDS * 2 ** failures[failure.place])
+                attempts = failures[failure.place]
+                # Where very many keys fail, it is not for a reason that passes, and the others have waited enough.
+                if attempts < _ATTEMPTS and failures.total() <= _PAUSES_PER_BATCH:
+                    await self._clock.sleep(_FIRST_PAUSE_SECONDS * 2**attempts)
                     continue
                 _logger.error("%s parks %s from position %d on: %s", self.name, lane, position, failure)
-                self._blocked[lane] = Block(position, str(failure), _ATTEMPTS)
+                self._blocked[lane] = Block(position, str(failure), attempts)
             else:
                 return
 
     async def _keep(self, claim: Claim) -> None:
-        """Renew the lease, and take up retries that were asked for."""
+        """Renew the lease, whatever else takes long. What still goes on by the first renewal has recovered."""
+        earlier = self.failing
         while True:
-            await self._clock.sleep(LEASE_SECONDS / 6)
+            await self._clock.sleep(_KEEPING_SECONDS)
             await self._store.renew(claim, LEASE_SECONDS)
-            for lane in await self._store.take_retries(claim):
+            if self.failing == earlier:
+                earlier = self.failing = ""
+
+    async def _take_up_retries(self, claim: Claim) -> None:
+        """Try parked events again when that was asked for; where no key is parked, there is nothing to ask for."""
+        while True:
+            await self._clock.sleep(_KEEPING_SECONDS)
+            for lane in await self._store.take_retries(claim) if self._blocked else ():
                 async with self._turn:
                     if await self._target.retry(lane):
                         self._blocked.pop(lane, None)

@@ -6,7 +6,7 @@ from twofold.views.projection import Projection, project
 from twofold.views.queries import Answer, Page, Views, answer, answer_of, answer_type
 from twofold.views.store import TableChange, ViewStore
 from twofold.views.transaction import Transaction
-from twofold.views.view import Column, Index, Layout, View, integer_refusal, layout, table_name
+from twofold.views.view import Column, Index, Layout, View, layout, table_name
 
 __all__ = [
     "Answer",
@@ -26,7 +26,6 @@ __all__ = [
     "answer",
     "answer_of",
     "answer_type",
-    "integer_refusal",
     "layout",
     "project",
     "table_name",

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequen
 from typing import Any
 
 from twofold.clock import Clock
-from twofold.errors import LogUnavailable
+from twofold.errors import LeaseLost, LogUnavailable
 from twofold.fold import fold_of
 from twofold.followers import Block, Claim, EventFailed, Parked, Segment, Settled
 from twofold.log import Batch, Criteria, Criterion, Log, Recorded
@@ -33,7 +33,6 @@ class _RowTarget:
         self._rows = Transaction(store)
         self._claim: Claim
         self._position = 0
-        self._suspicious = False
 
     def batches(self, after: int) -> AsyncIterator[Batch[Recorded]]:
         return self._log.follow(self.criteria, after)
@@ -45,31 +44,49 @@ class _RowTarget:
         return {each.lane for each in await self._store.parked(self.name, limit=_MOST_PARKED)}
 
     async def apply(self, events: Sequence[Recorded], position: int, blocked: Mapping[str, Block]) -> None:
+        new = [event for event in events if event.position > self._position]
         try:
-            parked = await self._fold(events, blocked)
+            parked = await self._fold(new, blocked)
             await self._save(Settled(self._claim, position, tuple(parked)))
-        except EventFailed:
+        except (EventFailed, LeaseLost, LogUnavailable):
             self._rows.discard()
             raise
+        except Exception as error:
+            self._rows.discard()
+            await self._apply_each(new, position, blocked, error)
         except BaseException:
-            # Perhaps some event makes a row that the database cannot hold: the next try looks for it.
-            self._suspicious = True
             self._rows.discard()
             raise
-        self._suspicious = False
         self._position = position
+
+    async def _apply_each(
+        self, events: Sequence[Recorded], position: int, blocked: Mapping[str, Block], error: Exception
+    ) -> None:
+        """Find the event of a batch that makes what the database does not take, and store those before it."""
+        if len(events) == 1:
+            (event,) = events
+            raise EventFailed(event.position, self._lane(event, blocked), error) from error
+        if not events:
+            raise error
+        for event in events:
+            await self.apply([event], event.position, blocked)
+        await self.apply([], position, blocked)
 
     async def retry(self, lane: str) -> bool:
         for each in await self._parked(lane):
             (event,) = await self._log.read(after=each.position - 1, limit=1)
             try:
                 await self._handle(event, lane)
-            except EventFailed as failure:
+                await self._save(Settled(self._claim, self._position, unparked=((lane, each.position),)))
+            except (LeaseLost, LogUnavailable):
                 self._rows.discard()
+                raise
+            except Exception as error:
+                self._rows.discard()
+                failure = error if isinstance(error, EventFailed) else EventFailed(each.position, lane, error)
                 again = Parked(self.name, lane, each.position, str(failure), 1, each.parked_at_us)
                 await self._store.settle(Settled(self._claim, self._position, (again,)))
                 return False
-            await self._save(Settled(self._claim, self._position, unparked=((lane, each.position),)))
         return True
 
     async def _parked(self, lane: str) -> list[Parked]:
@@ -85,6 +102,10 @@ class _RowTarget:
         raise NotImplementedError
 
     async def _handle(self, event: Recorded, lane: str) -> None:
+        raise NotImplementedError
+
+    def _lane(self, event: Recorded, blocked: Mapping[str, Block]) -> str:
+        """Return the key to blame for an event that makes what the database does not take."""
         raise NotImplementedError
 
     def _held(self, blocked: Mapping[str, Block], lane: str, position: int) -> Parked | None:
@@ -139,7 +160,8 @@ class ViewTarget(_RowTarget):
 
     def _undecodable(self, recorded: Recorded, error: Exception, blocked: Mapping[str, Block]) -> Iterator[Parked]:
         """Park an event that does not fit its class for each key that its tags name."""
-        for lane in [tag for tag in recorded.tags if tag.startswith(f"{self._tag.name}:")] or [""]:
+        named = [tag for tag in recorded.tags if tag.startswith(f"{self._tag.name}:")] or [""]
+        for lane in filter(self._claim.segment.owns, named):
             held = self._held(blocked, lane, recorded.position)
             if held is None:
                 raise EventFailed(recorded.position, lane, error) from error
@@ -155,7 +177,6 @@ class ViewTarget(_RowTarget):
         row = self._rows.peek(self._layout, key)
         try:
             row = self._steps[recorded.type][1](self._view(key=key) if row is None else row, event)
-            self._check(row)
         except Exception as error:
             raise EventFailed(recorded.position, self._tag.of(key), error) from error
         if row is None:
@@ -163,11 +184,9 @@ class ViewTarget(_RowTarget):
         else:
             self._rows.put(row)
 
-    def _check(self, row: Any) -> None:
-        if self._suspicious and row is not None:
-            reason = self._store.refusal(self._layout, self._layout.pack(row))
-            if reason:
-                raise ValueError(reason)
+    def _lane(self, event: Recorded, blocked: Mapping[str, Block]) -> str:
+        lanes = [self._tag.of(key) for key in self._keys(self._decode(event))]
+        return next(lane for lane in lanes if self._held(blocked, lane, event.position) is None)
 
     async def _handle(self, event: Recorded, lane: str) -> None:
         decoded = self._decode(event)
@@ -202,9 +221,10 @@ class ProjectionTarget(_RowTarget):
         try:
             kind = self._projection.events[event.type]
             await self._projection.function(reader(kind, event.version)(event.data), self._rows)
-            if self._suspicious and (reason := self._rows.refusal()):
-                raise ValueError(reason)
         except LogUnavailable:
             raise
         except Exception as error:
             raise EventFailed(event.position, lane, error) from error
+
+    def _lane(self, event: Recorded, blocked: Mapping[str, Block]) -> str:
+        return ""

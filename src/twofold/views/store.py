@@ -45,10 +45,6 @@ class ViewStore(FollowerStore, Protocol):
         """
         ...
 
-    def refusal(self, layout: Layout, row: tuple[Any, ...]) -> str:
-        """Return why the database cannot hold a packed row, '' if it can. Asked only when storing a batch has failed."""
-        ...
-
     async def select(self, statement: Any) -> list[Any]:
         """Run a SQLAlchemy Core statement that changes nothing, and return its rows."""
         ...

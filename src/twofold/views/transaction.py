@@ -40,11 +40,12 @@ class Transaction:
         missing = [key for key in keys if (shape.table, key) not in self._known]
         if not missing:
             return
-        for key in missing:
-            self._known[shape.table, key] = None
-        for stored in await self._store.load(shape, [shape.pack_key(key) for key in missing]):
-            row = shape.unpack(stored)
-            self._known[shape.table, row.key] = row
+        rows = [
+            shape.unpack(stored) for stored in await self._store.load(shape, [shape.pack_key(key) for key in missing])
+        ]
+        # Only now: until it is known which rows there are, none must be taken for absent.
+        self._known.update({(shape.table, key): None for key in missing})
+        self._known.update({(shape.table, row.key): row for row in rows})
 
     def peek(self, shape: Layout, key: Any) -> Any:
         """Return the row of a key that is in memory, or None if there is no row."""
@@ -77,13 +78,6 @@ class Transaction:
             else:
                 change.puts.append(shape.pack(row))
         return list(by_table.values())
-
-    def refusal(self) -> str:
-        """Return why the database cannot hold what was put, '' if it can."""
-        for shape, row in self._changed.values():
-            if row is not None and (reason := self._store.refusal(shape, shape.pack(row))):
-                return f"{shape.view.__name__} of {row.key!r}: {reason}"
-        return ""
 
     def accept(self) -> None:
         """Take note that everything was stored."""

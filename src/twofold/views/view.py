@@ -99,14 +99,6 @@ def _packed(column: Column, value: Any) -> Any:
     return value if column.pack is None or value is None else column.pack(value)
 
 
-def integer_refusal(layout: Layout, row: tuple[Any, ...]) -> str:
-    """Return which integer of a packed row does not fit into 64 bits, '' if all do."""
-    for column, value in zip(layout.columns, row, strict=True):
-        if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
-            return f"{column.name}={value} does not fit into 64 bits"
-    return ""
-
-
 @functools.cache
 def layout(view: type[Any]) -> Layout:
     """Return how a view is stored."""

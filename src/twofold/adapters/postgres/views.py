@@ -20,14 +20,16 @@ from twofold.adapters.statements import load_statements
 from twofold.clock import Clock
 from twofold.errors import DeclarationError, LeaseLost, LogUnavailable
 from twofold.followers import WHOLE, Claim, Parked, Progress, Segment, Settled
-from twofold.views import Layout, TableChange, integer_refusal
+from twofold.views import Layout, TableChange
 from twofold.views.tables import table_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 _SQL = load_statements("twofold.adapters.postgres", "views.sql")
-_ARRAYS = {int: "bigint[]", float: "float8[]", bool: "boolean[]", str: "text[]"}
+_TYPES = {int: "bigint", float: "double precision", bool: "boolean", str: "text"}
+_OF_VALUES = ("22", "23")
+_OF_STATEMENTS = ("42",)
 
 
 class PostgresViews:
@@ -52,7 +54,9 @@ class PostgresViews:
         await self._database.run(lambda connection: prepare(connection, self._address, "views"), call_seconds=None)
 
     async def create(self, layout: Layout) -> None:
-        expected = [column.name for column in layout.columns]
+        expected = [
+            f"{column.name} {_TYPES[column.kind]}{'' if column.nullable else ' NOT NULL'}" for column in layout.columns
+        ]
         async with self._session() as session:
             raw = await _driver(session)
             # Processes that start together make the table one after the other, and the second one finds it made.
@@ -85,24 +89,28 @@ class PostgresViews:
         rows = await self._database.run(lambda connection: connection.fetch(statement, list(keys)))
         return [tuple(row) for row in rows]
 
-    def refusal(self, layout: Layout, row: tuple[Any, ...]) -> str:
-        for column, value in zip(layout.columns, row, strict=True):
-            if isinstance(value, str) and "\0" in value:
-                return f"{column.name} has a NUL character, which PostgreSQL's text cannot hold"
-        return integer_refusal(layout, row)
-
     async def select(self, statement: Any) -> list[Any]:
         async with self._session() as session:
             return list((await session.execute(statement)).fetchall())
 
     async def apply(self, settled: Settled, changes: Sequence[TableChange], statements: Sequence[Any]) -> None:
-        if not statements:
-            await self._database.write(partial(self._apply, settled, changes))
-            return
+        try:
+            if statements:
+                await self._apply_with_statements(settled, changes, statements)
+            else:
+                await self._database.write(partial(self._apply, settled, changes))
+        except LogUnavailable as error:
+            if _is_about(error.__cause__, _OF_VALUES + (_OF_STATEMENTS if statements else ())):
+                raise ValueError(f"{settled.claim.follower}: the database does not take these rows: {error}") from error
+            raise
+
+    async def _apply_with_statements(
+        self, settled: Settled, changes: Sequence[TableChange], statements: Sequence[Any]
+    ) -> None:
         async with self._session() as session:
+            await self._store(settled, changes, await _driver(session))
             for statement in statements:
                 await session.execute(statement)
-            await self._store(settled, changes, await _driver(session))
 
     async def _apply(self, settled: Settled, changes: Sequence[TableChange], connection: Connection) -> None:
         # If the connection was lost and this is done again, it does no harm: rows are written whole, not added to.
@@ -125,7 +133,7 @@ class PostgresViews:
         layout, table = change.layout, self._table(change.layout.table)
         if change.puts:
             names = _names(layout)
-            arrays = [f"${place}::{_ARRAYS[column.kind]}" for place, column in enumerate(layout.columns, 1)]
+            arrays = [f"${place}::{_TYPES[column.kind]}[]" for place, column in enumerate(layout.columns, 1)]
             updates = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
             action = f"UPDATE SET {updates}" if updates else "NOTHING"
             statement = _SQL["put"].format(
@@ -216,6 +224,13 @@ async def _driver(session: AsyncConnection) -> Connection:
     """Return the driver's side of a SQLAlchemy connection."""
     connection: Connection = (await session.get_raw_connection()).driver_connection  # type: ignore[assignment]
     return connection
+
+
+def _is_about(error: BaseException | None, classes: tuple[str, ...]) -> bool:
+    """Say whether the server, or the driver before it, refused values or statements as such (by SQLSTATE's classes)."""
+    cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
+    state: str = getattr(cause, "sqlstate", None) or ""
+    return isinstance(cause, ValueError) or state.startswith(classes)
 
 
 def _names(layout: Layout) -> list[str]:

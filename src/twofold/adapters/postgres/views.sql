@@ -52,13 +52,16 @@ WHERE $1 IN ('', follower) AND $2 IN ('', lane) ORDER BY follower, lane, positio
 UPDATE {schema}.twofold_parked SET retry = true WHERE follower = $1 AND lane = ANY ($2) RETURNING 1
 
 -- name: retries
-SELECT DISTINCT lane FROM {schema}.twofold_parked WHERE follower = $1 AND retry ORDER BY lane
+SELECT lane FROM (
+    SELECT DISTINCT ON (lane) lane, error, bool_or(retry) OVER (PARTITION BY lane) AS asked
+    FROM {schema}.twofold_parked WHERE follower = $1 ORDER BY lane, position
+) AS first WHERE asked OR error = '' ORDER BY lane
 
 -- name: forget_retries
 UPDATE {schema}.twofold_parked SET retry = false WHERE follower = $1 AND lane = ANY ($2)
 
 -- name: discard
-DELETE FROM {schema}.twofold_parked WHERE follower = $1 AND lane = $2 AND $3 IN (0, position) RETURNING 1
+DELETE FROM {schema}.twofold_parked WHERE follower = $1 AND lane = $2 AND $3::bigint IN (0, position) RETURNING 1
 
 -- name: rewind
 UPDATE {schema}.twofold_segments SET position = 0, fence = fence + 1, lease_until = '-infinity', owner = ''
@@ -68,7 +71,8 @@ WHERE follower = $1
 DELETE FROM {schema}.twofold_parked WHERE follower = $1
 
 -- name: columns
-SELECT column_name FROM information_schema.columns
+SELECT concat(column_name, ' ', data_type, CASE is_nullable WHEN 'NO' THEN ' NOT NULL' END)
+FROM information_schema.columns
 WHERE table_schema = $1 AND table_name = $2 ORDER BY ordinal_position
 
 -- name: lock

@@ -30,7 +30,7 @@ from twofold.adapters.statements import load_statements
 from twofold.clock import Clock
 from twofold.errors import DeclarationError, LeaseLost
 from twofold.followers import WHOLE, Claim, Parked, Progress, Segment, Settled
-from twofold.views import Layout, TableChange, integer_refusal
+from twofold.views import Layout, TableChange
 from twofold.views.tables import table_of
 
 _SQL = load_statements("twofold.adapters.sqlite", "views.sql")
@@ -85,9 +85,6 @@ class SqliteViews:
 
     async def load(self, layout: Layout, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
         return await self._reading.run(partial(_load, layout, keys))
-
-    def refusal(self, layout: Layout, row: tuple[Any, ...]) -> str:
-        return integer_refusal(layout, row)
 
     async def select(self, statement: Any) -> list[Any]:
         return await self._reading.run(partial(self._select, statement))
@@ -251,12 +248,25 @@ def _execute_fenced(connection: sqlite3.Connection, statement: str, values: tupl
 
 
 def _claim(follower: str, owner: str, now: float, until: float, connection: sqlite3.Connection) -> Claim | None:
+    # Who stands by looks often, and should not take the file's lock for that.
+    segments = connection.execute(_SQL["segments_of"], (follower,)).fetchall()
+    if segments and _free(segments, now) is None:
+        return None
     with transaction(connection):
         connection.execute(_SQL["add_follower"], (follower, WHOLE, follower))
-        for low, high, position, fence, holder, lease_until in connection.execute(_SQL["segments_of"], (follower,)):
-            if lease_until <= now or _has_ended(holder):
-                connection.execute(_SQL["claim"], (owner, until, follower, low))
-                return Claim(follower, Segment(low, high), position, fence + 1)
+        free = _free(connection.execute(_SQL["segments_of"], (follower,)).fetchall(), now)
+        if free is None:
+            return None
+        low, high, position, fence, *_ = free
+        connection.execute(_SQL["claim"], (owner, until, follower, low))
+        return Claim(follower, Segment(low, high), position, fence + 1)
+
+
+def _free(segments: Sequence[tuple[Any, ...]], now: float) -> tuple[Any, ...] | None:
+    for segment in segments:
+        *_, holder, lease_until = segment
+        if lease_until <= now or _has_ended(holder):
+            return segment
     return None
 
 
