@@ -36,7 +36,7 @@ class Database:
 
     def __init__(self, address: Address, clock: Clock, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self.address = address
-        self.behind_pooler = False
+        self._direct: bool | None = None
         self._clock = clock
         self._patience_seconds = patience_seconds
         self._writer = _Connections(self.connect, 1)
@@ -74,7 +74,23 @@ class Database:
         Raises:
             SettingsError: the driver cannot read the URL.
         """
-        options: dict[str, Any] = {"statement_cache_size": 0} if self.behind_pooler else {}
+        if await self.is_direct():
+            return await self._connect()
+        return await self._connect(statement_cache_size=0)
+
+    async def is_direct(self) -> bool:
+        """Say whether a connection is to one server process, and not to a pooler that may change it between statements.
+
+        Prepared statements would get mixed up then, and notifications get lost. A pooler gives itself away by naming
+        a process that is not the one that answers.
+        """
+        if self._direct is None:
+            connection = await self._connect(statement_cache_size=0)
+            self._direct = connection.get_server_pid() == await connection.fetchval("SELECT pg_backend_pid()")
+            await close(connection)
+        return self._direct
+
+    async def _connect(self, **options: Any) -> Connection:
         if "target_session_attrs=" not in self.address.dsn:
             options["target_session_attrs"] = "primary"
         if "application_name=" not in self.address.dsn:
@@ -98,18 +114,10 @@ class Database:
                 async with asyncio.timeout(call_seconds), lend() as connection:
                     return await work(connection)
             except FAILURES as error:
-                self._notice_pooler(error)
                 if not _may_pass(error) or self._clock.monotonic() + pause > deadline:
                     raise self._failure(error) from error
             await self._clock.sleep(pause * (0.5 + self._clock.random()))
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
-
-    def _notice_pooler(self, error: Exception) -> None:
-        """Do without prepared statements from now on if somebody between us and the server has mixed them up."""
-        if _state(error) in _MIXED_UP_STATEMENTS and not self.behind_pooler:
-            self.behind_pooler = True
-            self._readers.drop()
-            self._writer.drop()
 
     def _failure(self, error: Exception) -> LogUnavailable:
         reason = (str(error) or type(error).__name__).rstrip(".")
@@ -143,10 +151,6 @@ class _Connections:
                 return connection
         return None
 
-    def drop(self) -> None:
-        while self._free:
-            self._free.pop().terminate()
-
     async def close(self) -> None:
         while self._free:
             await close(self._free.pop())
@@ -160,8 +164,7 @@ async def close(connection: Connection) -> None:
         connection.terminate()
 
 
-_MIXED_UP_STATEMENTS = {"26000", "42P05"}
-_MAY_PASS = ("08", "53", "57", "58", "25006", "25P03", "40", "55P03", *_MIXED_UP_STATEMENTS)
+_MAY_PASS = ("08", "53", "57", "58", "25006", "25P03", "40", "55P03")
 _ADVICE = {
     "28": "Check the user and the password in the URL, and pg_hba.conf on the server.",
     "3D": "Create the database first.",

@@ -14,7 +14,7 @@ _PAUSE_SECONDS = 1.0
 
 
 class Signal:
-    """Listens on a connection of its own, from the first wait on. While that fails, every wait lasts its full time."""
+    """Listens on a connection of its own, from the first wait on. Without one, every wait lasts its full time."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self.own_process = 0
@@ -33,9 +33,10 @@ class Signal:
         self._heard.clear()
 
     async def _listen(self) -> None:
-        # A pooler that lends its connections for a transaction lets LISTEN through but no notification back.
-        while not self._database.behind_pooler:
+        while True:
             with suppress(*FAILURES):
+                if not await self._database.is_direct():
+                    return
                 await self._listen_until_cut_off()
             await self._clock.sleep(_PAUSE_SECONDS)
 
