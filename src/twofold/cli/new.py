@@ -30,10 +30,8 @@ _USED_IN_TEMPLATES = {"answer", "app", "decide", "evolve", "replace", "notes_on"
 @click.argument("name")
 def new(name: str) -> None:
     """Begin a project in the new folder NAME: a service that runs, and a test that passes."""
-    _check(name)
     folder = Path(name)
-    if folder.exists() or folder.is_symlink():
-        raise Complaint(f"{folder} is there already, and nothing was changed. Choose another name or another folder.")
+    _check(name, folder)
     try:
         _write(folder, name)
     except OSError as error:
@@ -41,11 +39,13 @@ def new(name: str) -> None:
     click.echo(f"{name}/ is ready.\n\n  cd {name}\n  make test\n  make run\n")
 
 
-def _check(name: str) -> None:
+def _check(name: str, folder: Path) -> None:
     if not _NAME.fullmatch(name) or keyword.iskeyword(name):
         raise Complaint(
             f"{name!r} cannot name a Python package. Use lower-case letters, digits and '_', such as my_shop."
         )
+    if folder.exists() or folder.is_symlink():
+        raise Complaint(f"{name} is there already, and nothing was changed. Choose another name or another folder.")
     if name in _USED_IN_TEMPLATES or find_spec(name) is not None:
         raise Complaint(
             f"{name!r} is the name of a module that the project itself needs or would hide. Choose another."
