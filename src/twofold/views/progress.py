@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from twofold.errors import ReceiptTimeout
 
@@ -18,7 +18,7 @@ class Arrivals:
     def __init__(self, ask: Callable[[str], Awaitable[int]]) -> None:
         self._ask = ask
         self._positions: defaultdict[str, int] = defaultdict(int)
-        self._waiting: defaultdict[str, list[asyncio.Future[None]]] = defaultdict(list)
+        self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
 
     def moved(self, name: str, position: int) -> None:
         """Take note that a follower is at a position."""
@@ -35,21 +35,32 @@ class Arrivals:
         """
         if self._positions[name] >= position:
             return
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                while self._positions[name] < position and await self._ask(name) < position:
-                    await self._hint(name)
-        except TimeoutError:
-            reached = await self._ask(name)
-            raise ReceiptTimeout(
-                f"{name} is at position {reached} and not yet at {position} after {timeout_seconds:g} seconds. Ask again, "
-                "or see with `twofold views list` and `twofold parked list` what holds it up."
-            ) from None
-
-    async def _hint(self, name: str) -> None:
-        """Return when the follower moves in this process, or it is time to ask."""
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiting[name].append(waiter)
         with suppress(TimeoutError):
-            async with asyncio.timeout(_POLL_SECONDS):
-                await waiter
+            async with asyncio.timeout(timeout_seconds):
+                return await self._arrival(name, position)
+        reached = await self._ask(name)
+        if reached < position:
+            raise ReceiptTimeout(
+                f"{name} is at position {reached} and not yet at {position} after {timeout_seconds:.3g} seconds. Ask "
+                "again, or see with `twofold views` and `twofold parked` what holds it up."
+            )
+
+    async def _arrival(self, name: str, position: int) -> None:
+        while self._positions[name] < position:
+            # It may move while it is asked: who waits is there before the question.
+            with self._waiter(name) as moved:
+                if await self._ask(name) >= position:
+                    return
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_POLL_SECONDS):
+                        await moved
+
+    @contextmanager
+    def _waiter(self, name: str) -> Iterator[asyncio.Future[None]]:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = self._waiting[name]
+        waiting.add(waiter)
+        try:
+            yield waiter
+        finally:
+            waiting.discard(waiter)
