@@ -7,9 +7,8 @@ import difflib
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from twofold.errors import InvalidMessage, NotRunning, UnknownMessage
+from twofold.errors import InvalidMessage, InvalidReceipt, NotRunning, UnknownMessage
 from twofold.http.bodies import Body
-from twofold.http.checks import check_storable
 from twofold.http.exchange import IDEMPOTENCY_KEY, RECEIPT, Exchange, Response, json_response
 from twofold.http.parameters import Parameters, parsed
 from twofold.messages import Receipt, parse_receipts
@@ -45,12 +44,12 @@ class Endpoints:
     async def query(self, exchange: Exchange) -> Response:
         """Answer a query, from its body or from the path's parameters."""
         body = _named(exchange, self._queries, "query")
-        exchange.require("GET", "HEAD", "POST")
+        parameters = self._parameters[body.name]
+        exchange.require(*(("GET", "HEAD", "POST") if parameters.suffice else ("POST",)))
         if exchange.scope["method"] == "POST":
             query = body.read(await exchange.json_body(self._limit_bytes))
         else:
-            query = self._parameters[body.name].read(exchange.scope["query_string"])
-            check_storable(query)
+            query = parameters.read(exchange.scope["query_string"])
         answer = await self._find().ask(query, after=_receipts(exchange), timeout_seconds=_patience(exchange))
         return json_response(answer)
 
@@ -118,7 +117,12 @@ def _named(exchange: Exchange, known: dict[str, Body], what: str) -> Body:
 
 def _receipts(exchange: Exchange) -> tuple[Receipt, ...]:
     values = [value.decode("latin-1") for name, value in exchange.scope["headers"] if name == RECEIPT]
-    return parse_receipts(",".join(values)) if values else ()
+    if not values:
+        return ()
+    receipts = parse_receipts(",".join(values))
+    if not receipts:
+        raise InvalidReceipt("Twofold-Receipt is empty. Put in what a command returned, or leave the header out.")
+    return receipts
 
 
 def _patience(exchange: Exchange) -> float:

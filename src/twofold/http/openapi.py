@@ -48,8 +48,8 @@ def openapi(declaration: Declaration) -> Json:
         "components": {
             "schemas": {name: tightened(schema) for name, schema in components.items()},
             "responses": {status: _problem(text, said[-2]) for status, text in _PROBLEMS.items()},
-            "parameters": _PARAMETERS,
-            "headers": _HEADERS,
+            "parameters": {**_PARAMETERS, "Receipts": _receipts([declaration.name, *declaration.sources])},
+            "headers": {**_HEADERS, "Receipt": _header("How far the log was.", f"{declaration.name}@7")},
         },
     }
 
@@ -192,7 +192,7 @@ _FEED = {
 _RECEIPT = {
     "type": "object",
     "required": ["receipt"],
-    "properties": {"receipt": {"type": "string", "examples": ["bank@7"]}},
+    "properties": {"receipt": {"type": "string"}},
 }
 _PROBLEMS = {
     "400": "The request is not JSON, or a header cannot be used.",
@@ -224,12 +224,6 @@ _PARAMETERS = {
         "description": "The W3C trace that the request is part of; recorded with what it sets off.",
         "schema": {"type": "string"},
     },
-    "Receipts": {
-        "name": "Twofold-Receipt",
-        "in": "header",
-        "description": "Receipts, separated by commas, whose effects the answer must include.",
-        "schema": {"type": "string", "pattern": "^[a-z][a-z0-9_-]*@[0-9]{1,18}(, ?[a-z][a-z0-9_-]*@[0-9]{1,18})*$"},
-    },
     "Prefer": {
         "name": "Prefer",
         "in": "header",
@@ -238,7 +232,23 @@ _PARAMETERS = {
     },
 }
 _HEADER_NAMES = {"Receipt": "Twofold-Receipt", "Correlation": "X-Correlation-ID"}
-_HEADERS = {
-    "Receipt": {"description": "How far the log was.", "schema": {"type": "string", "examples": ["bank@7"]}},
-    "Correlation": {"description": "What the request's effects are correlated by.", "schema": {"type": "string"}},
-}
+_HEADERS = {"Correlation": {"description": "What the effects are correlated by.", "schema": {"type": "string"}}}
+
+
+def _header(description: str, example: str) -> Json:
+    return {"description": description, "schema": {"type": "string", "examples": [example]}}
+
+
+def _receipts(services: list[str]) -> Json:
+    """Return the header for receipts: those of the service itself and of those that it hears."""
+    return {
+        "name": "Twofold-Receipt",
+        "in": "header",
+        "description": "Receipts, separated by commas, whose effects the answer must include.",
+        "schema": {
+            "type": "array",
+            "minItems": 1,
+            "items": {"type": "string", "pattern": f"^({'|'.join(services)})@[0-9]{{1,18}}$"},
+            "examples": [[f"{services[0]}@0"]],
+        },
+    }

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from twofold.errors import InvalidMessage
+from twofold.http.checks import check_storable
 from twofold.http.problems import Problem
 from twofold.http.schemas import REFERENCE, resolved, tightened
 from twofold.messages import Message
@@ -34,7 +35,7 @@ class Parameters:
         """Return the message.
 
         Raises:
-            InvalidMessage: a parameter is unknown, missing, given twice, or does not fit.
+            InvalidMessage: a parameter is unknown, missing, given twice, does not fit, or could not be compared.
             Problem: the query string is not UTF-8 in percent-encoding.
         """
         values: dict[str, Any] = {}
@@ -46,9 +47,11 @@ class Parameters:
             else:
                 values[name] = value
         try:
-            return msgspec.convert(values, self._kind, strict=False)
+            message = msgspec.convert(values, self._kind, strict=False)
         except msgspec.ValidationError as error:
             raise InvalidMessage(f"{self._kind.message_name}: {error}") from error
+        check_storable(message)
+        return message
 
     def described(self, components: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the parameters for OpenAPI."""
