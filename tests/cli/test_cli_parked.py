@@ -238,6 +238,19 @@ def test_what_is_not_parked_is_told_with_what_is(stuck: CommandLine, arguments: 
     assert parked(stuck) == BOTH
 
 
+def test_what_earlier_code_has_parked_can_be_discarded_only(stuck: CommandLine) -> None:
+    """Nobody would ever try it again, and that is said instead of waiting for it."""
+    stuck.write("later.py", "from tests.cli.shaky import Player\nfrom twofold import Service\n"
+                "shaky = Service('shaky', aggregates=[Player])\n")  # fmt: skip
+    for options in (["score_v1", "player:ann", "--wait"], ["--all"]):
+        assert stuck("parked", "retry", "later:shaky", *options).complaint == (
+            "twofold: Nothing in the code of shaky follows as score_v1: run the code that does, or discard what it has "
+            "parked. This code has no views."
+        )
+    assert stuck("parked", "discard", "later:shaky", "score_v1", "player:ann", "--yes").code == 0
+    assert parked(stuck, "later:shaky") == BOTH[1:]
+
+
 def test_mending_makes_no_database(twofold: CommandLine) -> None:
     """In the wrong folder there is nothing to mend, and nothing is made."""
     for command in (["list", SHAKY], ["retry", SHAKY, "--all"], ["discard", SHAKY, "score_v1", "--yes"]):

@@ -177,8 +177,12 @@ async def rewind(databases: Databases, follower: str) -> None:
 
 @asynccontextmanager
 async def followed(databases: Databases, follower: str) -> AsyncIterator[None]:
-    """See to it that somebody follows during a block: this process does if nobody does, or no longer."""
-    following = asyncio.create_task(_follow(databases, follower))
+    """See to it that somebody follows during a block: this process does if nobody does, or no longer.
+
+    Raises:
+        NotFound: the service's code fills nothing under that name.
+    """
+    following = asyncio.create_task(_follow(databases, _target(databases, follower)))
     try:
         yield
     finally:
@@ -186,11 +190,11 @@ async def followed(databases: Databases, follower: str) -> AsyncIterator[None]:
         await asyncio.gather(following, return_exceptions=True)
 
 
-async def _follow(databases: Databases, name: str) -> None:
-    if await is_followed(databases, name):
+async def _follow(databases: Databases, target: Target) -> None:
+    if await is_followed(databases, target.name):
         # Whoever follows has the first go; this process takes over if it has ended, or once it does.
         await databases.clock.sleep(LEASE_SECONDS / 2)
-    await Follower(databases.views, _target(databases, name), databases.clock, databases.service).run()
+    await Follower(databases.views, target, databases.clock, databases.service).run()
 
 
 async def is_followed(databases: Databases, follower: str) -> bool:
@@ -200,8 +204,22 @@ async def is_followed(databases: Databases, follower: str) -> bool:
 
 def _target(databases: Databases, name: str) -> Target:
     declaration, log, views, clock = databases.declaration, databases.log, databases.views, databases.clock
+    check_filled(declaration, name)
     for projection in declaration.projections:
         if projection.name == name:
             return ProjectionTarget(projection, log, views, clock)
     (view,) = [view for view in declaration.folded if table_name(view) == name]
     return ViewTarget(view, log, views, clock)
+
+
+def check_filled(declaration: Declaration, follower: str) -> None:
+    """Check that the code at hand fills something under a follower's name.
+
+    Raises:
+        NotFound: earlier code did, or other code does.
+    """
+    if follower not in declaration.followers:
+        raise NotFound(
+            f"Nothing in the code of {declaration.name} follows as {follower}: run the code that does, or discard what it has "
+            f"parked. This code has {', '.join(declaration.followers) or 'no views'}."
+        )

@@ -11,7 +11,7 @@ from twofold.clock import moment
 from twofold.errors import NotFound
 from twofold.followers import Parked
 from twofold.log import Recorded
-from twofold.service.admin import Databases
+from twofold.service.admin import Databases, check_filled
 
 _MOST_PARKED = 1_000_000
 
@@ -100,8 +100,15 @@ async def attempts(databases: Databases, key: ParkedKey) -> dict[int, int]:
 
 
 async def retry(databases: Databases, keys: Sequence[ParkedKey]) -> None:
-    """Ask whoever follows to handle the parked events of some keys again; it does so within a second."""
-    for follower in dict.fromkeys(each.follower for each in keys):
+    """Ask whoever follows to handle the parked events of some keys again; it does so within a second.
+
+    Raises:
+        NotFound: the code at hand has no such follower; then nothing is asked for.
+    """
+    followers = dict.fromkeys(each.follower for each in keys)
+    for follower in followers:
+        check_filled(databases.declaration, follower)
+    for follower in followers:
         await databases.views.request_retry(follower, [each.key for each in keys if each.follower == follower])
 
 
