@@ -35,8 +35,11 @@ class Ticket:
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             yield from waiter
-        if self.outcome is None or isinstance(self.outcome, LogError):
-            raise self.outcome or AssertionError("woken without an outcome")
+        if self.outcome is None:
+            raise AssertionError("woken without an outcome")
+        if isinstance(self.outcome, LogError):
+            # Many wait for one commit and raise its one error: none shall show the others' traces.
+            raise self.outcome.with_traceback(None)
         return self.outcome
 
     def settle(self, outcome: Outcome | LogError) -> None:
@@ -98,13 +101,17 @@ class Log:
 
     @classmethod
     async def open(cls, store: Store, clock: Clock, *, read_only: bool = False) -> Log:
-        """Open the store and find the head.
+        """Open the store and find the head; a store that cannot be used is closed again.
 
         Raises:
             LogUnavailable: the store cannot be opened or, read-only, holds no log.
         """
-        await store.open(read_only=read_only)
-        return cls(store, clock, await store.head())
+        try:
+            await store.open(read_only=read_only)
+            return cls(store, clock, await store.head())
+        except BaseException:
+            await store.close()
+            raise
 
     async def append(self, events: Sequence[NewEvent], *guards: Guard, id: str = "") -> Outcome:
         """Append events if the guards hold, durably and all together; a conflict is an ordinary outcome.
@@ -134,6 +141,11 @@ class Log:
                 await asyncio.sleep(0)
         finally:
             self._writer = None
+            # Only an interrupted writer leaves anybody behind.
+            stranded, self._queue = self._queue, []
+            self._settle(
+                stranded, [LogUnavailable("The log's writer was interrupted: nothing was appended.")] * len(stranded)
+            )
 
     def _take_batch(self) -> list[_Queued]:
         events = count = 0
@@ -145,6 +157,8 @@ class Log:
 
     async def _commit(self, queued: list[_Queued]) -> None:
         batch, appends = _resolved(queued)
+        if not batch:
+            return
         outcomes: Sequence[Outcome | LogError]
         try:
             outcomes = await self.store.write(appends, self._clock.now_us())
@@ -154,7 +168,7 @@ class Log:
             # A value that the database does not take, or a fault in the adapter: those who queue behind it go on.
             outcomes = [_failed(error, len(batch))] * len(batch)
         except BaseException as error:
-            self._settle(batch, [LogUnavailable(f"The log's writer was interrupted: {error!r}.")] * len(batch))
+            self._settle(batch, [_interrupted(error)] * len(batch))
             raise
         self._settle(batch, outcomes)
 
@@ -181,8 +195,19 @@ class Log:
         return self._head
 
     async def head(self) -> int:
-        """Return the position of the last event in the log, by whichever process it was appended."""
-        self._moved(await self.store.head())
+        """Return the position of the last event in the log, by whichever process it was appended.
+
+        Raises:
+            LogCorrupted: the log ends earlier than it did.
+        """
+        known = self._head
+        found = await self.store.head()
+        if found < known:
+            raise LogCorrupted(
+                f"The log ended at position {known}, and now it ends at {found}: its database was replaced, or taken back "
+                "to an earlier state, while this process ran. Stop all processes that use it, and look."
+            )
+        self._moved(found)
         return self._head
 
     async def follow(
@@ -201,9 +226,15 @@ class Log:
             yield Batch(events, after, max(head, after))
 
     async def moved_past(self, position: int) -> None:
-        """Return once the head is greater than ``position``."""
+        """Return once the head is greater than ``position``.
+
+        Raises:
+            LogUnavailable: the log is closed, or was closed meanwhile.
+        """
         if self._head > position:
             return
+        if self._closing:
+            raise _closed()
         moved = asyncio.get_running_loop().create_future()
         self._waiting.append((position, moved))
         if self._watcher is None:
@@ -226,12 +257,23 @@ class Log:
 
     async def _watch(self) -> None:
         """Look for other processes' appends while anybody waits: the store's hint first, asking for the head always."""
-        while True:
-            with suppress(LogUnavailable):
-                await self.head()
-                await self.store.changed(_POLL_SECONDS)
-                continue
-            await self._clock.sleep(_POLL_SECONDS)
+        try:
+            while True:
+                with suppress(LogUnavailable):
+                    await self.head()
+                    await self.store.changed(_POLL_SECONDS)
+                    continue
+                await self._clock.sleep(_POLL_SECONDS)
+        except Exception as error:
+            # Whoever waits would wait for ever.
+            self._watcher = None
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        for _, moved in self._waiting:
+            if not moved.done():
+                moved.set_exception(error)
+        self._waiting = []
 
     async def close(self) -> None:
         """Commit what is queued, then let go of the store. What comes later is refused."""
@@ -242,8 +284,7 @@ class Log:
             self._watcher.cancel()
             with suppress(asyncio.CancelledError):
                 await self._watcher
-        for _, moved in self._waiting:
-            moved.cancel()
+        self._give_up(_closed())
         await self.store.close()
 
 
@@ -273,6 +314,17 @@ def _condition(guard: Guard, places: dict[int, int]) -> Condition | None:
     return None if place is None else Condition(guard.criteria, behind=place)
 
 
+def _closed() -> LogUnavailable:
+    return LogUnavailable("The log is closed in this process: nothing comes any more.")
+
+
+def _interrupted(error: BaseException) -> LogUnavailable:
+    return LogUnavailable(
+        f"The log's writer was interrupted ({error!r}) during a commit, which may have been stored all the same. Send the "
+        "command again with the same id."
+    )
+
+
 def _failed(error: Exception, appends: int) -> LogUnavailable:
     unavailable = LogUnavailable(
         f"The store failed on a commit of {appends} appends: {error!r}. One of their events has a value that it cannot "
@@ -285,7 +337,8 @@ def _failed(error: Exception, appends: int) -> LogUnavailable:
 def _check_contiguous(events: list[Recorded], after: int) -> None:
     if not events:
         return
-    expected = list(range(after + 1, after + 1 + len(events)))
+    first = max(after, 0) + 1
+    expected = list(range(first, first + len(events)))
     found = [event.position for event in events]
     if found != expected:
         gap = next(want for want, have in zip(expected, found, strict=True) if want != have)
