@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from tests.postgres.waiting import until_waiting
 from tests.support.cutting import POINTS, CuttingProxy, Point
 from tests.support.postgres import PostgresServer
 from twofold.adapters.postgres import PostgresStore
@@ -191,13 +192,6 @@ def test_a_call_that_waits_on_the_server_after_its_client_is_gone_and_the_one_in
         assert await stored_ids(database) == ["once"]
 
     asyncio.run(scenario())
-
-
-async def until_waiting(connection: Any, number: int) -> None:
-    """Return when so many calls wait for the log's lock."""
-    statement = "SELECT count(*) FROM pg_locks WHERE relation = 'twofold.log_appending'::regclass AND NOT granted"
-    while await connection.fetchval(statement) != number:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
 
 
 def test_a_batch_that_its_writer_gave_up_is_refused_after_the_next_one(database: str) -> None:

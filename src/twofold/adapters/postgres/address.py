@@ -49,10 +49,15 @@ class Address(msgspec.Struct, frozen=True):
         >>> Address.of('postgresql:///shop?schema=the "old" one').quoted_schema
         '"the ""old"" one"'
         """
-        return '"' + self.schema.replace('"', '""') + '"'
+        return quoted(self.schema)
 
     def __str__(self) -> str:
         return self.masked
+
+
+def quoted(name: str) -> str:
+    """Return a schema's name as it stands in a statement."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _with_options(place: str, options: dict[str, str]) -> str:

@@ -193,16 +193,16 @@ class _Feeders:
 _NOTHING = Criterion(types=("\0",))
 
 
-def outcomes_of(batch: Sequence[Append], head: int, odd: Mapping[int, tuple[int, int]]) -> list[Outcome]:
-    """Return the outcomes: positions from the head on for all but the odd ones, which added nothing."""
+def outcomes_of(batch: Sequence[Append], row: Mapping[str, Any]) -> list[Outcome]:
+    """Return the outcomes that ``log_append`` has answered: positions from the head on for all but the odd ones."""
+    odd = dict(zip(row["places"], zip(row["firsts"], row["lasts"], strict=True), strict=True))
     outcomes: list[Outcome] = []
-    last = head
+    last = row["head"]
     for place, append in enumerate(batch, 1):
         if place not in odd:
-            first, last = last + 1, last + len(append.events)
-            outcomes.append(Appended(first, last))
-        elif odd[place][0] < 0:
-            outcomes.append(Conflict(odd[place][1]))
-        else:
-            outcomes.append(Appended(*odd[place], repeated=True))
+            last += len(append.events)
+            outcomes.append(Appended(last - len(append.events) + 1, last))
+            continue
+        first, then = odd[place]
+        outcomes.append(Conflict(then) if first < 0 else Appended(first, then, repeated=True))
     return outcomes

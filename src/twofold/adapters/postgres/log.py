@@ -59,10 +59,10 @@ class PostgresStore:
         async with self._turn:
             self._number += 1
             work = partial(self._append, (self._writer, self._number, self._acknowledged, recorded_at_us, *columns))
-            head, places, firsts, lasts, stored = await self._database.write(work)
-            if stored:
+            row = await self._database.write(work)
+            if row["stored"]:
                 self._acknowledged = self._number
-        return outcomes_of(batch, head, dict(zip(places, zip(firsts, lasts, strict=True), strict=True)))
+        return outcomes_of(batch, row)
 
     async def _append(self, arguments: Sequence[Any], connection: Connection) -> Any:
         self._signal.own_process = connection.get_server_pid()
