@@ -13,7 +13,7 @@ from typing_extensions import dataclass_transform
 
 from twofold.errors import DeclarationError, LogCorrupted
 from twofold.log.model import Recorded
-from twofold.messages import Event, Tag, reader, tag_of, type_hints
+from twofold.messages import Event, Tag, reader, tag_fields, tag_of, type_hints
 
 S = TypeVar("S")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -135,7 +135,8 @@ def fold_of(cls: type[S]) -> Fold[S]:
     """Return the fold that a state class declares with ``key=`` and ``@evolve``.
 
     Raises:
-        DeclarationError: there is no key, a field has no default, or a step is not annotated or given twice.
+        DeclarationError: there is no key, a field has no default, or a step is not annotated, given twice, or for an
+            event that does not name whose state it changes.
     """
     where = f"{cls.__module__}.{cls.__qualname__}"
     tag = tag_of(getattr(cls, "state_key", None))
@@ -149,6 +150,11 @@ def fold_of(cls: type[S]) -> Fold[S]:
         for event in annotated(method, 1, Event):
             if event.message_name in steps:
                 raise DeclarationError(f"{place(method)}: {cls.__name__} evolves {event.message_name} twice.")
+            if not any(field.tag == tag for field in tag_fields(event)):
+                raise DeclarationError(
+                    f"{place(method)}: {event.__name__} has no field with the tag {tag.name!r}, so it would never reach a "
+                    f"{cls.__name__}. Annotate the field that names one, or write a @project for events that name several."
+                )
             steps[event.message_name] = (event, method)
     if not steps:
         raise DeclarationError(
@@ -171,14 +177,56 @@ def _check_defaults(cls: Any, where: str) -> None:
 
 
 def _fingerprint(cls: type, steps: Iterable[Callable[..., Any]]) -> str:
-    """Name the shape of a state and the code of its steps: what was folded by another shape or code is not used again."""
+    """Name the shape of a state and the code of its steps: what was folded by another shape or code is not used again.
+
+    It is the same in every process, and says nothing of functions that the steps call: that is what ``version=`` is for.
+    """
     digest = hashlib.blake2s(digest_size=8)
-    digest.update(f"{cls.state_version} {sorted(type_hints(cls).items())}".encode())  # type: ignore[attr-defined]
+    digest.update(f"{cls.state_version}".encode())  # type: ignore[attr-defined]
+    for line in _shape(cls, set()):
+        digest.update(line.encode())
     for step in steps:
-        code = step.__code__
-        constants = [constant for constant in code.co_consts if not isinstance(constant, types.CodeType)]
-        digest.update(code.co_code + repr((code.co_names, constants)).encode())
+        for line in _code(step.__code__):
+            digest.update(line.encode())
     return digest.hexdigest()
+
+
+def _shape(kind: Any, seen: set[Any]) -> Iterator[str]:
+    """Describe the fields of a struct and of the structs within it, with the values that they start from."""
+    if kind in seen:
+        return
+    seen.add(kind)
+    hints = type_hints(kind)
+    for field in msgspec.structs.fields(kind):
+        default = "" if field.default is msgspec.NODEFAULT else _constant(field.default)
+        yield f"{field.encode_name}: {hints[field.name]} = {default}"
+        for nested in _structs_in(hints[field.name]):
+            yield from _shape(nested, seen)
+
+
+def _structs_in(hint: Any) -> Iterator[Any]:
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        yield hint
+    for part in get_args(hint):
+        yield from _structs_in(part)
+
+
+def _code(code: types.CodeType) -> Iterator[str]:
+    yield f"{code.co_code.hex()} {code.co_names}"
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _code(constant)
+        else:
+            yield _constant(constant)
+
+
+def _constant(value: Any) -> str:
+    """Describe a value the same way in every process, in which sets have orders of their own."""
+    if isinstance(value, (set, frozenset)):
+        return f"{{{sorted(map(_constant, value))}}}"
+    if isinstance(value, tuple):
+        return f"({[*map(_constant, value)]})"
+    return f"{type(value).__name__} {value!r}"
 
 
 # Reading declarations: which methods are marked, what their parameters are annotated with, where they stand.

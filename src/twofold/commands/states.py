@@ -7,7 +7,7 @@ import logging
 from collections import OrderedDict
 from typing import Any, Generic, TypeVar
 
-from twofold.errors import LogUnavailable
+from twofold.errors import LogError
 from twofold.fold import Fold
 from twofold.log import Appended, Criterion, Guard, Log, Snapshot, Ticket
 from twofold.messages import decoder, encode
@@ -141,15 +141,23 @@ class States:
             task.add_done_callback(self._saving.discard)
 
     async def _save(self, fold: Fold[S], key: Any, position: int, state: S) -> None:
-        snapshot = Snapshot(position, encode(state))
         try:
+            snapshot = Snapshot(position, _encoded(fold, state))
             await self._log.store.save_snapshot(_snapshot_name(fold), fold.tag.of(key), snapshot)
-        except LogUnavailable as error:
+        except (LogError, TypeError, ValueError) as error:
             _logger.warning("No snapshot of %s %s was kept, which costs only time: %s", fold.name, key, error)
 
     async def close(self) -> None:
         """Wait for the snapshots that are being saved."""
         await asyncio.gather(*self._saving)
+
+
+def _encoded(fold: Fold[S], state: S) -> bytes:
+    """Encode a state, and make sure that it comes back as it is: its annotations may promise less than it holds."""
+    data = encode(state)
+    if decoder(fold.state).decode(data) != state:
+        raise ValueError("it would not come back from JSON as it is; annotate its fields with the types that they hold")
+    return data
 
 
 def _snapshot_every(fold: Fold[Any]) -> int:
