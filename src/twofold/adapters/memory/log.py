@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import islice
 
 from twofold.clock import Clock
-from twofold.log import Append, Appended, Criteria, Criterion, Outcome, Recorded, Snapshot, selects, settle
+from twofold.log import Append, Appended, Criteria, Criterion, NewEvent, Outcome, Recorded, Snapshot, settle
 from twofold.messages import encode
 
 
@@ -18,6 +18,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._events: list[Recorded] = []
+        self._tags: list[tuple[str, ...]] = []
         self._by_tag: defaultdict[str, list[int]] = defaultdict(list)
         self._by_type: defaultdict[str, list[int]] = defaultdict(list)
         self._handled: dict[str, Appended] = {}
@@ -27,25 +28,10 @@ class MemoryStore:
         pass
 
     async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
-        head = len(self._events)
         conflicts = {index: newer for index, append in enumerate(batch) if (newer := self._newer(append))}
-        outcomes, accepted = settle(batch, head, self._handled, conflicts)
-        for position, event in enumerate(accepted, head + 1):
-            self._by_type[event.type].append(position)
-            for tag in dict.fromkeys(event.tags):
-                self._by_tag[tag].append(position)
-            self._events.append(
-                Recorded(
-                    position,
-                    event.id,
-                    event.type,
-                    event.version,
-                    encode(event.tags),
-                    event.data,
-                    event.metadata,
-                    recorded_at_us,
-                )
-            )
+        outcomes, accepted = settle(batch, len(self._events), self._handled, conflicts)
+        for event in accepted:
+            self._keep(event, recorded_at_us)
         for append, outcome in zip(batch, outcomes, strict=True):
             if append.id and isinstance(outcome, Appended) and not outcome.repeated:
                 self._handled[append.id] = outcome
@@ -53,36 +39,54 @@ class MemoryStore:
         await asyncio.sleep(0)
         return outcomes
 
+    def _keep(self, event: NewEvent, recorded_at_us: int) -> None:
+        position = len(self._events) + 1
+        tags = encode(event.tags)
+        self._events.append(
+            Recorded(position, event.id, event.type, event.version, tags, event.data, event.metadata, recorded_at_us)
+        )
+        self._tags.append(event.tags)
+        self._by_type[event.type].append(position)
+        for tag in dict.fromkeys(event.tags):
+            self._by_tag[tag].append(position)
+
     def _newer(self, append: Append) -> int:
         for condition in append.conditions:
             if condition.behind is None:
-                for event in self._selected(condition.criteria, condition.after, len(self._events)):
-                    return event.position
+                for criterion in condition.criteria:
+                    for candidates in self._candidates(criterion):
+                        for position in self._selected(criterion, candidates, condition.after, backwards=False):
+                            return position
         return 0
 
     async def read(
         self, criteria: Criteria, after: int = 0, limit: int = 1000, *, backwards: bool = False
     ) -> list[Recorded]:
-        if backwards:
-            older = list(self._selected(criteria, 0, (after or len(self._events) + 1) - 1))
-            return older[::-1][:limit]
-        return list(islice(self._selected(criteria, after, len(self._events)), limit))
+        found: set[int] = set()
+        for criterion in criteria:
+            for candidates in self._candidates(criterion):
+                found.update(islice(self._selected(criterion, candidates, after, backwards=backwards), limit))
+        return [self._events[position - 1] for position in sorted(found, reverse=backwards)[:limit]]
 
-    def _selected(self, criteria: Criteria, after: int, until: int) -> Iterator[Recorded]:
-        """Yield the selected events after a position and up to another one, having looked only at likely ones."""
-        near = [self._near(criterion, after) for criterion in criteria]
-        positions = near[0] if len(near) == 1 else sorted(set(chain.from_iterable(near)))
-        for position in positions:
-            if position <= until and selects(criteria, self._events[position - 1]):
-                yield self._events[position - 1]
-
-    def _near(self, criterion: Criterion, after: int) -> Sequence[int]:
-        """Return, in order, the positions after one that have a tag of the criterion, or else one of its types."""
+    def _candidates(self, criterion: Criterion) -> list[Sequence[int]]:
+        """Return the positions, in order, among which are all that are selected: of the rarest tag, or of each type."""
         if criterion.tags:
-            return _after(self._by_tag.get(criterion.tags[0], []), after)
+            return [min((self._by_tag.get(tag, []) for tag in criterion.tags), key=len)]
         if criterion.types:
-            return sorted(chain.from_iterable([_after(self._by_type.get(each, []), after) for each in criterion.types]))
-        return range(after + 1, len(self._events) + 1)
+            return [self._by_type.get(each, []) for each in criterion.types]
+        return [range(1, len(self._events) + 1)]
+
+    def _selected(
+        self, criterion: Criterion, candidates: Sequence[int], after: int, *, backwards: bool
+    ) -> Iterator[int]:
+        if backwards:
+            places = range(bisect_left(candidates, after) - 1 if after else len(candidates) - 1, -1, -1)
+        else:
+            places = range(bisect_right(candidates, after), len(candidates))
+        for place in places:
+            position = candidates[place]
+            if criterion.selects(self._events[position - 1].type, self._tags[position - 1]):
+                yield position
 
     async def head(self) -> int:
         return len(self._events)
