@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-import signal
 import sys
+from contextlib import nullcontext
 
 import msgspec
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,7 +16,8 @@ from starlette.types import ASGIApp
 
 from bench import bank
 from bench.profile import SERVER_TOO, profiled
-from twofold.http import asgi
+from twofold import Service
+from twofold.http import serve
 
 PATH = "/commands/Deposit"
 
@@ -32,29 +33,19 @@ def bare(folder: str) -> ASGIApp:
     return Starlette(routes=[Route(PATH, deposit, methods=["POST"])])
 
 
-def twofold(folder: str) -> ASGIApp:
-    """Return the bank as Twofold serves it, with its log in the folder."""
+def twofold(folder: str) -> Service:
+    """Return the bank, with its log in the folder."""
     os.environ["TWOFOLD_LOG"] = f"sqlite:///{folder}/log.db"
     os.environ["TWOFOLD_VIEWS"] = f"sqlite:///{folder}/views.db"
-    return asgi(bank.deciding)
+    return bank.deciding
 
 
 def main() -> None:
-    """Serve what the arguments name until the process is told to end."""
+    """Serve what the arguments name, as ``twofold run`` does, until the process is told to end."""
     name, port, folder = sys.argv[1:]
-    app = {"bare": bare, "twofold": twofold}[name](folder)
-    if SERVER_TOO not in os.environ:
-        serve(app, int(port))
-        return
-    # uvicorn ends on the signal and sends it again, which would end the process before it has printed anything.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    with profiled(sys.stderr):
-        serve(app, int(port))
-
-
-def serve(app: ASGIApp, port: int) -> None:
-    """Run uvicorn."""
-    uvicorn.run(app, host="127.0.0.1", port=port, http="httptools", log_level="warning", access_log=False)
+    served = {"bare": bare, "twofold": twofold}[name](folder)
+    with profiled(sys.stderr) if SERVER_TOO in os.environ else nullcontext():
+        asyncio.run(serve(served, port=int(port)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The same command over HTTP: Twofold's own endpoint, and one of Starlette's that only parses it; both under uvicorn."""
+"""The same command over HTTP: Twofold's own endpoint, and one of Starlette's that only parses it, under one uvicorn."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def contenders() -> tuple[Contender, ...]:
     bare = Contender(
         "bare Starlette",
         "nothing is kept",
-        "Parses the command's body with msgspec and answers {}; uvicorn with httptools, as the other.",
+        "Parses the command's body with msgspec and answers {}; under the same uvicorn as the other.",
         {"http": _served("bare")},
     )
     twofold = Contender(
