@@ -12,6 +12,9 @@ from twofold.cli.target import TARGET, Complaint, load
 if TYPE_CHECKING:
     from twofold.service import Service, System
 
+_CLOSING_SECONDS = 1.5
+"""How long closing the databases may take: with what requests may, it is less than five seconds."""
+
 _logger = logging.getLogger("twofold.cli")
 
 
@@ -55,4 +58,25 @@ async def _serve(served: Service | System, host: str, port: int) -> None:
                 _logger.info("%s answers at %s%s; try it at %s%s/docs", name, url, path, url, path)
 
         await serve(asgi(running), host=host, port=port, ready=ready)
+        _end_soon(", ".join(paths))
     _logger.info("%s ended.", ", ".join(paths))
+
+
+def _end_soon(names: str) -> None:
+    """Have the process end in time, even if a database does not let go of it."""
+    import threading
+
+    timer = threading.Timer(_CLOSING_SECONDS, _give_up, [names])
+    timer.daemon = True
+    timer.start()
+
+
+def _give_up(names: str) -> None:
+    import os
+
+    _logger.error(
+        "%s did not end in time, as a database is held up by somebody else, and is ended now. Nothing that was acknowledged "
+        "is lost.", names
+    )  # fmt: skip
+    logging.shutdown()
+    os._exit(1)
