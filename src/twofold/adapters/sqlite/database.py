@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from twofold.errors import LogUnavailable, SettingsError
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
-Work = Callable[[sqlite3.Connection], Any]
+Work = Callable[[], Any]
 
 _BUSY_SECONDS = 10.0
 _ROWS_PER_STATEMENT = 64
@@ -36,6 +37,8 @@ class Connection:
         self._durable = durable
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"sqlite-{Path(path).name}")
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._closed = False
         self._asked: list[tuple[Work, asyncio.Future[Any]]] = []
         self._working = False
 
@@ -43,8 +46,13 @@ class Connection:
         """Do the work on the connection's thread.
 
         Raises:
-            LogUnavailable: SQLite failed; the text names the file and gives SQLite's reason.
+            LogUnavailable: SQLite failed, or it is closed; the text names the file and gives the reason.
         """
+        if self._closed:
+            raise LogUnavailable(f"{self.path} is closed: the service that used it here has ended. Ask one that runs.")
+        return await self._ask(lambda: work(self._connected()))
+
+    async def _ask(self, work: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         self._asked.append((work, answer))
@@ -63,15 +71,25 @@ class Connection:
 
     def _outcome(self, work: Work) -> tuple[Any, BaseException | None]:
         try:
-            if self._connection is None:
-                self._connection = _look_at(self.path) if self.read_only else _connect(self.path, durable=self._durable)
-            return work(self._connection), None
+            return work(), None
         except (sqlite3.Error, OSError) as error:
             unavailable = LogUnavailable(f"{self.path}: {error}. {_advice(error)}")
             unavailable.__cause__ = error
             return None, unavailable
         except BaseException as error:
             return None, error
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = _look_at(self.path) if self.read_only else _connect(self.path, durable=self._durable)
+            self._file = _identity(self.path)
+        elif self._durable and _identity(self.path) != self._file:
+            # SQLite would not mind: it would go on in a file without a name, which is gone with the process.
+            raise LogUnavailable(
+                f"{self.path}: the file was moved, deleted or replaced while it was in use. Nothing of this batch was "
+                "stored. Stop the service, put the file back or restore it from a backup, and start again."
+            )
+        return self._connection
 
     def _answer(
         self, done: list[tuple[asyncio.Future[Any], Any, BaseException | None]], loop: asyncio.AbstractEventLoop
@@ -95,13 +113,23 @@ class Connection:
 
     async def close(self) -> None:
         """Close the connection and end its thread, once what was asked for is done."""
-        if self._connection is not None:
-            await self.run(self._close)
-        self._thread.shutdown(wait=False)
+        if not self._closed:
+            self._closed = True
+            await self._ask(self._close)
+            self._thread.shutdown(wait=False)
 
-    def _close(self, connection: sqlite3.Connection) -> None:
-        connection.close()
-        self._connection = None
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 -- Asked before every work, and a path object takes longer than the answer.
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _connect(path: str, *, durable: bool) -> sqlite3.Connection:
@@ -148,6 +176,10 @@ def _advice(error: Exception) -> str:
         )
     if "unable to open" in str(error) or isinstance(error, OSError):
         return "Check that the folder exists and that this user may write to it."
+    if "readonly" in str(error):
+        return "Nothing of this batch was stored. Let this user write to the file, its folder and the files beside it."
+    if "malformed" in str(error) or "not a database" in str(error):
+        return "It is damaged, or not the file that you mean. Stop the service, and restore a log from a backup."
     if "disk" in str(error) or "full" in str(error):
         return "Nothing of this batch was stored. Check the disk's space and health."
     return "Nothing of this batch was stored."

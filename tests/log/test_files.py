@@ -1,0 +1,206 @@
+"""What the log does when its file is taken away, damaged or closed under it."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from twofold.adapters.sqlite import SqliteStore
+from twofold.clock import SystemClock
+from twofold.errors import LogUnavailable
+from twofold.log import ALL, Appended, Log, NewEvent
+
+NOBODY = 65534
+EVENT = NewEvent("an-id", "A", 1, ("x:1",), b"{}" * 1000)
+
+
+def run(path: Path, scenario: Callable[[Log], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        log = await Log.open(SqliteStore(str(path)), SystemClock())
+        try:
+            await scenario(log)
+        finally:
+            await log.close()
+
+    asyncio.run(whole())
+
+
+def fill(path: Path, events: int = 50) -> None:
+    async def scenario(log: Log) -> None:
+        await log.append([EVENT] * events)
+
+    run(path, scenario)
+
+
+def deleted(path: Path) -> None:
+    for each in path.parent.glob(f"{path.name}*"):
+        each.unlink()
+
+
+def moved(path: Path) -> None:
+    path.rename(path.with_name("elsewhere.db"))
+
+
+def replaced(path: Path) -> None:
+    shutil.copy(path, path.with_name("backup.db"))
+    path.with_name("backup.db").replace(path)
+
+
+@pytest.mark.parametrize("happens", [deleted, moved, replaced])
+def test_a_file_that_is_taken_away_is_written_to_no_more(tmp_path: Path, happens: Callable[[Path], None]) -> None:
+    """SQLite would go on in a file without a name, and what was acknowledged would end with the process."""
+    path = tmp_path / "log.db"
+
+    async def scenario(log: Log) -> None:
+        await log.append([EVENT])
+        happens(path)
+        for _ in range(2):
+            with pytest.raises(
+                LogUnavailable, match=r"log\.db: the file was moved, deleted or replaced.*put the file back"
+            ):
+                await log.append([EVENT])
+        with pytest.raises(LogUnavailable, match="moved, deleted or replaced"):
+            await log.read(ALL)
+
+    run(path, scenario)
+
+
+def test_a_file_that_is_put_back_is_used_again(tmp_path: Path) -> None:
+    """Nothing was lost meanwhile, and nothing is different."""
+    path = tmp_path / "log.db"
+
+    async def scenario(log: Log) -> None:
+        await log.append([EVENT])
+        path.rename(tmp_path / "elsewhere.db")
+        with pytest.raises(LogUnavailable):
+            await log.append([EVENT])
+        (tmp_path / "elsewhere.db").rename(path)
+        assert await log.append([EVENT]) == Appended(2, 2)
+
+    run(path, scenario)
+
+
+def scribbled_on(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(2 * 4096)
+        file.write(b"\x55" * 20 * 4096)
+
+
+def cut_off(path: Path) -> None:
+    os.truncate(path, 4 * 4096)
+
+
+def made_another(path: Path) -> None:
+    path.write_bytes(b"this is not a database, whatever its name says" * 100)
+
+
+@pytest.mark.parametrize("happens", [scribbled_on, cut_off, made_another])
+def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path, happens: Callable[[Path], None]) -> None:
+    """No position is skipped, no event made up, and nothing more written."""
+    path = tmp_path / "log.db"
+    fill(path)
+    happens(path)
+    before = path.read_bytes()
+
+    async def scenario(log: Log) -> None:
+        await log.read()
+
+    with pytest.raises(
+        LogUnavailable, match=r"log\.db: .*It is damaged, or not the file that you mean\. .* from a backup"
+    ):
+        run(path, scenario)
+    assert path.read_bytes() == before
+
+
+@contextmanager
+def somebody() -> Iterator[None]:
+    """Be a user who may not write everywhere: root is held up by nothing."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def anybody_s_folder() -> Iterator[Path]:
+    """Give a folder of which no parent is closed to other users."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_a_file_that_may_not_be_written_to_is_named_with_what_to_do(anybody_s_folder: Path) -> None:
+    """The operator learns that it is about rights, and of which files."""
+    path = anybody_s_folder / "log.db"
+    fill(path)
+    path.chmod(0o444)
+    with (
+        somebody(),
+        pytest.raises(LogUnavailable, match=r"log\.db: .*readonly.* Let this user write to the file, its folder"),
+    ):
+        fill(path)
+
+
+def test_a_folder_that_may_not_be_written_to_is_named_with_what_to_do(anybody_s_folder: Path) -> None:
+    """The file cannot even be made."""
+    anybody_s_folder.chmod(0o555)
+    with somebody(), pytest.raises(LogUnavailable, match=r"log\.db: unable to open.* this user may write to it"):
+        fill(anybody_s_folder / "log.db")
+
+
+def test_what_was_asked_for_is_answered_before_the_file_is_closed(tmp_path: Path) -> None:
+    """And what is asked for afterwards is refused at once, where it would never be answered."""
+
+    async def scenario() -> None:
+        store = SqliteStore(str(tmp_path / "log.db"))
+        log = await Log.open(store, SystemClock())
+        await log.append([EVENT] * 1000)
+        reading = [asyncio.ensure_future(store.read(ALL)) for _ in range(20)]
+        await asyncio.sleep(0)
+        await log.close()
+        assert [len(await each) for each in reading] == [1000] * 20
+        for asked in (store.read(ALL), store.head(), store.write([], 0)):
+            with pytest.raises(LogUnavailable, match=r"log\.db is closed"):
+                await asked
+        await log.close()
+
+    asyncio.run(scenario())
+
+
+def test_callers_that_went_away_take_nothing_from_the_others(tmp_path: Path) -> None:
+    """The thread does what it was asked for, whoever still waits for it."""
+
+    async def scenario(log: Log) -> None:
+        await log.append([EVENT] * 10)
+        reading = [asyncio.ensure_future(log.read()) for _ in range(20)]
+        await asyncio.sleep(0)
+        for each in reading[::2]:
+            each.cancel()
+        assert [len(await each) for each in reading[1::2]] == [10] * 10
+
+    run(tmp_path / "log.db", scenario)
+
+
+def test_a_log_may_lie_under_any_name(tmp_path: Path) -> None:
+    """Spaces, quotes and signs that mean something in a URL are just characters here, for looking at it, too."""
+    path = tmp_path / "Ann's 100% ?new#log;.db"
+    fill(path)
+
+    async def look() -> int:
+        log = await Log.open(SqliteStore(str(path)), SystemClock(), read_only=True)
+        try:
+            return len(await log.read())
+        finally:
+            await log.close()
+
+    assert asyncio.run(look()) == 50
