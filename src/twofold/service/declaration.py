@@ -94,12 +94,20 @@ def declare(
     _check_unique(
         name, "answer the query", [(each.query.message_name, _qualname(each)) for each in declaration.answers]
     )
-    _check_unique(name, "are the state", [(each.__name__, each.__qualname__) for each in aggregates])
+    _check_unique(name, "are the state", _states(aggregates, deciders))
     _check_unique(name, "fill the table", [(table_name(view), view.__qualname__) for view in declaration.views])
     _check_unique(name, "are the event", [(n, e.__qualname__) for n, e in _events(declaration).items()])
     _check_unique(name, "are the follower", [(each.name, each.function.__qualname__) for each in projections])
     _check_published(declaration)
     return declaration
+
+
+def _states(aggregates: Iterable[type[Aggregate]], deciders: Iterable[Decider]) -> Iterable[tuple[str, str]]:
+    """Yield every state that is decided on: what is kept of them in memory and in snapshots goes by their names."""
+    folds = [fold_of(each) for each in aggregates]
+    folds += [boundary.fold for decider in deciders for boundary in decider.boundaries]
+    for fold in {id(fold): fold for fold in folds}.values():
+        yield fold.name, fold.state.__qualname__ if fold.state else fold.name
 
 
 def _qualname(answer: Answer) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -27,6 +27,8 @@ A = TypeVar("A")
 
 PATIENCE_SECONDS = 5.0
 """How long a query waits for its receipts unless told otherwise."""
+
+_DRAINING_SECONDS = 3.0
 
 _logger = logging.getLogger("twofold.service")
 
@@ -51,6 +53,8 @@ class Running:
         self.followers: list[Follower] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._ended = False
+        self._sending = 0
+        self._drained = asyncio.Event()
 
     @property
     def name(self) -> str:
@@ -70,7 +74,13 @@ class Running:
             NotRunning: the service has ended.
         """
         self._check_running()
-        return Receipt(self.name, await self._handler.handle(command, id=id, metadata=metadata))
+        self._sending += 1
+        try:
+            return Receipt(self.name, await self._handler.handle(command, id=id, metadata=metadata))
+        finally:
+            self._sending -= 1
+            if not self._sending:
+                self._drained.set()
 
     async def ask(
         self, query: Query[A], *, after: Receipt | Iterable[Receipt] = (), timeout_seconds: float = PATIENCE_SECONDS
@@ -91,11 +101,12 @@ class Running:
         if answer is None:
             raise UnknownMessage(f"Nothing answers {type(query).__name__} here. Add its answer to queries=[…].")
         receipts = (after,) if isinstance(after, Receipt) else tuple(after)
-        position = await self._own_position(receipts, timeout_seconds)
-        views = Views(self.views, partial(self._reach, position, timeout_seconds))
+        deadline = self.clock.monotonic() + timeout_seconds
+        position = await self._own_position(receipts, deadline)
+        views = Views(self.views, partial(self._reach, position, deadline))
         return cast("A", await answer.function(query, views))
 
-    async def _own_position(self, receipts: Iterable[Receipt], timeout_seconds: float) -> int:
+    async def _own_position(self, receipts: Iterable[Receipt], deadline: float) -> int:
         """Return the position in the own log that stands for all receipts, once there is one."""
         position = 0
         for receipt in receipts:
@@ -103,7 +114,7 @@ class Running:
                 await self._check_reached(receipt)
                 position = max(position, receipt.position)
             elif receipt.service in self.declaration.sources:
-                await self._arrivals.reach(inbox_name(receipt.service), receipt.position, timeout_seconds)
+                await self._arrivals.reach(inbox_name(receipt.service), receipt.position, self._until(deadline))
                 position = max(position, await self.log.head())
             else:
                 raise InvalidReceipt(
@@ -119,10 +130,13 @@ class Running:
                 "another installation, or the log was replaced; ask without it."
             )
 
-    async def _reach(self, position: int, timeout_seconds: float, table: str) -> None:
+    async def _reach(self, position: int, deadline: float, table: str) -> None:
         follower = self._filled_by.get(table)
         if follower is not None and position:
-            await self._arrivals.reach(follower, position, timeout_seconds)
+            await self._arrivals.reach(follower, position, self._until(deadline))
+
+    def _until(self, deadline: float) -> float:
+        return max(0.0, deadline - self.clock.monotonic())
 
     async def published(self, after: int, limit: int) -> Delivery:
         """Return what the service has published after a position in its log.
@@ -178,6 +192,11 @@ class Running:
     async def close(self) -> None:
         """Refuse new work, finish what was accepted, and let followers end between two batches."""
         self._ended = True
+        if self._sending:
+            self._drained.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_DRAINING_SECONDS):
+                    await self._drained.wait()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

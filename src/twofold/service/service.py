@@ -167,8 +167,12 @@ class System:
             LogUnavailable: a database cannot be opened.
         """
         settings = settings or {name: read_settings(name) for name in self.services}
+        # Whoever has a transport of its own does not come for what is handed over within the process.
         subscriptions = [
-            (name, source) for name, service in self.services.items() for source in service.declaration.sources
+            (name, source)
+            for name, service in self.services.items()
+            for source in service.declaration.sources
+            if not settings[name].transport
         ]
         shared = memory_transport(subscriptions)
         async with AsyncExitStack() as stack:
