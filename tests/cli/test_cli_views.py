@@ -6,6 +6,7 @@ import pytest
 
 from examples.bank import Account, Deposit, bank
 from tests.cli.conftest import CommandLine
+from tests.cli.shaky import UNLUCKY, Throw, shaky
 from twofold import Service
 
 BANK = "examples.bank:bank"
@@ -110,6 +111,18 @@ def test_a_running_service_rebuilds_a_view_itself(twofold: CommandLine) -> None:
         assert found.errors == "balance_v1 is filled again by the running bank.\n"
         receipt = served.send("Deposit", account="ann", amount=4)
         assert served.ask("BalanceOf", receipt, account="ann")["amount"] == 7
+
+
+def test_the_work_of_rebuilding_is_the_running_service_s(twofold: CommandLine) -> None:
+    """What its code parks, it parks again; the command only looks on."""
+    twofold.fill(shaky, Throw(player="ann", points=UNLUCKY))
+    with twofold.serving("tests.cli.shaky:shaky") as served:
+        found = twofold("views", "rebuild", "tests.cli.shaky:shaky", "score_v1", "--yes")
+        assert found.errors == "score_v1 is filled again by the running shaky.\n"
+        _, logged = served.end()
+    assert "score_v1 parks player:ann from position 1 on: ValueError: 13 is unlucky" in [
+        line["message"] for line in logged
+    ]
 
 
 def test_a_service_that_was_killed_is_not_waited_for(twofold: CommandLine) -> None:

@@ -159,12 +159,13 @@ async def _announce(databases: Databases, keys: list[ParkedKey]) -> None:
 
 async def _report(databases: Databases, keys: list[ParkedKey], before: list[dict[int, int]]) -> None:
     """Wait for the outcome of each key and tell it; exit with 1 if some are parked still."""
-    from twofold.service.admin import followed
+    from twofold.service.admin import followed, is_followed
 
     still_parked = 0
     async with AsyncExitStack() as stack:
         for follower in dict.fromkeys(each.follower for each in keys):
-            await stack.enter_async_context(followed(databases, follower))
+            elsewhere = await is_followed(databases, follower)
+            await stack.enter_async_context(followed(databases, follower, elsewhere=elsewhere))
         for key, attempts in zip(keys, before, strict=True):
             still_parked += await _outcome(databases, key, attempts)
     click.echo(f"{len(keys) - still_parked} of {len(keys)} keys are through.")

@@ -117,12 +117,11 @@ async def _rebuild(service: Service, follower: str) -> None:
     from twofold.service.admin import followed, is_followed, opened, rewind
 
     async with opened(service.declaration, read_settings(service.name), to_mend=True) as databases:
-        by = (
-            f"by the running {service.name}" if await is_followed(databases, follower) else "here, as nobody follows it"
-        )
+        elsewhere = await is_followed(databases, follower)
+        by = f"by the running {service.name}" if elsewhere else "here, as nobody follows it"
         click.echo(f"{follower} is filled again {by}.", err=True)
         await rewind(databases, follower)
-        async with followed(databases, follower):
+        async with followed(databases, follower, elsewhere=elsewhere):
             position = await _caught_up(databases, follower)
     click.echo(f"{follower} has caught up, at position {position:,}.")
 

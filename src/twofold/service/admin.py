@@ -176,13 +176,16 @@ async def rewind(databases: Databases, follower: str) -> None:
 
 
 @asynccontextmanager
-async def followed(databases: Databases, follower: str) -> AsyncIterator[None]:
-    """See to it that somebody follows during a block: this process does if nobody does, or no longer.
+async def followed(databases: Databases, follower: str, *, elsewhere: bool) -> AsyncIterator[None]:
+    """See to it that somebody follows during a block.
+
+    If a process does so ``elsewhere``, it has the first go for as long as a lease lasts; this one takes over where none does.
 
     Raises:
-        NotFound: the service's code fills nothing under that name.
+        NotFound: the code at hand fills nothing under that name.
     """
-    following = asyncio.create_task(_follow(databases, _target(databases, follower)))
+    target = _target(databases, follower)
+    following = asyncio.create_task(_follow(databases, target, LEASE_SECONDS if elsewhere else 0))
     try:
         yield
     finally:
@@ -190,10 +193,8 @@ async def followed(databases: Databases, follower: str) -> AsyncIterator[None]:
         await asyncio.gather(following, return_exceptions=True)
 
 
-async def _follow(databases: Databases, target: Target) -> None:
-    if await is_followed(databases, target.name):
-        # Whoever follows has the first go; this process takes over if it has ended, or once it does.
-        await databases.clock.sleep(LEASE_SECONDS / 2)
+async def _follow(databases: Databases, target: Target, pause_seconds: float) -> None:
+    await databases.clock.sleep(pause_seconds)
     await Follower(databases.views, target, databases.clock, databases.service).run()
 
 
