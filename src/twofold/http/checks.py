@@ -49,7 +49,7 @@ def _unstorable(value: Any, path: str) -> Iterator[tuple[str, str]]:
             yield "Expected `decimal` that is a number", path
     elif isinstance(value, dict):
         for name, each in value.items():
-            yield from _unstorable(name, f"{path}.{name!r}" if "\0" in str(name) else path)
+            yield from _unstorable(name, path)
             yield from _unstorable(each, f"{path}.{name}")
     elif isinstance(value, list | tuple):
         for index, each in enumerate(value):

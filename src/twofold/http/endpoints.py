@@ -9,7 +9,7 @@ from typing import Any
 
 from twofold.errors import InvalidMessage, InvalidReceipt, NotRunning, UnknownMessage
 from twofold.http.bodies import Body
-from twofold.http.exchange import IDEMPOTENCY_KEY, RECEIPT, Exchange, Response, json_response
+from twofold.http.exchange import RECEIPT, Exchange, Response, json_response
 from twofold.http.parameters import Parameters, parsed
 from twofold.messages import Receipt, parse_receipts
 from twofold.service import PATIENCE_SECONDS, Declaration, Running
@@ -35,8 +35,7 @@ class Endpoints:
         body = _named(exchange, self._commands, "command")
         exchange.require("POST")
         command = body.read(await exchange.json_body(self._limit_bytes))
-        # A structured field (RFC 8941) has the key in quotes.
-        key = exchange.header(IDEMPOTENCY_KEY).strip('"')
+        key = exchange.idempotency_key()
         append_id = f"{body.name}:{key}" if key else ""
         receipt = str(await self._find().send(command, id=append_id))
         return json_response({"receipt": receipt}, (RECEIPT, receipt.encode()))

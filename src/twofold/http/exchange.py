@@ -53,13 +53,20 @@ class Exchange:
             return ""
         text = value.decode("latin-1").strip()
         if not _PRINTABLE.fullmatch(text):
-            raise Problem(
-                400,
-                "invalid-header",
-                "A header cannot be used",
-                f"{name.decode()}: send 1 to 200 printable ASCII characters, or leave it out.",
-            )
+            raise _unusable(name)
         return text
+
+    def idempotency_key(self) -> str:
+        """Return the key, '' if there is none. As a structured field (RFC 8941) it is in quotes.
+
+        Raises:
+            Problem: it cannot be used.
+        """
+        text = self.header(IDEMPOTENCY_KEY)
+        key = text.strip('"')
+        if text and not key:
+            raise _unusable(IDEMPOTENCY_KEY)
+        return key
 
     def metadata(self, new_id: Callable[[], str]) -> Metadata:
         """Return what the request says of its circumstances; who is in a trace and says no more is correlated by that."""
@@ -160,6 +167,11 @@ def _length(headers: dict[bytes, bytes]) -> int:
     """Return how long the body is said to be, 0 if nothing is."""
     digits = headers.get(b"content-length", b"")
     return int(digits[:19]) if digits.isdigit() else 0
+
+
+def _unusable(name: bytes) -> Problem:
+    detail = f"{name.decode()}: send 1 to 200 printable ASCII characters, or leave it out."
+    return Problem(400, "invalid-header", "A header cannot be used", detail)
 
 
 async def _until(ending: asyncio.Event) -> None:

@@ -1,0 +1,100 @@
+"""Liveness and readiness: 200 only while the log and the views can be read and every follower follows."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import httpx
+
+from tests.http.shapes import shapes
+from twofold.http import asgi
+from twofold.service import Running, Settings
+
+MEMORY = Settings(log="memory:", views="memory:")
+
+
+def files(folder: Path) -> Settings:
+    return Settings(log=f"sqlite:///{folder}/log.db", views=f"sqlite:///{folder}/views.db")
+
+
+def client(running: Running) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(asgi(running)), base_url="http://test")
+
+
+def test_a_service_that_runs_is_ready() -> None:
+    """With the position that its log has reached."""
+
+    async def scenario() -> None:
+        async with shapes.run(MEMORY) as running, client(running) as http:
+            assert (await http.get("/health/live")).json() == {"status": "live"}
+            response = await http.get("/health/ready")
+            assert response.status_code == 200
+            assert response.json() == {"status": "ready", "services": [{"service": "shapes", "head": 0, "failing": {}}]}
+
+    asyncio.run(scenario())
+
+
+def test_a_service_that_does_not_run_is_live_and_not_ready() -> None:
+    """It may still come; the reason says what it waits for."""
+
+    async def scenario() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(asgi(shapes)), base_url="http://test") as http:
+            assert (await http.get("/health/live")).status_code == 200
+            response = await http.get("/health/ready")
+            assert response.status_code == 503
+            (state,) = response.json()["services"]
+            assert state["service"] == "shapes"
+            assert "is not running" in state["failing"]["service"]
+
+    asyncio.run(scenario())
+
+
+def test_a_follower_that_fails_is_the_reason_for_as_long_as_it_does(tmp_path: Path) -> None:
+    """A view whose table is gone makes the service unready, by name; once the table is back, it is ready by itself."""
+
+    async def scenario() -> None:
+        async with shapes.run(files(tmp_path)) as running, client(running) as http:
+            await change(tmp_path / "views.db", "ALTER TABLE total_v1 RENAME TO elsewhere")
+            await http.post("/commands/Make", json={"thing": "cup", "count": 1, "price": "1"})
+            failing = await until(http, 503)
+            assert list(failing) == ["total_v1"]
+            assert "no such table" in failing["total_v1"]
+            await change(tmp_path / "views.db", "ALTER TABLE elsewhere RENAME TO total_v1")
+            assert await until(http, 200) == {}
+            answer = await http.get("/queries/HowMany?thing=cup", headers={"Twofold-Receipt": "shapes@1"})
+            assert answer.json() == 1
+
+    asyncio.run(scenario())
+
+
+async def change(file: Path, statement: str) -> None:
+    connection = sqlite3.connect(file, timeout=30)
+    with connection:
+        connection.execute(statement)
+    connection.close()
+
+
+async def until(http: httpx.AsyncClient, status: int) -> dict[str, str]:
+    """Return what is failing once readiness has a status; what never has it is a failure, and not a longer wait."""
+    async with asyncio.timeout(30):
+        while True:
+            response = await http.get("/health/ready")
+            if response.status_code == status:
+                failing: dict[str, str] = response.json()["services"][0]["failing"]
+                return failing
+            await asyncio.sleep(0.01)
+
+
+def test_a_log_or_views_that_cannot_be_read_are_the_reason(tmp_path: Path) -> None:
+    """Either alone is enough, and it is named; the process is live all the same."""
+
+    async def scenario() -> None:
+        async with shapes.run(files(tmp_path)) as running, client(running) as http:
+            for broken, what in ((running.log.store, "log"), (running.views, "views")):
+                await broken.close()
+                response = await http.get("/health/ready")
+                assert response.status_code == 503
+                assert what in response.json()["services"][0]["failing"]
+                assert (await http.get("/health/live")).status_code == 200
+
+    asyncio.run(scenario())
