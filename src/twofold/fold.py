@@ -279,6 +279,8 @@ def alternatives(hint: Any) -> tuple[Any, ...]:
 
 
 def place(function: Callable[..., Any]) -> str:
-    """Return where a function stands, for a person who has to go there."""
-    code = function.__code__
+    """Return where a function stands, for a person who has to go there; of something else, what it is."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return repr(function)
     return f"{function.__module__}.{function.__qualname__} ({code.co_filename}:{code.co_firstlineno})"

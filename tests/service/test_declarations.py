@@ -114,6 +114,15 @@ class Nameless(Event):
     box: BoxId
 
 
+def other_box() -> type[Aggregate]:
+    class Box(Aggregate, key=BoxId):
+        @evolve
+        def filled(self, event: Filled) -> Self:
+            return self
+
+    return Box
+
+
 def same_name() -> type[Event]:
     class Filled(Event):
         box: BoxId
@@ -161,6 +170,79 @@ class NotAnnotated(Aggregate, key=BoxId):
         return self
 
 
+class Unnamed(Event):
+    """An event that names no box."""
+
+    lid: LidId
+
+
+class NeverReached(View, key=BoxId):
+    @evolve
+    def unnamed(self, event: Unnamed) -> Self:
+        return self
+
+
+class AnyEvent(View, key=BoxId):
+    @evolve
+    def any(self, event: Event) -> Self:
+        return self
+
+
+class Unpromising(Query):  # type: ignore[type-arg]
+    pass
+
+
+class Plain(View, key=BoxId):
+    count: int = 0
+
+
+@project(Plain)
+async def one_writer(event: Filled, rows: Transaction) -> None:
+    pass
+
+
+@project(Plain)
+async def another_writer(event: Filled, rows: Transaction) -> None:
+    pass
+
+
+@decide
+def several(command: Fill | Swap, box: Box) -> Iterator[Filled]:
+    yield Filled(box=box.key)
+
+
+@decide
+def on_both(command: Fill, box: Box, same: other_box()) -> Iterator[Filled]:  # type: ignore[valid-type]
+    yield Filled(box=command.box)
+
+
+@answer
+async def too_curious(query: BoxesOf, views: Views, more: Views) -> list[Shelf]:
+    return []
+
+
+@answer
+async def unpromised(query: Unpromising, views: Views) -> list[Shelf]:
+    return []
+
+
+@answer
+def not_async(query: BoxesOf, views: Views) -> list[Shelf]:
+    return []
+
+
+def hidden_names() -> type[Aggregate]:
+    class Hidden(Event):
+        box: "Invisible"  # type: ignore[name-defined]  # noqa: F821
+
+    class Holder(Aggregate, key=BoxId):
+        @evolve
+        def hidden(self, event: Hidden) -> Self:
+            return self
+
+    return Holder
+
+
 def odd_class(base: Any, **keywords: object) -> Any:
     return type(base)("Odd", (base,), {}, **keywords)
 
@@ -186,12 +268,27 @@ CASES: list[tuple[str, Callable[[], Any], str]] = [
     ("whose event", lambda: Service("s", subscribes=[Nameless]), r"Nameless and does not say whose it is.*source="),
     ("not heard", lambda: Service("s", views=[OtherShelf]), r"handles attic\.Filled.*subscribes="),
     ("one name, two classes", lambda: Service("s", aggregates=[Box], publishes=[same_name()]), r"are both the event Filled"),
-    ("projection twice", lambda: Service("s", projections=[shelving, shelving]), r"are the follower shelving_v1"),
+    ("projection twice", lambda: Service("s", projections=[one_writer, one_writer]), r"write the view Plain"),
     ("system", lambda: System(Service("s"), Service("s")), r"two services have the same name"),
     ("tag", lambda: Tag("a:b"), r"Tag\('a:b'\).*no colon"),
     ("key", lambda: odd_class(Aggregate, key=str), r"Odd: key=<class 'str'> is not an identity"),
     ("version", lambda: odd_class(Event, version=0), r"Odd: version=0 is not a version"),
     ("no views named", lambda: project()(shelving.function), r"name the views that it writes"),
+    ("never reached", lambda: Service("s", views=[NeverReached]), r"unnamed \(.*:\d+\): Unnamed has no field with the tag"),
+    ("any event", lambda: Service("s", views=[AnyEvent]), r"any \(.*:\d+\): Event has no field with the tag 'box'"),
+    ("no promise", lambda: Service("s", queries=[unpromised]), r"Unpromising: say what the answer is"),
+    ("two writers", lambda: Service("s", projections=[one_writer, another_writer]), r"another_writer_v1 write the view Plain"),
+    ("a fold and a writer", lambda: Service("s", projections=[shelving]), r"shelving_v1 and .*Shelf\.filled \(.*:\d+\) write"),
+    ("several commands", lambda: Service("s", decisions=[several]), r"several \(.*:\d+\) takes several commands"),
+    ("states of one name", lambda: Service("s", decisions=[on_both]), r"Box and other_box.*Box are the state Box"),
+    ("curious answer", lambda: Service("s", queries=[too_curious]), r"too_curious \(.*\): an answer's parameters are one"),
+    ("answer not async", lambda: Service("s", queries=[not_async]), r"not_async \(.*:\d+\): an answer is an async function"),
+    ("unknown name", lambda: Service("s", aggregates=[hidden_names()]), r"Hidden.*name 'Invisible'.*TYPE_CHECKING"),
+    ("a class among decisions", lambda: Service("s", decisions=[Box]), r"Box'> is listed as a decision and has no @decide"),
+    ("no aggregate", lambda: Service("s", aggregates=[Shelf]), r"aggregates=\[…\] takes classes.*Aggregate.*Shelf"),  # type: ignore[list-item]
+    ("no view", lambda: Service("s", views=[Box]), r"views=\[…\] takes classes derived from View.*Box"),  # type: ignore[list-item]
+    ("no event", lambda: Service("s", publishes=[Fill]), r"publishes=\[…\] takes classes derived from Event.*Fill"),  # type: ignore[list-item]
+    ("no projection", lambda: Service("s", projections=[unmarked]), r"unmarked \(.*:\d+\), which has no @project"),  # type: ignore[list-item]
     ("not async", lambda: project(Shelf)(cast("Any", unmarked)), r"unmarked \(.*:\d+\): a projection is an async function"),
 ]  # fmt: skip
 

@@ -10,7 +10,7 @@ import msgspec
 
 from twofold.commands import Aggregate, Decider, decider_of, deciders_of
 from twofold.errors import DeclarationError
-from twofold.fold import fold_of
+from twofold.fold import fold_of, marked, place
 from twofold.messages import Command, Event, Query
 from twofold.views import Answer, Projection, View, answer_of, table_name
 from twofold.views.projection import tables
@@ -78,13 +78,17 @@ def declare(
     """
     if not _NAME.fullmatch(name):
         raise DeclarationError(f"Service({name!r}): a service's name is lower-case letters, digits, '-' and '_'.")
+    _check_kinds(name, "aggregates", aggregates, Aggregate)
+    _check_kinds(name, "views", views, View)
+    _check_kinds(name, "publishes", publishes, Event)
+    _check_kinds(name, "subscribes", subscribes, Event)
     deciders = [decider for aggregate in aggregates for decider in deciders_of(aggregate)]
     deciders += [each if isinstance(each, Decider) else decider_of(each) for each in decisions]
-    projected = [view for projection in projections for view in projection.views]
+    written = list(_written(name, projections))
     declaration = Declaration(
         name,
         tuple(deciders),
-        tuple(dict.fromkeys([*views, *projected])),
+        tuple(dict.fromkeys([*views, *[view for view, _ in written]])),
         tuple(projections),
         tuple(answer_of(function) for function in queries),
         tuple(publishes),
@@ -95,11 +99,33 @@ def declare(
         name, "answer the query", [(each.query.message_name, _qualname(each)) for each in declaration.answers]
     )
     _check_unique(name, "are the state", _states(aggregates, deciders))
+    _check_unique(name, "write the view", [(view.__qualname__, writer) for view, writer in written])
     _check_unique(name, "fill the table", [(table_name(view), view.__qualname__) for view in declaration.views])
     _check_unique(name, "are the event", [(n, e.__qualname__) for n, e in _events(declaration).items()])
     _check_unique(name, "are the follower", [(each.name, each.function.__qualname__) for each in projections])
     _check_published(declaration)
     return declaration
+
+
+def _check_kinds(service: str, parameter: str, given: Iterable[Any], base: type) -> None:
+    for each in given:
+        if not (isinstance(each, type) and issubclass(each, base)):
+            raise DeclarationError(
+                f"Service({service!r}): {parameter}=[…] takes classes derived from {base.__name__}, and {each!r} is none."
+            )
+
+
+def _written(service: str, projections: Iterable[Projection]) -> Iterable[tuple[type[View], str]]:
+    """Yield each view that is not folded row by row, with who writes it: a projection, or (wrongly) its own steps too."""
+    for projection in projections:
+        if not isinstance(projection, Projection):
+            raise DeclarationError(
+                f"Service({service!r}): projections=[…] has {place(projection)}, which has no @project."
+            )
+        for view in projection.views:
+            yield view, projection.name
+            for step in marked(view, "evolve"):
+                yield view, place(step)
 
 
 def _states(aggregates: Iterable[type[Aggregate]], deciders: Iterable[Decider]) -> Iterable[tuple[str, str]]:

@@ -37,12 +37,13 @@ class Arrivals:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds):
-                return await self._arrival(name, position)
+                await self._arrival(name, position)
+                return
         reached = await self._ask(name)
         if reached < position:
             raise ReceiptTimeout(
                 f"{name} is at position {reached} and not yet at {position} after {timeout_seconds:.3g} seconds. Ask "
-                "again, or see with `twofold views` and `twofold parked` what holds it up."
+                "again, or see with `twofold views list` and `twofold parked list` what holds it up."
             )
 
     async def _arrival(self, name: str, position: int) -> None:

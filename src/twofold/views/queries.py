@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -103,6 +104,8 @@ def answer_of(function: Callable[..., Any]) -> Answer:
     """
     if getattr(function, "__twofold__", None) != "answer":
         raise DeclarationError(f"{place(function)} is listed among the queries and has no @answer.")
+    if not inspect.iscoroutinefunction(function):
+        raise DeclarationError(f"{place(function)}: an answer is an async function, as it reads from a database.")
     queries = annotated(function, 0, Query)
     if len(queries) > 1 or len(parameters(function)) != 2:
         raise DeclarationError(f"{place(function)}: an answer's parameters are one query and the views.")
