@@ -45,7 +45,7 @@ def _shown(value: Any) -> str:
         return "?"
     if isinstance(value, datetime):
         return shown_time(value)
-    return f"{value:,}" if isinstance(value, int) else printable(str(value))
+    return printable(str(value))
 
 
 def shown_time(moment: datetime) -> str:
@@ -79,7 +79,7 @@ def event_fields(event: Recorded) -> dict[str, Any]:
 def event_line(event: Recorded) -> Text:
     """Return an event on a line: position, time, type, tags, data."""
     line = Text(no_wrap=True, overflow="ellipsis")
-    line.append(f"{event.position:>9,}  ", style="bold")
+    line.append(f"{event.position:>9}  ", style="bold")
     line.append(f"{shown_time(event.recorded_at)}  ", style="dim")
     line.append(f"{printable(event.type):<24}  ", style="yellow")
     line.append(f"{printable(' '.join(event.tags))}  ", style="cyan")

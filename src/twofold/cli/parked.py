@@ -154,7 +154,7 @@ async def _announce(databases: Databases, keys: list[ParkedKey]) -> None:
     for follower in dict.fromkeys(each.follower for each in keys):
         when = "within a second" if await is_followed(databases, follower) else "when a service follows it again"
         events = sum(each.events for each in keys if each.follower == follower)
-        click.echo(f"{follower} handles {events:,} parked events again {when}.")
+        click.echo(f"{follower} handles {events} parked events again {when}.")
 
 
 async def _report(databases: Databases, keys: list[ParkedKey], before: list[dict[int, int]]) -> None:
@@ -205,9 +205,9 @@ async def _discard(service: Service, follower: str, key: str | None, position: i
 
     async with _opened(service, to_mend=True) as databases:
         (found,) = await find_parked(databases, follower, () if key is None else [key])
-        what = f"the event at position {position}" if position else f"{found.events:,} parked events"
+        what = f"the event at position {position}" if position else f"{found.events} parked events"
         of = f"of {found.key} in {follower}" if found.key else f"of {follower}"
         if not yes:
             click.confirm(f"Drop {what} {of}, so that the view never has their effect?", abort=True, err=True)
         count = await discard(databases, found, position)
-        click.echo(f"{count:,} of {found.events:,} parked events {of} are dropped.")
+        click.echo(f"{count} of {found.events} parked events {of} are dropped.")

@@ -123,7 +123,7 @@ async def _rebuild(service: Service, follower: str) -> None:
         await rewind(databases, follower)
         async with followed(databases, follower, elsewhere=elsewhere):
             position = await _caught_up(databases, follower)
-    click.echo(f"{follower} has caught up, at position {position:,}.")
+    click.echo(f"{follower} has caught up, at position {position}.")
 
 
 async def _caught_up(databases: Databases, follower: str) -> int:
