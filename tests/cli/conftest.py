@@ -87,6 +87,7 @@ class CommandLine:
         self.folder = folder
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("TWOFOLD_")}
         self.environment = inherited | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+        self._begun: list[subprocess.Popen[str]] = []
 
     def __call__(self, *arguments: str, typed: str = "") -> Outcome:
         """Run a command to its end."""
@@ -108,10 +109,18 @@ class CommandLine:
 
     def begin(self, *arguments: str) -> "subprocess.Popen[str]":
         """Start a command."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*COMMAND, *arguments], cwd=self.folder, env=self.environment, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
+        self._begun.append(process)
+        return process
+
+    def end(self) -> None:
+        """Kill whatever was started and goes on: a test that fails leaves no process behind."""
+        for process in self._begun:
+            with process:
+                process.kill()
 
     @contextmanager
     def serving(self, target: str, *arguments: str) -> Iterator[Service]:
@@ -154,8 +163,10 @@ class CommandLine:
 
 
 @pytest.fixture
-def twofold(tmp_path: Path) -> CommandLine:
-    return CommandLine(tmp_path)
+def twofold(tmp_path: Path) -> Iterator[CommandLine]:
+    command_line = CommandLine(tmp_path)
+    yield command_line
+    command_line.end()
 
 
 @pytest.fixture

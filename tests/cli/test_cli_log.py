@@ -1,6 +1,5 @@
 import signal
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import msgspec
 import pytest
 
 from examples.bank import Deposit, Transfer, bank
-from tests.cli.conftest import COMMAND, CommandLine
+from tests.cli.conftest import CommandLine
 from twofold import Command, Event, Service, decide
 
 BANK = "examples.bank:bank"
@@ -208,10 +207,7 @@ def test_options_that_make_no_sense_are_told(twofold: CommandLine, options: list
 
 def test_a_reader_that_has_enough_ends_it_quietly(filled: CommandLine) -> None:
     """`twofold log … | head -1` is an everyday thing."""
-    listing = subprocess.Popen(
-        [*COMMAND, "log", BANK, "--json", "--follow", "--after", "0"], cwd=filled.folder, env=filled.environment,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    listing = filled.begin("log", BANK, "--json", "--follow", "--after", "0")
     assert listing.stdout is not None
     assert listing.stderr is not None
     listing.stdout.readline()
