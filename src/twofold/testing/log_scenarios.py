@@ -14,7 +14,7 @@ from twofold.log import Criteria, Criterion, Log, NewEvent, Recorded, Store
 T = TypeVar("T")
 
 CLOCK = SystemClock()
-PATIENCE_SECONDS = 60.0
+_PATIENCE_SECONDS = 60.0
 
 
 def event(type_: str = "Deposited", *tags: str, data: bytes = b"{}", metadata: bytes = b"{}") -> NewEvent:
@@ -42,8 +42,9 @@ async def all_of(*awaitables: Awaitable[T]) -> list[T]:
     return [await each for each in awaitables]
 
 
-async def follow(log: Log, criteria: Criteria, seen: list[int], count: int, after: int = 0, limit: int = 1000) -> int:
-    """Note the positions that a follower sees until they are so many; return where it would go on from."""
+async def follow(log: Log, criteria: Criteria, until: int, after: int = 0, limit: int = 1000) -> list[int]:
+    """Return the positions of what a follower is given until it stands at a position, or beyond."""
+    seen: list[int] = []
     async for batch in log.follow(criteria, after, limit):
         found = positions(batch.events)
         assert len(found) <= limit
@@ -51,9 +52,9 @@ async def follow(log: Log, criteria: Criteria, seen: list[int], count: int, afte
         assert after < batch.position <= batch.head
         after = batch.position
         seen += found
-        if len(seen) >= count:
+        if after >= until:
             break
-    return after
+    return seen
 
 
 class LogScenarios:
@@ -65,12 +66,13 @@ class LogScenarios:
         raise NotImplementedError("Override the fixture `stores`.")
 
     def run(self, stores: Callable[[], Store], scenario: Callable[..., Awaitable[T]], instances: int = 1) -> T:
-        """Run a scenario with so many logs on the same data, and close them."""
+        """Run a scenario with so many logs on the same data, and close them. Whatever waits for ever fails."""
 
         async def whole() -> T:
             logs = [await Log.open(stores(), CLOCK) for _ in range(instances)]
             try:
-                return await scenario(*logs)
+                async with asyncio.timeout(_PATIENCE_SECONDS):
+                    return await scenario(*logs)
             finally:
                 for log in logs:
                     await log.close()

@@ -1,0 +1,286 @@
+"""The suite that certifies stores finds what is wrong with one: each fault here is one that a store has had."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from twofold.adapters.memory import MemoryStore
+from twofold.errors import LogCorrupted
+from twofold.log import ALL, Append, Appended, Condition, Conflict, Criteria, Criterion, Outcome, Recorded, Snapshot
+from twofold.testing import LogConformance
+
+SUITE = LogConformance()
+FAULTS: list[tuple[type[MemoryStore], Callable[..., None], tuple[Any, ...]]] = []
+
+
+def found_by(test: Callable[..., None], *arguments: Any) -> Callable[[type[MemoryStore]], type[MemoryStore]]:
+    """Say which test of the suite is to fail for a store."""
+
+    def note(store: type[MemoryStore]) -> type[MemoryStore]:
+        FAULTS.append((store, test, arguments))
+        return store
+
+    return note
+
+
+def without(append: Append, **changes: Any) -> Append:
+    return msgspec.structs.replace(append, **changes)
+
+
+@found_by(SUITE.test_of_appends_under_one_condition_exactly_one_gets_through, 3)
+@found_by(SUITE.test_boundaries_that_overlap_conflict_however_they_are_described, 2)
+@found_by(SUITE.test_of_two_that_count_on_each_other_only_one_changes, 2)
+@found_by(SUITE.test_no_update_is_lost, 3)
+class ChecksBeforeItLocks(MemoryStore):
+    """Between the look at the conditions and the writing somebody else may write."""
+
+    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+        broken = [self._newer(append) for append in batch]
+        await asyncio.sleep(0)
+        outcomes: list[Outcome] = []
+        for append, newer in zip(batch, broken, strict=True):
+            outcomes += [Conflict(newer)] if newer else await super().write([without(append, conditions=())], 1)
+        return outcomes
+
+
+@found_by(SUITE.test_conditions_see_the_earlier_appends_of_a_batch)
+@found_by(SUITE.test_of_appends_under_one_condition_exactly_one_gets_through, 1)
+class LooksOnceForTheWholeBatch(MemoryStore):
+    """The appends of a batch do not see each other."""
+
+    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+        outcomes: list[Outcome] = [Conflict(newer) for append in batch if (newer := self._newer(append))]
+        if outcomes:
+            return [Conflict()] * len(batch)
+        return await super().write([without(append, conditions=()) for append in batch], recorded_at_us)
+
+
+@found_by(SUITE.test_a_refused_append_leaves_nothing_and_fails_alone)
+class RefusesTheWholeBatch(MemoryStore):
+    """One conflict takes the others with it."""
+
+    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+        if any(self._newer(append) for append in batch):
+            return [Conflict()] * len(batch)
+        return await super().write(batch, recorded_at_us)
+
+
+@found_by(SUITE.test_what_comes_between_an_append_and_the_one_that_counts_on_it_conflicts)
+@found_by(SUITE.test_what_counts_on_a_refused_append_is_refused)
+@found_by(SUITE.test_a_chain_of_appends_breaks_only_behind_a_refusal)
+@found_by(SUITE.test_an_append_may_count_on_one_without_events)
+class ForgetsWhatAnAppendCountsOn(MemoryStore):
+    """``behind`` is taken for no condition at all."""
+
+    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+        batch = [
+            without(append, conditions=tuple([each for each in append.conditions if each.behind is None]))
+            for append in batch
+        ]
+        return await super().write(batch, recorded_at_us)
+
+
+@found_by(SUITE.test_a_reader_never_sees_a_position_appear_behind_one_that_it_has_read)
+class ShowsTheSecondCommitFirst(MemoryStore):
+    """Positions are given out at the beginning of a write, and its events shown at its end, as by a database's sequence."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._unseen: set[int] = set()
+
+    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+        outcomes = await super().write(batch, recorded_at_us)
+        written = {each.first for each in outcomes if isinstance(each, Appended)}
+        self._unseen |= written
+        for _ in range(min(written) % 5):
+            await asyncio.sleep(0)
+        self._unseen -= written
+        return outcomes
+
+    async def read(self, criteria: Criteria, after: int = 0, limit: int = 1000, **how: Any) -> list[Recorded]:
+        return [each for each in await super().read(criteria, after, limit, **how) if each.position not in self._unseen]
+
+
+@found_by(SUITE.test_an_append_is_seen_whole_or_not_at_all)
+class ShowsHalfAnAppend(MemoryStore):
+    """Events are stored one by one."""
+
+    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for append in batch:
+            parts = [without(append, events=(each,)) for each in append.events]
+            found = [(await super(ShowsHalfAnAppend, self).write([part], recorded_at_us))[0] for part in parts]
+            assert isinstance(found[0], Appended)
+            outcomes.append(Appended(found[0].first, found[0].first + len(found) - 1))
+        return outcomes
+
+
+@found_by(SUITE.test_an_id_takes_effect_once, 2)
+@found_by(SUITE.test_an_id_takes_effect_once_within_a_batch)
+@found_by(SUITE.test_an_id_without_events_takes_effect_once, 1)
+@found_by(SUITE.test_what_counts_on_a_repetition_is_refused)
+class ForgetsIds(MemoryStore):
+    """An append that comes again is done again."""
+
+    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+        return await super().write([without(append, id="") for append in batch], recorded_at_us)
+
+
+@found_by(SUITE.test_an_id_is_known_even_if_its_condition_would_fail_now)
+class ChecksBeforeItRemembers(MemoryStore):
+    """A repetition is refused because its own first effect stands against it."""
+
+    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+        refused = {place: newer for place, append in enumerate(batch) if (newer := self._newer(append))}
+        outcomes = await super().write(batch, recorded_at_us)
+        return [Conflict(refused[place]) if place in refused else each for place, each in enumerate(outcomes)]
+
+
+@found_by(SUITE.test_an_append_without_events_is_remembered_by_its_id)
+class RemembersOnlyEvents(MemoryStore):
+    """The ids are those that the events bring along."""
+
+    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+        batch = [append if append.events else without(append, id="") for append in batch]
+        return await super().write(batch, recorded_at_us)
+
+
+@found_by(SUITE.test_a_refused_id_may_try_again)
+class RemembersRefusals(MemoryStore):
+    """A conflict is kept as what became of the id."""
+
+    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+        outcomes = await super().write(batch, recorded_at_us)
+        for append, outcome in zip(batch, outcomes, strict=True):
+            if append.id and isinstance(outcome, Conflict):
+                self._handled[append.id] = Appended(1, 0)
+        return outcomes
+
+
+class Selecting(MemoryStore):
+    """A store that selects wrongly, reading and in conditions."""
+
+    def criterion(self, given: Criterion) -> Criteria:
+        return (given,)
+
+    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+        changed = []
+        for append in batch:
+            conditions = [
+                Condition(self._changed(each.criteria), each.after, each.behind) for each in append.conditions
+            ]
+            changed.append(without(append, conditions=tuple(conditions)))
+        return await super().write(changed, recorded_at_us)
+
+    async def read(self, criteria: Criteria, after: int = 0, limit: int = 1000, **how: Any) -> list[Recorded]:
+        return await super().read(self._changed(criteria), after, limit, **how)
+
+    def _changed(self, criteria: Criteria) -> Criteria:
+        return tuple([changed for each in criteria for changed in self.criterion(each)])
+
+
+SELECT = SUITE.test_criteria_select_as_the_specification_says
+
+
+@found_by(SELECT, (Criterion(tags=("x:1", "y:1")),), [2, 5])
+class TakesAnyTag(Selecting):
+    def criterion(self, given: Criterion) -> Criteria:
+        return tuple([Criterion(given.types, (tag,)) for tag in given.tags]) or (given,)
+
+
+@found_by(SELECT, (Criterion(types=("A",), tags=("x:1",)),), [1])
+@found_by(SUITE.test_an_append_fails_if_something_selected_came_after_the_position)
+class TakesAnyType(Selecting):
+    def criterion(self, given: Criterion) -> Criteria:
+        return (Criterion((), given.tags) if given.tags else given,)
+
+
+@found_by(SELECT, (Criterion(types=("A", "B")),), [1, 2, 3, 4])
+@found_by(SUITE.test_criteria_may_have_hundreds_of_alternatives)
+class TakesTheFirstType(Selecting):
+    def criterion(self, given: Criterion) -> Criteria:
+        return (Criterion(given.types[:1], given.tags),)
+
+
+@found_by(SELECT, (Criterion(types=("A",)), Criterion(tags=("y:1",))), [1, 2, 3, 5])
+@found_by(SUITE.test_of_two_that_count_on_each_other_only_one_changes, 1)
+class TakesTheFirstCriterion(Selecting):
+    def _changed(self, criteria: Criteria) -> Criteria:
+        return super()._changed(criteria[:1])
+
+
+@found_by(SELECT, (), [])
+class TakesNoCriteriaForAll(Selecting):
+    def _changed(self, criteria: Criteria) -> Criteria:
+        return criteria or ALL
+
+
+@found_by(SUITE.test_a_type_of_odd_characters_is_found_and_no_other)
+class SplitsTypes(Selecting):
+    def criterion(self, given: Criterion) -> Criteria:
+        return (Criterion(tuple("|".join(given.types).split("|")) if given.types else (), given.tags),)
+
+
+@found_by(SUITE.test_reading_goes_on_after_a_position_and_stops_at_the_limit)
+@found_by(SUITE.test_a_follower_goes_on_from_where_it_was, 3)
+class PassesOverEvents(MemoryStore):
+    """The limit counts what was looked at and not what was selected."""
+
+    async def read(self, criteria: Criteria, after: int = 0, limit: int = 1000, **how: Any) -> list[Recorded]:
+        looked_at = [each.position for each in await super().read(ALL, after, limit, **how)]
+        return [each for each in await super().read(criteria, after, limit, **how) if each.position in looked_at]
+
+
+@found_by(SUITE.test_reading_goes_on_after_a_position_and_stops_at_the_limit)
+class PagesFromTheWrongEnd(MemoryStore):
+    """Backwards, the limit is applied before the order."""
+
+    async def read(
+        self, criteria: Criteria, after: int = 0, limit: int = 1000, *, backwards: bool = False
+    ) -> list[Recorded]:
+        if not backwards:
+            return await super().read(criteria, after, limit)
+        older = await super().read(criteria, after, 1000, backwards=True)
+        return older[::-1][:limit][::-1]
+
+
+@found_by(SUITE.test_the_latest_snapshot_is_kept)
+class KeepsTheLastSnapshot(MemoryStore):
+    """The last to come is taken for the latest."""
+
+    async def save_snapshot(self, fold: str, key: str, snapshot: Snapshot) -> None:
+        self._snapshots[fold, key] = snapshot
+
+
+@found_by(SUITE.test_the_time_of_an_event_is_the_writers)
+class KeepsSeconds(MemoryStore):
+    """Times are rounded."""
+
+    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+        return await super().write(batch, recorded_at_us // 1_000_000 * 1_000_000)
+
+
+@found_by(SUITE.test_a_conflict_names_an_event_that_stands_against_the_append, ALL)
+class BlamesTheHead(MemoryStore):
+    """The position in a conflict is one that nothing has."""
+
+    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+        outcomes = await super().write(batch, recorded_at_us)
+        return [Conflict(len(self._events) + 1) if isinstance(each, Conflict) else each for each in outcomes]
+
+
+@pytest.mark.parametrize(
+    ("store", "test", "arguments"),
+    [pytest.param(*each, id=f"{each[0].__name__}-{each[1].__name__}") for each in FAULTS],
+)
+def test_the_suite_finds_a_fault(
+    store: type[MemoryStore], test: Callable[..., None], arguments: tuple[Any, ...]
+) -> None:
+    """The named test of the suite passes with the store in memory, and fails with the one that has the fault."""
+    sound, faulty = MemoryStore(), store()
+    test(lambda: sound, *arguments)
+    with pytest.raises((AssertionError, LogCorrupted)):
+        test(lambda: faulty, *arguments)
