@@ -1,0 +1,1 @@
+"""Programs to copy from: a bank in one file, a shop of four services."""

@@ -229,5 +229,5 @@ async def start(
         running = Running(declaration, settings, log, views, transport, clock)
         stack.push_async_callback(running.close)
         running.follow()
-        _logger.info("%s runs: log %s at %d, views %s", running.name, settings.log, log.known_head, settings.views)
+        _logger.info("%s runs; its log is at position %d", running.name, log.known_head)
         yield running

@@ -36,6 +36,7 @@ _VIEW_STORES = {
     "postgresql": "twofold.adapters.postgres.views:open_views",
 }
 _TRANSPORTS = {"feed": "twofold.adapters.feed:open_transport"}
+_EXTRAS = {"feed": "http"}
 _EXAMPLES = {
     "LOG": "sqlite:///bank.db",
     "VIEWS": "sqlite:///bank-views.db",
@@ -132,5 +133,5 @@ def _adapter(url: str, known: Mapping[str, str]) -> Any:
         if (error.name or "").startswith("twofold"):
             raise SettingsError(f"{url!r}: this version of Twofold has no adapter for {scheme}: yet.") from error
         raise SettingsError(
-            f"{url!r} needs the package {error.name}. Install it: pip install 'twofold[{scheme}]'."
+            f"{scheme}: needs the package {error.name}. Install it: pip install 'twofold[{_EXTRAS.get(scheme, scheme)}]'."
         ) from error

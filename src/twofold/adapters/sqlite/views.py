@@ -106,6 +106,9 @@ class SqliteViews:
         statements: Sequence[Any],
         connection: sqlite3.Connection,
     ) -> None:
+        if statements:
+            # SQLAlchemy looks at a new connection, and ends what it takes for a transaction of its own: so before ours.
+            self._session(connection)
         try:
             with transaction(connection):
                 _settle(connection, settled)
