@@ -5,58 +5,109 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, false, literal, or_, select
 from sqlalchemy.sql.elements import UnaryExpression
-from sqlalchemy.sql.operators import desc_op
+from sqlalchemy.sql.operators import asc_op, desc_op
 
-from twofold.errors import InvalidMessage
+from twofold.errors import DeclarationError, InvalidMessage
 from twofold.messages import encode
-from twofold.views.tables import table_of
-from twofold.views.view import layout
+from twofold.views.tables import check_ordered, table_of
+from twofold.views.view import Column, layout
+
+
+class Order(msgspec.Struct, frozen=True):
+    """By which of a view's columns pages are ordered, before the key decides; None: by the key alone."""
+
+    column: Column | None = None
+    descending: bool = False
 
 
 def page_statement(view: Any, where: tuple[Any, ...], order_by: Any, limit: int, after: str) -> Select[Any]:
-    """Return the statement for a page of a view."""
+    """Return the statement for a page of a view.
+
+    Raises:
+        InvalidMessage: ``after`` is not of an earlier page of this query.
+        DeclarationError: ``order_by`` is not a column of the view, or one that SQL cannot order.
+    """
     table = table_of(view)
-    column, descending = _order(order_by)
+    order = order_of(view, order_by)
     statement = select(table).where(*where)
     if after:
-        key, value = _read_cursor(view, column, after)
-        beyond_key = table.c.key > key
-        if column is not None:
-            beyond = column < value if descending else column > value
-            statement = statement.where(or_(beyond, and_(column == value, beyond_key)))
-        else:
-            statement = statement.where(beyond_key)
-    order = [] if column is None else [column.desc() if descending else column.asc()]
-    return statement.order_by(*order, table.c.key).limit(limit)
+        statement = statement.where(_beyond(table, order, *_read_cursor(view, order, after)))
+    return statement.order_by(*_terms(table, order), table.c.key).limit(limit)
+
+
+def order_of(view: Any, order_by: Any) -> Order:
+    """Read what a query's ``order_by`` says: a column of the view, perhaps with ``.asc()`` or ``.desc()``."""
+    if order_by is None:
+        return Order()
+    named, descending = order_by, False
+    if isinstance(order_by, UnaryExpression) and order_by.modifier in (asc_op, desc_op):
+        named, descending = order_by.element, order_by.modifier is desc_op
+    for column in layout(view).columns:
+        if named is table_of(view).c[column.name]:
+            check_ordered(column)
+            return Order(column, descending)
+    raise DeclarationError(
+        f"order_by={order_by} is not a column of {view.__name__}. Write order_by={view.__name__}.c.amount or "
+        f"{view.__name__}.c.amount.desc(); for any other order use views.select(…)."
+    )
+
+
+def _terms(table: Any, order: Order) -> list[Any]:
+    """Return how to order. Databases disagree on where a missing value belongs; here it is less than all others."""
+    if order.column is None:
+        return []
+    column = table.c[order.column.name]
+    term = column.desc() if order.descending else column.asc()
+    if not order.column.nullable:
+        return [term]
+    return [term.nulls_last() if order.descending else term.nulls_first()]
+
+
+def _beyond(table: Any, order: Order, key: Any, value: Any) -> ColumnElement[bool]:
+    """Return the condition for the rows after one with this key and this ordering value."""
+    if order.column is None:
+        return table.c.key > key  # type: ignore[no-any-return]
+    column = table.c[order.column.name]
+    if value is None:
+        later, same = false() if order.descending else column.is_not(None), column.is_(None)
+    else:
+        bound = literal(value, column.type)
+        later, same = or_(column < bound, column.is_(None)) if order.descending else column > bound, column == bound
+    return or_(later, and_(same, table.c.key > key))
 
 
 def cursor_of(row: Any, order_by: Any) -> str:
     """Return the text that stands for a row's place in its order."""
-    column, _ = _order(order_by)
-    shape = layout(row.__class__)
-    packed = dict(zip([each.name for each in shape.columns], shape.pack(row), strict=True))
-    return encode([packed["key"], None if column is None else packed[column.name]]).hex()
+    view: Any = type(row)
+    order = order_of(view, order_by)
+    packed = dict(zip([each.name for each in layout(view).columns], layout(view).pack(row), strict=True))
+    return encode([packed["key"], None if order.column is None else packed[order.column.name]]).hex()
 
 
-def _order(order_by: Any) -> tuple[Any, bool]:
-    if isinstance(order_by, UnaryExpression):
-        return order_by.element, order_by.modifier is desc_op
-    return order_by, False
-
-
-def _read_cursor(view: Any, column: Any, after: str) -> tuple[Any, Any]:
+def _read_cursor(view: Any, order: Order, after: str) -> tuple[Any, Any]:
     """Return the key and the ordering value of the row after which the page starts, as the columns compare them."""
     try:
         key, value = msgspec.json.decode(bytes.fromhex(after), type=tuple[Any, Any])
-    except (ValueError, msgspec.DecodeError) as error:
+        unpacked = _unpacked(layout(view).columns[0], key), _unpacked(order.column, value)
+    except (TypeError, ValueError) as error:
         raise InvalidMessage(
             f"after={after!r} is not from a page of this query. Pass an earlier page's `next`."
         ) from error
-    by_name = {each.name: each for each in layout(view).columns}
-    return _unpacked(by_name["key"], key), None if column is None else _unpacked(by_name[column.name], value)
+    return unpacked
 
 
-def _unpacked(column: Any, value: Any) -> Any:
-    return value if column.unpack is None or value is None else column.unpack(value)
+def _unpacked(column: Column | None, value: Any) -> Any:
+    """Return a stored value as the column compares it.
+
+    Raises:
+        ValueError: it is not one that the column may have.
+    """
+    if column is None or value is None:
+        if value is not None or (column is not None and not column.nullable):
+            raise ValueError("a value where there is no column, or none where there is one")
+        return None
+    kind = int if column.kind is bool else column.kind
+    checked: Any = msgspec.convert(value, kind)
+    return checked if column.unpack is None else column.unpack(checked)
