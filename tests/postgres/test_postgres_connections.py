@@ -198,7 +198,7 @@ def test_a_batch_that_its_writer_gave_up_is_refused_after_the_next_one(database:
     """A call may come to its turn long after its writer went on without it: it must not be stored then."""
 
     async def scenario() -> None:
-        async with opened(database, patience_seconds=0.0) as store:
+        async with opened(database, patience_seconds=0.5) as store:
             holder = await asyncpg.connect(database)
             async with holder.transaction():
                 await holder.execute("LOCK TABLE twofold.log_appending IN EXCLUSIVE MODE")
@@ -209,12 +209,35 @@ def test_a_batch_that_its_writer_gave_up_is_refused_after_the_next_one(database:
                 await holder.fetchval(TERMINATE, database.rpartition("/")[2])
                 with pytest.raises(LogUnavailable, match="Whether this batch was stored is not known"):
                     await writing
+                await holder.fetchval(TERMINATE, database.rpartition("/")[2])
+                await until_waiting(holder, 0)
             assert await store.write([Append((event("next"),))], 0) == [Appended(1, 1)]
             arguments = [store._writer, 1, 0, 0, *batch_columns([Append((event("given up"),))])]
             with pytest.raises(asyncpg.InvalidTransactionStateError, match="has given it up"):
                 await holder.fetchrow(late, *arguments)
             await holder.close()
         assert await stored_ids(database) == ["next"]
+
+    asyncio.run(scenario())
+
+
+def test_a_network_that_swallows_everything_is_an_error_after_a_bounded_time(database: str) -> None:
+    """No reset tells that the server is out of reach; when it is there again, what was held back does no harm."""
+
+    async def scenario() -> None:
+        async with CuttingProxy(database).serving() as proxy, opened(proxy.url, patience_seconds=0.5) as store:
+            await store.write([Append((event("before"),))], 0)
+            proxy.hold()
+            with pytest.raises(LogUnavailable, match=r"no answer in time.*Whether this batch was stored is not known"):
+                await store.write([Append((event("held back"),))], 0)
+            with pytest.raises(LogUnavailable, match="no answer in time"):
+                await store.read(ALL)
+            proxy.let_go()
+            (after,) = await store.write([Append((event("after"),))], 0)
+        stored = await stored_ids(database)
+        assert isinstance(after, Appended)
+        assert stored[after.last - 1] == "after"
+        assert stored in (["before", "after"], ["before", "held back", "after"])
 
     asyncio.run(scenario())
 

@@ -23,6 +23,8 @@ class CuttingProxy:
         self._target = urlsplit(url)
         self._next: Point | None = None
         self._conversations: set[asyncio.Task[None]] = set()
+        self._open = asyncio.Event()
+        self._open.set()
         self.url = ""
 
     def cut_next(self, point: Point) -> None:
@@ -37,6 +39,14 @@ class CuttingProxy:
         """Cut every connection now, wherever it is."""
         for conversation in self._conversations:
             conversation.cancel()
+
+    def hold(self) -> None:
+        """Let nothing through in either direction, as a network that drops packets."""
+        self._open.clear()
+
+    def let_go(self) -> None:
+        """Let everything through again, with what was held back."""
+        self._open.set()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[CuttingProxy]:
@@ -68,6 +78,7 @@ class CuttingProxy:
         answering = asyncio.create_task(self._answers(server, to_client, muted))
         try:
             while request := await client.read(1 << 20):
+                await self._open.wait()
                 point, self._next = self._next, None
                 self.cuts += point is not None
                 if point == "before the request":
@@ -95,6 +106,7 @@ class CuttingProxy:
         """Forward answers; once muted, swallow the next one and end."""
         with suppress(OSError):
             while answer := await server.read(1 << 20):
+                await self._open.wait()
                 if muted.is_set():
                     return
                 to_client.write(answer)

@@ -76,7 +76,9 @@ def test_waiting_ends_with_where_the_follower_is() -> None:
 
     async def scenario() -> None:
         arrivals = Arrivals(Follower(3).ask)
-        with pytest.raises(ReceiptTimeout, match=r"words is at position 3 and not yet at 5 after 0\.01 seconds.*parked"):
+        with pytest.raises(
+            ReceiptTimeout, match=r"words is at position 3 and not yet at 5 after 0\.01 seconds.*parked"
+        ):
             await arrivals.reach("words", 5, 0.01)
 
     asyncio.run(scenario())

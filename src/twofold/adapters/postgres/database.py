@@ -108,10 +108,11 @@ class Database:
 
     async def _persist(self, lend: _Lend, work: Work[T], call_seconds: float | None) -> T:
         deadline = self._clock.monotonic() + self._patience_seconds
+        bound = None if call_seconds is None else min(call_seconds, self._patience_seconds)
         pause = _SHORTEST_PAUSE_SECONDS
         while True:
             try:
-                async with asyncio.timeout(call_seconds), lend() as connection:
+                async with asyncio.timeout(bound), lend() as connection:
                     return await work(connection)
             except FAILURES as error:
                 if not _may_pass(error) or self._clock.monotonic() + pause > deadline:
@@ -120,7 +121,7 @@ class Database:
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
     def _failure(self, error: Exception) -> LogUnavailable:
-        reason = (str(error) or type(error).__name__).rstrip(".")
+        reason = (str(error) or "no answer in time").rstrip(".")
         tried = f"Tried for {self._patience_seconds:g} seconds." if _may_pass(error) else ""
         return LogUnavailable(" ".join(filter(None, [f"{self.address}: {reason}.", _advice(error), tried])))
 
@@ -132,6 +133,7 @@ class _Connections:
         self._connect = connect
         self._turns = asyncio.Semaphore(most)
         self._free: list[Connection] = []
+        self._closed = False
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[Connection]:
@@ -142,7 +144,10 @@ class _Connections:
             except BaseException:
                 connection.terminate()
                 raise
-            self._free.append(connection)
+            if self._closed:
+                await close(connection)
+            else:
+                self._free.append(connection)
 
     def _working(self) -> Connection | None:
         while self._free:
@@ -152,6 +157,7 @@ class _Connections:
         return None
 
     async def close(self) -> None:
+        self._closed = True
         while self._free:
             await close(self._free.pop())
 
@@ -189,6 +195,8 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _advice(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "The server or the way to it hangs, or an open transaction holds a lock: look in pg_stat_activity."
     if isinstance(error, OSError):
         return "Check that the server is running and can be reached at the host and port in the URL."
     return next((text for state, text in _ADVICE.items() if _state(error).startswith(state)), "")

@@ -19,6 +19,7 @@ from twofold.log import ALL, Append, Appended, Criteria, Outcome, Recorded, Snap
 
 _SQL = load_statements("twofold.adapters.postgres", "log.sql")
 _END = 1 << 62
+_MOST = (1 << 31) - 1
 
 
 class PostgresStore:
@@ -76,7 +77,7 @@ class PostgresStore:
         if any(not each.types and not each.tags for each in criteria):
             criteria = ALL
         above, below = (0, after or _END) if backwards else (after, _END)
-        arguments = (*criteria_columns(criteria), above, below, limit, backwards)
+        arguments = (*criteria_columns(criteria), above, below, min(limit, _MOST), backwards)
         rows = await self._database.run(lambda connection: connection.fetch(self._sql["read"], *arguments))
         return [Recorded(*row) for row in rows]
 

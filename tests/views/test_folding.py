@@ -1,0 +1,352 @@
+"""Filling views: whatever the batches and restarts, the rows are those that folding the events one by one makes."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Column, Integer, MetaData, Table, Text, insert, select
+
+from twofold import Event, Service, Tag, View, evolve, project, replace
+from twofold.adapters.memory import MemoryStore
+from twofold.adapters.sqlite.views import SqliteViews
+from twofold.clock import SystemClock
+from twofold.errors import LogUnavailable
+from twofold.fold import fold_of
+from twofold.followers import Claim, Settled
+from twofold.log import Log, NewEvent, Recorded
+from twofold.messages import encode, tagger
+from twofold.testing import running
+from twofold.views import ProjectionTarget, Transaction, ViewStore, ViewTarget, layout
+from twofold.views.tables import table_of
+
+PlayerId = Annotated[str, Tag("player")]
+CLOCK = SystemClock()
+
+
+class Scored(Event):
+    player: PlayerId
+    points: int
+
+
+class Beat(Event):
+    winner: PlayerId
+    loser: PlayerId
+
+
+class Left(Event):
+    players: tuple[PlayerId, ...]
+
+
+class Standing(View, key=PlayerId):
+    points: int = 0
+    history: tuple[str, ...] = ()
+
+    @evolve
+    def scored(self, event: Scored) -> Self:
+        return replace(self, points=self.points + event.points, history=(*self.history, f"scored {event.points}"))
+
+    @evolve
+    def beat(self, event: Beat) -> Self:
+        return replace(self, history=(*self.history, "won" if event.winner == self.key else "lost"))
+
+    @evolve
+    def left(self, event: Left) -> Self | None:
+        return None
+
+
+class Total(View, key=Annotated[int, Tag("total")]):
+    points: int = 0
+    events: int = 0
+
+
+@project(Total)
+async def totals(event: Scored | Beat, rows: Transaction) -> None:
+    total = await rows.get(Total, 0)
+    points = event.points if isinstance(event, Scored) else 0
+    rows.put(replace(total, points=total.points + points, events=total.events + 1))
+
+
+def new(event: Event) -> NewEvent:
+    kind = type(event)
+    return NewEvent(CLOCK.new_id(), kind.message_name, 1, tagger(kind)(event), encode(event))
+
+
+@asynccontextmanager
+async def log_of(events: Iterable[Event]) -> AsyncIterator[Log]:
+    log = await Log.open(MemoryStore(), CLOCK)
+    await log.append([new(event) for event in events])
+    yield log
+    await log.close()
+
+
+@asynccontextmanager
+async def views_at(path: str = ":memory:", *views: type[View]) -> AsyncIterator[ViewStore]:
+    store = SqliteViews(path, CLOCK)
+    await store.open()
+    for view in views:
+        await store.create(layout(view))
+    yield store
+    await store.close()
+
+
+async def begun(store: ViewStore, target: Any) -> Claim:
+    claim = await store.claim(target.name, "test", 0)
+    assert claim is not None
+    await target.start(claim)
+    return claim
+
+
+async def rows_of(store: ViewStore, view: Any) -> list[Any]:
+    return [view(**row._mapping) for row in await store.select(select(table_of(view)).order_by(view.c.key))]
+
+
+def naively(events: Iterable[Event]) -> list[Standing]:
+    """Fold each player's events by hand."""
+    rows: dict[str, Standing] = {}
+    fold = fold_of(Standing)
+    for event in events:
+        for tag in tagger(type(event))(event):
+            key = tag.partition(":")[2]
+            row = fold.apply(rows.get(key, Standing(key=key)), event)
+            if row is None:
+                rows.pop(key, None)
+            else:
+                rows[key] = row
+    return [rows[key] for key in sorted(rows)]
+
+
+players = st.sampled_from(["ann", "bob", "cid"])
+happenings = st.one_of(
+    st.builds(Scored, player=players, points=st.integers(-5, 5)),
+    st.builds(Beat, winner=players, loser=players),
+    st.builds(Left, players=st.lists(players, max_size=3).map(tuple)),
+)
+
+
+@given(st.lists(happenings, max_size=30), st.lists(st.integers(0, 7), max_size=12), st.data())
+def test_rows_are_what_folding_one_by_one_makes(events: list[Event], sizes: list[int], data: st.DataObject) -> None:
+    """Whatever the batches are, also empty ones, and wherever the follower is started anew in between."""
+
+    async def scenario() -> None:
+        async with log_of(events) as log, views_at(":memory:", Standing) as store:
+            target = ViewTarget(Standing, log, store, CLOCK)
+            position = (await begun(store, target)).position
+            for size in [*sizes, len(events)]:
+                batch = await log.read(target.criteria, position, size) if size else []
+                position = batch[-1].position if batch else position
+                await target.apply(batch, position, {})
+                if data.draw(st.booleans()):
+                    target = ViewTarget(Standing, log, store, CLOCK)
+                    assert (await begun(store, target)).position == position
+            assert await rows_of(store, Standing) == naively(events)
+
+    asyncio.run(scenario())
+
+
+def test_a_projection_gets_each_event_once_and_in_order() -> None:
+    """It reads what it has written in the same batch, and what an earlier process has written."""
+
+    async def scenario() -> None:
+        events = [Scored(player="ann", points=n) for n in range(10)] + [Beat(winner="ann", loser="bob")]
+        async with log_of(events) as log, views_at(":memory:", Total) as store:
+            for after in range(0, 11, 3):
+                target = ProjectionTarget(totals, log, store, CLOCK)
+                assert (await begun(store, target)).position == after
+                batch = await log.read(target.criteria, after, 3)
+                await target.apply(batch, batch[-1].position, {})
+            assert await rows_of(store, Total) == [Total(key=0, points=45, events=11)]
+
+    asyncio.run(scenario())
+
+
+class Shaky(SqliteViews):
+    """A database that can be told to fail, before or after it has stored something."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, CLOCK)
+        self.fails_before = self.fails_after = self.fails_loading = 0
+
+    async def load(self, *arguments: Any) -> Any:
+        if self.fails_loading:
+            self.fails_loading -= 1
+            raise LogUnavailable("The disk is away.")
+        return await super().load(*arguments)
+
+    async def apply(self, *arguments: Any) -> None:
+        if self.fails_before:
+            self.fails_before -= 1
+            raise LogUnavailable("The disk is full.")
+        await super().apply(*arguments)
+        if self.fails_after:
+            self.fails_after -= 1
+            raise LogUnavailable("The disk answers no more.")
+
+
+@pytest.mark.parametrize("fails", ["fails_before", "fails_after", "fails_loading"])
+def test_a_batch_whose_storing_failed_is_folded_anew(fails: str, tmp_path: Path) -> None:
+    """From what the database has, be it with or without that batch: nothing is counted twice or left out."""
+
+    async def scenario() -> None:
+        store = Shaky(str(tmp_path / "views.db"))
+        await store.open()
+        await store.create(layout(Standing))
+        events = [Scored(player="ann", points=n) for n in range(6)]
+        async with log_of(events) as log:
+            target = ViewTarget(Standing, log, store, CLOCK)
+            position = (await begun(store, target)).position
+            await target.apply(await log.read(target.criteria, position, 2), 2, {})
+            for _ in range(2):
+                if fails == "fails_loading":
+                    target._rows.forget()
+                setattr(store, fails, 1)
+                with pytest.raises(LogUnavailable):
+                    await target.apply(await log.read(target.criteria, target._position, 2), target._position + 2, {})
+                position = (await begun(store, target)).position
+                await target.apply(await log.read(target.criteria, position, 100), 6, {})
+            assert await rows_of(store, Standing) == naively(events)
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_row_that_could_not_be_read_is_not_taken_for_absent(tmp_path: Path) -> None:
+    """A projection that is tried again after a failed reading goes on from the row that there is."""
+
+    async def scenario() -> None:
+        store = Shaky(str(tmp_path / "views.db"))
+        await store.open()
+        await store.create(layout(Total))
+        rows = Transaction(store)
+        rows.put(Total(key=0, points=5))
+        claim = await store.claim("totals_v1", "test", 0)
+        assert claim is not None
+        await store.apply(Settled(claim, 1), rows.changes(), ())
+        again = Transaction(store)
+        store.fails_loading = 1
+        with pytest.raises(LogUnavailable):
+            await again.get(Total, 0)
+        assert await again.get(Total, 0) == Total(key=0, points=5)
+        both = Transaction(store)
+        assert await asyncio.gather(both.get(Total, 0), both.get(Total, 0)) == [Total(key=0, points=5)] * 2
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+# Rows that the database does not take.
+
+
+class Odd(View, key=PlayerId):
+    points: int = 0
+    note: str = ""
+    share: float = 0.0
+
+    @evolve
+    def scored(self, event: Scored) -> Self:
+        match event.points:
+            case 13:
+                return replace(self, note="\ud800")
+            case 14:
+                return replace(self, note=None)
+            case 15:
+                return replace(self, share=float("nan"))
+            case 16:
+                return replace(self, points=2**63)
+            case _:
+                return replace(self, points=self.points + event.points)
+
+
+odd = Service("odd", views=[Odd])
+
+
+@pytest.mark.parametrize("points", [13, 14, 15, 16])
+def test_what_the_database_does_not_take_parks_its_key_alone(points: int, tmp_path: Path) -> None:
+    """Neither the batch around it nor other keys wait for somebody to mend it, and nothing is counted twice."""
+
+    async def scenario() -> None:
+        async with running(odd, tmp_path) as started:
+            scores = [("ann", 1), ("bob", 1), ("ann", points), ("bob", 2), ("ann", 5), ("cid", 1)]
+            await started.log.append([new(Scored(player=player, points=each)) for player, each in scores])
+            await started._arrivals.reach("odd_v1", len(scores), 30)
+            rows = await rows_of(started.views, Odd)
+            assert [(row.key, row.points) for row in rows] == [("ann", 1), ("bob", 3), ("cid", 1)]
+            parked = await started.views.parked()
+            assert [(each.lane, each.position) for each in parked] == [("player:ann", 3), ("player:ann", 5)]
+            assert parked[0].error
+            assert parked[0].attempts > 1
+
+            # Tried again while it is still so, it stays parked with its reason, and the follower goes on.
+            await started.views.request_retry("odd_v1", ["player:ann"])
+            async with asyncio.timeout(30):
+                while (await started.views.parked())[0].attempts == parked[0].attempts:
+                    await asyncio.sleep(0.01)
+            outcome = await started.log.append([new(Scored(player="bob", points=4))])
+            await started._arrivals.reach("odd_v1", getattr(outcome, "last", 0), 30)
+            assert [row.points for row in await rows_of(started.views, Odd)] == [1, 7, 1]
+            assert len(await started.views.parked()) == 2
+
+    asyncio.run(scenario())
+
+
+NOTES = Table("notes", MetaData(), Column("player", Text, primary_key=True), Column("points", Integer))
+
+
+@project(Total)
+async def noted(event: Scored, rows: Transaction) -> None:
+    total = await rows.get(Total, 0)
+    rows.put(replace(total, events=total.events + 1))
+    rows.execute(insert(NOTES).values(player=event.player, points=event.points))
+
+
+noting = Service("noting", projections=[noted])
+
+
+def test_a_statement_that_fails_parks_from_its_event_on(tmp_path: Path) -> None:
+    """Those before it are stored, once; mended, the rest is done as if nothing had been."""
+
+    async def scenario() -> None:
+        path = tmp_path / "noting-views.db"
+        with sqlite3.connect(path) as connection:
+            connection.execute("CREATE TABLE notes (player TEXT PRIMARY KEY, points INTEGER)")
+            connection.execute("INSERT INTO notes VALUES ('bob', 0)")
+        connection.close()
+        async with running(noting, tmp_path) as started:
+            await started.log.append([new(Scored(player=each, points=1)) for each in ("ann", "ada", "bob", "cid")])
+            await started._arrivals.reach("noted_v1", 4, 30)
+            assert await rows_of(started.views, Total) == [Total(key=0, events=2)]
+            parked = await started.views.parked()
+            assert [(each.position, bool(each.error)) for each in parked] == [(3, True), (4, False)]
+            assert "UNIQUE" in parked[0].error
+            mending = sqlite3.connect(path, isolation_level=None)
+            mending.execute("DELETE FROM notes WHERE player = 'bob'")
+            await started.views.request_retry("noted_v1", [""])
+            async with asyncio.timeout(30):
+                while await started.views.parked():
+                    await asyncio.sleep(0.01)
+            assert await rows_of(started.views, Total) == [Total(key=0, events=4)]
+            assert mending.execute("SELECT count(*) FROM notes").fetchone() == (4,)
+            mending.close()
+
+    asyncio.run(scenario())
+
+
+def test_events_are_handled_once_though_their_batch_is_handed_over_again() -> None:
+    """After a part of a batch was stored, the whole comes again: that part is known by its positions."""
+
+    async def scenario() -> None:
+        events = [Scored(player="ann", points=1) for _ in range(6)]
+        async with log_of(events) as log, views_at(":memory:", Standing) as store:
+            target = ViewTarget(Standing, log, store, CLOCK)
+            await begun(store, target)
+            batch: Sequence[Recorded] = await log.read(target.criteria, 0, 6)
+            await target.apply(batch[:3], 3, {})
+            await target.apply(batch, 6, {})
+            assert [row.points for row in await rows_of(store, Standing)] == [6]
+
+    asyncio.run(scenario())
