@@ -152,7 +152,7 @@ class CommandLine:
             for command in commands:
                 await running.send(command)
             for follower in service.declaration.followers:
-                while await running.views.position(follower) < await running.log.head():  # noqa: ASYNC110
+                while await running.views.position(follower) < await running.log.head():
                     await asyncio.sleep(0.01)
 
     def write(self, file: str, text: str) -> None:

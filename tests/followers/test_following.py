@@ -78,7 +78,7 @@ async def say(running: Running, *sayings: str) -> int:
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
     """Wait until something holds; what never does is a failure, and not a longer wait."""
     async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110 - it asks a database, which rings no bell
+        while not await condition():
             await asyncio.sleep(0.02)
 
 

@@ -249,7 +249,7 @@ def test_a_log_that_was_replaced_is_an_error_and_nothing_is_skipped(
 async def failing(running: Running, follower: str) -> str:
     """Return why a follower fails, once it does; if it never does, that is a failure and not a longer wait."""
     async with asyncio.timeout(30):
-        while follower not in running.failing():  # noqa: ASYNC110 - nothing rings when it fails
+        while follower not in running.failing():
             await asyncio.sleep(0.01)
     return running.failing()[follower]
 

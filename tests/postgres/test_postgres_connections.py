@@ -68,7 +68,7 @@ def test_a_batch_cut_off_is_stored_once_and_its_outcomes_are_the_first_ones(data
 
 async def until(holds: Callable[[], bool]) -> None:
     """Look again and again, as nobody tells."""
-    while not holds():  # noqa: ASYNC110
+    while not holds():
         await asyncio.sleep(0.001)
 
 

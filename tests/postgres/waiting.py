@@ -7,5 +7,5 @@ from typing import Any
 async def until_waiting(connection: Any, number: int) -> None:
     """Return when so many calls wait for the log's lock."""
     statement = "SELECT count(*) FROM pg_locks WHERE relation = 'twofold.log_appending'::regclass AND NOT granted"
-    while await connection.fetchval(statement) != number:  # noqa: ASYNC110
+    while await connection.fetchval(statement) != number:
         await asyncio.sleep(0.01)

@@ -61,7 +61,7 @@ def test_a_follower_of_another_process_is_asked_until_it_is_there() -> None:
         follower = Follower()
         arrivals = Arrivals(follower.ask)
         waiting = [asyncio.create_task(arrivals.reach("words", 5, 30)) for _ in range(3)]
-        while follower.asked < 12:  # noqa: ASYNC110 - the follower's clock is its being asked
+        while follower.asked < 12:
             await asyncio.sleep(0.001)
         assert sum(map(len, arrivals._waiting.values())) <= 3
         follower.position = 5

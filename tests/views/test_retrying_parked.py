@@ -47,7 +47,7 @@ async def parked(running: Running) -> list[tuple[str, int]]:
 
 async def until_parked(running: Running, expected: list[tuple[str, int]]) -> None:
     async with asyncio.timeout(30):
-        while await parked(running) != expected:  # noqa: ASYNC110 - a database has no event to wait for.
+        while await parked(running) != expected:
             await asyncio.sleep(0.01)
 
 

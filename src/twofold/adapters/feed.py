@@ -52,8 +52,11 @@ class FeedTransport:
         return self._deliveries(group, source, url_of(source, self._sources), after)
 
     async def _deliveries(self, group: str, source: str, url: str, after: int) -> AsyncIterator[Delivery]:
+        wait = 0
         while True:
-            delivery = await self._page(source, url, after)
+            delivery = await self._page(source, url, after, wait)
+            # The first page is not waited for: whether the URL is right, and the log the old one, is known at once.
+            wait = _WAIT_SECONDS
             if delivery.position < after:
                 raise LogCorrupted(
                     f"The log of {source} ends at position {delivery.position}, and {group} has heard everything up to "
@@ -64,13 +67,13 @@ class FeedTransport:
                 yield delivery
                 after = delivery.position
 
-    async def _page(self, source: str, url: str, after: int) -> Delivery:
+    async def _page(self, source: str, url: str, after: int, wait: int) -> Delivery:
         """Return the next page of a feed, however long its service is away."""
         attempts = 0
         pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
-                page = await self._get(source, url, after)
+                page = await self._get(source, url, after, 0 if attempts else wait)
             except (httpx.HTTPError, msgspec.DecodeError, _OtherService) as error:
                 attempts += 1
                 loud = attempts % _ATTEMPTS_BETWEEN_WARNINGS == _QUIET_ATTEMPTS
@@ -86,8 +89,8 @@ class FeedTransport:
             await self._clock.sleep(pause * (0.5 + self._clock.random() / 2))
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
-    async def _get(self, source: str, url: str, after: int) -> Delivery:
-        parameters = {"after": after, "limit": self._page_events, "wait": _WAIT_SECONDS}
+    async def _get(self, source: str, url: str, after: int, wait: int) -> Delivery:
+        parameters = {"after": after, "limit": self._page_events, "wait": wait}
         response = await self._client.get(f"{url}/feed", params=parameters)
         response.raise_for_status()
         delivery: Delivery = decoder(Delivery).decode(response.content)
