@@ -17,7 +17,7 @@ $(VENV)/installed: pyproject.toml
 	@$(PYTHON) -m venv --help >/dev/null 2>&1 && $(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory system-venv
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[http,cli,postgresql]' --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[http,cli,postgresql]' --group dev --group bench
 	@touch $@
 
 .PHONY: system-venv
@@ -38,7 +38,6 @@ test: lint
 	$(BIN)/pytest --quiet --numprocesses 2 --dist loadfile
 
 bench: install
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
 	$(BIN)/python -m bench
 
 clean:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Column, Integer, MetaData, Table, Text, insert, select
 
+from tests.support.waiting import until
 from twofold import Event, Service, Tag, View, evolve, project, replace
 from twofold.adapters.memory import MemoryStore
 from twofold.adapters.sqlite.views import SqliteViews
@@ -21,6 +22,7 @@ from twofold.fold import fold_of
 from twofold.followers import Claim, Settled
 from twofold.log import Log, NewEvent, Recorded
 from twofold.messages import encode, tagger
+from twofold.service import Running
 from twofold.testing import running
 from twofold.views import ProjectionTarget, Transaction, ViewStore, ViewTarget, layout
 from twofold.views.tables import table_of
@@ -201,14 +203,14 @@ def test_a_batch_whose_storing_failed_is_folded_anew(fails: str, tmp_path: Path)
             target = ViewTarget(Standing, log, store, CLOCK)
             position = (await begun(store, target)).position
             await target.apply(await log.read(target.criteria, position, 2), 2, {})
-            for _ in range(2):
-                if fails == "fails_loading":
-                    target._rows.forget()
-                setattr(store, fails, 1)
-                with pytest.raises(LogUnavailable):
-                    await target.apply(await log.read(target.criteria, target._position, 2), target._position + 2, {})
-                position = (await begun(store, target)).position
-                await target.apply(await log.read(target.criteria, position, 100), 6, {})
+            if fails == "fails_loading":
+                target._rows.forget()
+            setattr(store, fails, 1)
+            with pytest.raises(LogUnavailable):
+                await target.apply(await log.read(target.criteria, 2, 2), 4, {})
+            position = (await begun(store, target)).position
+            assert position == (4 if fails == "fails_after" else 2)
+            await target.apply(await log.read(target.criteria, position, 100), 6, {})
             assert await rows_of(store, Standing) == naively(events)
         await store.close()
 
@@ -233,7 +235,7 @@ def test_a_row_that_could_not_be_read_is_not_taken_for_absent(tmp_path: Path) ->
             await again.get(Total, 0)
         assert await again.get(Total, 0) == Total(key=0, points=5)
         both = Transaction(store)
-        assert await asyncio.gather(both.get(Total, 0), both.get(Total, 0)) == [Total(key=0, points=5)] * 2
+        assert [*await asyncio.gather(both.get(Total, 0), both.get(Total, 0))] == [Total(key=0, points=5)] * 2
         await store.close()
 
     asyncio.run(scenario())
@@ -265,6 +267,14 @@ class Odd(View, key=PlayerId):
 odd = Service("odd", views=[Odd])
 
 
+async def tried_again(started: Running, attempts: int) -> bool:
+    return (await started.views.parked())[0].attempts > attempts
+
+
+async def nothing_parked(started: Running) -> bool:
+    return not await started.views.parked()
+
+
 @pytest.mark.parametrize("points", [13, 14, 15, 16])
 def test_what_the_database_does_not_take_parks_its_key_alone(points: int, tmp_path: Path) -> None:
     """Neither the batch around it nor other keys wait for somebody to mend it, and nothing is counted twice."""
@@ -283,9 +293,7 @@ def test_what_the_database_does_not_take_parks_its_key_alone(points: int, tmp_pa
 
             # Tried again while it is still so, it stays parked with its reason, and the follower goes on.
             await started.views.request_retry("odd_v1", ["player:ann"])
-            async with asyncio.timeout(30):
-                while (await started.views.parked())[0].attempts == parked[0].attempts:
-                    await asyncio.sleep(0.01)
+            await until(lambda: tried_again(started, parked[0].attempts))
             outcome = await started.log.append([new(Scored(player="bob", points=4))])
             await started._arrivals.reach("odd_v1", getattr(outcome, "last", 0), 30)
             assert [row.points for row in await rows_of(started.views, Odd)] == [1, 7, 1]
@@ -326,9 +334,7 @@ def test_a_statement_that_fails_parks_from_its_event_on(tmp_path: Path) -> None:
             mending = sqlite3.connect(path, isolation_level=None)
             mending.execute("DELETE FROM notes WHERE player = 'bob'")
             await started.views.request_retry("noted_v1", [""])
-            async with asyncio.timeout(30):
-                while await started.views.parked():
-                    await asyncio.sleep(0.01)
+            await until(lambda: nothing_parked(started))
             assert await rows_of(started.views, Total) == [Total(key=0, events=4)]
             assert mending.execute("SELECT count(*) FROM notes").fetchone() == (4,)
             mending.close()

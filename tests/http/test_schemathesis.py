@@ -1,0 +1,55 @@
+"""Requests that a machine thinks up from the OpenAPI document, right and wrong ones, to the real server."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from examples.bank import bank
+from examples.shop import shop
+from tests.http.conftest import use_files
+from tests.http.shapes import shapes
+from tests.support.serving import served
+
+EXAMPLES = 20
+SEED = 1
+
+
+def findings(url: str, folder: Path, *options: str) -> str:
+    """Return what schemathesis prints of an API, '' if it has nothing to complain of."""
+    command = [
+        sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json", f"--max-examples={EXAMPLES}",
+        f"--seed={SEED}", "--checks=all", "--exclude-path=/feed", "--continue-on-failure", *options,
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
+    generated = re.search(r"(\d+) generated", done.stdout)
+    assert generated is not None, done.stdout + done.stderr
+    # What finds nothing because it has asked nothing is no proof.
+    assert int(generated[1]) > 100, done.stdout
+    return "" if done.returncode == 0 else done.stdout
+
+
+@pytest.mark.parametrize(
+    ("service", "path", "options"),
+    [
+        (bank, "", ()),
+        # Two of these paths fail by design.
+        (shapes, "", ("--exclude-path=/commands/Break", "--exclude-path=/queries/Trouble")),
+        (shop, "/sales", ()),
+        # A receipt of another service may be waited for, and what is thought up never comes.
+        (shop, "/reporting", ("--header=Twofold-Receipt: reporting@0",)),
+    ],
+    ids=["bank", "shapes", "sales", "reporting"],
+)
+def test_schemathesis_finds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service: Any, path: str, options: tuple[str, ...]
+) -> None:
+    """No failure of the server, no answer that the document does not describe, nothing wrong taken, nothing right refused."""
+    use_files(tmp_path, monkeypatch)
+    with served(service) as url:
+        assert findings(f"{url}{path}", tmp_path, *options) == ""
+        assert httpx.get(f"{url}{path}/health/ready").status_code == 200
