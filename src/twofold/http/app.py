@@ -126,9 +126,9 @@ def _several(declarations: dict[str, Declaration], find: Callable[[str], Running
 
     index = json_response({"services": {name: f"{name}/docs" for name in each}})
     return [
-        *[Mount(f"/{name}", routes=_routes(endpoints, declarations[name])) for name, endpoints in each.items()],
         _route("/health/live", next(iter(each.values())).live),
         _route("/health/ready", ready),
+        *[Mount(f"/{name}", routes=_routes(endpoints, declarations[name])) for name, endpoints in each.items()],
         _route("/", _constant(index)),
         _route("/{path:path}", _nothing_here),
     ]
