@@ -69,7 +69,7 @@ def test_each_event_counts_once_however_often_the_follower_is_killed(tmp_path: P
                 await started._arrivals.reach(name, EVENTS, 30)
             rows = await started.views.select(select(table_of(Meter)).order_by(Meter.c.key))
             found = [Meter(**row._mapping) for row in rows]
-            numbers = {
+            expected = {
                 f"m{n}": [number for number in range(1, EVENTS + 1) if number % METERS == n] for n in range(METERS)
             }
             assert found == [Meter(key=key, count=len(each), last=each[-1]) for key, each in expected.items()]
