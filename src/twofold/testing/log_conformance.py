@@ -177,7 +177,9 @@ class LogConformance(LogBatches, LogRaces):
 
         async def scenario(log: Log) -> None:
             await log.append([event(type_, "x:1") for type_ in "AABBBBABAB"])
-            for criteria, all_ in ((ALL, list(range(1, 11))), (by_tag("x:1", types=["A"]), [1, 2, 7, 9])):
+            everything = (ALL, by_type("A", "B"), by_tag("x:1", types=["A"]) + by_type("B") + by_tag("x:1"))
+            some = (by_tag("x:1", types=["A"]), by_type("C", "A"), by_tag("x:1", types=["A"]) + by_type("A"))
+            for criteria, all_ in zip(everything + some, [list(range(1, 11))] * 3 + [[1, 2, 7, 9]] * 3, strict=True):
                 forwards: list[int] = []
                 while page := await log.read(criteria, forwards[-1] if forwards else 0, 3):
                     forwards += [e.position for e in page]
