@@ -33,7 +33,10 @@ from twofold.testing.log_scenarios import (
 )
 
 _ODD_TYPES = ("B", "A|D", "sales.B", "it's", "50%", "B_", "b", "Ä 🙂", "B,C")
-_ODD_TAGS = ("account:o'brien", "account:a|b", 'account:"x"', "account:50%", "a:b:c", "account:\n", "account:Ärger 🙂")
+_ODD_TAGS = tuple(
+    f"account:{each}"
+    for each in ("o'brien", "a|b", '"x"', "50%", "a:b", "\n", "Ärger 🙂", "", "\\", "\0", "x", "X", "x ", "\u00e9", "e\u0301")
+)
 
 
 class LogConformance(LogBatches, LogRaces):
