@@ -74,3 +74,22 @@ def test_a_lock_that_is_held_too_long_is_said(tmp_path: Path, monkeypatch: pytes
             asyncio.run(append_and_read(SqliteStore(path)))
     finally:
         holder.close()
+
+
+def test_whoever_is_not_the_first_to_open_a_file_waits_for_the_first(tmp_path: Path) -> None:
+    """Replicas that start together do not fail because one of them is still making the file."""
+    path = tmp_path / "log.db"
+    first = sqlite3.connect(path, isolation_level=None)
+    first.execute("BEGIN IMMEDIATE")
+
+    async def scenario() -> None:
+        opening = asyncio.create_task(append_and_read(SqliteStore(str(path))))
+        # Long enough for it to find the lock; if it comes later, there is none, and it opens all the same.
+        await asyncio.sleep(0.1)
+        first.execute("COMMIT")
+        await opening
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        first.close()

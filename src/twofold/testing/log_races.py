@@ -28,6 +28,20 @@ class LogRaces(LogScenarios):
 
     # Races.
 
+    def test_several_may_be_the_first_to_open(self, stores: Callable[[], Store]) -> None:
+        """Replicas of a service start at the same moment, and none of them finds the log half made."""
+
+        async def scenario() -> None:
+            logs = await asyncio.gather(*[Log.open(stores(), CLOCK) for _ in range(8)])
+            try:
+                await asyncio.gather(*[log.append([event("A")]) for log in logs])
+                assert positions(await logs[0].read()) == list(range(1, 9))
+            finally:
+                for log in logs:
+                    await log.close()
+
+        asyncio.run(scenario())
+
     @pytest.mark.parametrize("instances", [1, 3])
     def test_of_appends_under_one_condition_exactly_one_gets_through(self, stores: Any, instances: int) -> None:
         """Whoever else tries at the same moment, in this process or another one."""

@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
@@ -22,6 +22,7 @@ Work = Callable[[], Any]
 
 _BUSY_SECONDS = 10.0
 _ROWS_PER_STATEMENT = 64
+_TURNS_AT_OPENING = 100
 
 
 class Connection:
@@ -139,13 +140,25 @@ def _connect(path: str, *, durable: bool) -> sqlite3.Connection:
         path, timeout=_BUSY_SECONDS, isolation_level=None, cached_statements=512, check_same_thread=False
     )
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_wal(connection)
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         connection.execute("PRAGMA cache_size = -16384")
     except sqlite3.Error:
         connection.close()
         raise
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch the file to a write-ahead log: the first who opens it does, and several may be the first."""
+    for _ in range(_TURNS_AT_OPENING):
+        with suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        # SQLite does not wait for the others here, but it does wait for its lock; one that is held too long is said.
+        with transaction(connection):
+            pass
+    connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _look_at(path: str) -> sqlite3.Connection:
