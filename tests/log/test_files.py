@@ -13,7 +13,7 @@ import pytest
 from twofold.adapters.sqlite import SqliteStore
 from twofold.clock import SystemClock
 from twofold.errors import LogUnavailable
-from twofold.log import ALL, Appended, Log, NewEvent
+from twofold.log import ALL, Appended, Criterion, Log, NewEvent, Store
 
 NOBODY = 65534
 EVENT = NewEvent("an-id", "A", 1, ("x:1",), b"{}" * 1000)
@@ -156,6 +156,29 @@ def test_a_folder_that_may_not_be_written_to_is_named_with_what_to_do(anybody_s_
     anybody_s_folder.chmod(0o555)
     with somebody(), pytest.raises(LogUnavailable, match=r"log\.db: unable to open.* this user may write to it"):
         fill(anybody_s_folder / "log.db")
+
+
+def test_a_full_disk_costs_only_what_it_has_no_room_for(tmp_path: Path) -> None:
+    """A commit that does not fit leaves nothing, half of it neither; smaller ones go on, and that one once there is room."""
+
+    async def scenario(log: Log) -> None:
+        await log.append([EVENT])
+        await limit_pages(log.store, 60)
+        with pytest.raises(
+            LogUnavailable, match=r"log\.db: .*full.* Nothing of this batch was stored\. .*disk's space"
+        ):
+            await log.append([EVENT] * 200, id="large")
+        assert await log.append([EVENT]) == Appended(2, 2)
+        await limit_pages(log.store, 1_000_000)
+        assert await log.append([EVENT] * 200, id="large") == Appended(3, 202)
+        assert [event.position for event in await log.read((Criterion(tags=("x:1",)),))] == list(range(1, 203))
+
+    run(tmp_path / "log.db", scenario)
+
+
+async def limit_pages(store: Store, pages: int) -> None:
+    assert isinstance(store, SqliteStore)
+    await store._writing.run(lambda connection: connection.execute(f"PRAGMA max_page_count = {pages}").close())
 
 
 def test_what_was_asked_for_is_answered_before_the_file_is_closed(tmp_path: Path) -> None:
