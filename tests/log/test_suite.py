@@ -46,7 +46,7 @@ class ChecksBeforeItLocks(MemoryStore):
         return outcomes
 
 
-@found_by(SUITE.test_conditions_see_the_earlier_appends_of_a_batch)
+@found_by(SUITE.test_conditions_see_the_earlier_appends_of_a_batch, ALL)
 @found_by(SUITE.test_of_appends_under_one_condition_exactly_one_gets_through, 1)
 class LooksOnceForTheWholeBatch(MemoryStore):
     """The appends of a batch do not see each other."""

@@ -10,6 +10,7 @@ from twofold.log import (
     ALL,
     Append,
     Appended,
+    Condition,
     Conflict,
     Criteria,
     Criterion,
@@ -95,15 +96,16 @@ class LogConformance(LogBatches, LogRaces):
             NewEvent("1", "Bare", 1, (), b""),
             NewEvent("2", "Bytes", 1, ("x:1", "x:1"), bytes(range(256))),
             NewEvent("3", "Long", 1, ("x:" + "1" * 5000,), b"{}"),
+            NewEvent("4", "Again", 1, ("x:1",), b"{}"),
         ]
 
         async def scenario(log: Log) -> None:
-            assert await log.append(events) == Appended(1, 3)
+            assert await log.append(events) == Appended(1, 4)
             assert [(e.id, e.type, e.tags, e.data) for e in await log.read()] == [
                 (e.id, e.type, e.tags, e.data) for e in events
             ]
-            assert positions(await log.read(by_tag("x:1"))) == [2]
-            assert positions(await log.read(by_tag("x:1", "x:1"))) == [2]
+            for criteria in (by_tag("x:1"), by_tag("x:1", "x:1")):
+                assert positions(await log.read(criteria, 0, 2)) == [2, 4]
             assert positions(await log.read(by_tag(events[2].tags[0]))) == [3]
 
         self.run(stores, scenario)
@@ -181,14 +183,8 @@ class LogConformance(LogBatches, LogRaces):
             everything = (ALL, by_type("A", "B"), by_tag("x:1", types=["A"]) + by_type("B") + by_tag("x:1"))
             some = (by_tag("x:1", types=["A"]), by_type("C", "A"), by_tag("x:1", types=["A"]) + by_type("A"))
             for criteria, all_ in zip(everything + some, [list(range(1, 11))] * 3 + [[1, 2, 7, 9]] * 3, strict=True):
-                forwards: list[int] = []
-                while page := await log.read(criteria, forwards[-1] if forwards else 0, 3):
-                    forwards += [e.position for e in page]
-                backwards = [e.position for e in await log.read(criteria, 0, 3, backwards=True)]
-                while page := await log.read(criteria, backwards[-1], 3, backwards=True):
-                    backwards += [e.position for e in page]
-                assert forwards == all_
-                assert backwards == all_[::-1]
+                assert await _paged(log, criteria, 3) == all_
+                assert await _paged(log, criteria, 3, backwards=True) == all_[::-1]
 
         self.run(stores, scenario)
 
@@ -326,13 +322,31 @@ class LogConformance(LogBatches, LogRaces):
 
         self.run(stores, scenario)
 
-    def test_conditions_see_the_earlier_appends_of_a_batch(self, stores: Any) -> None:
+    @pytest.mark.parametrize(
+        "criteria",
+        [
+            ALL,
+            by_type("A"),
+            by_type("Z", "A"),
+            by_tag("x:1"),
+            by_tag("y:1"),
+            by_tag("x:1", "y:1"),
+            by_tag("x:1", types=["Z", "A"]),
+            by_tag("z:1") + by_type("A"),
+        ],
+    )
+    def test_conditions_see_the_earlier_appends_of_a_batch(self, stores: Any, criteria: Criteria) -> None:
         """Appends take effect in the order in which they were queued, in one commit or in many."""
 
         async def scenario(log: Log) -> None:
-            guard = Guard(by_tag("x:1"), 0)
-            first, second = await all_of(log.submit([event("A", "x:1")], guard), log.submit([event("A", "x:1")], guard))
-            assert (type(first), type(second)) == (Appended, Conflict)
+            selected, others = event("A", "x:1", "y:1"), (event("B", "x:2"), event("B", "x:3"))
+            for before in ([selected], [others[0], selected, event("B", "x:1"), event("A", "y:2")]):
+                guarded = Append((event("C"),), (Condition(criteria, await log.head()),))
+                found = await log.store.write([*[Append((each,)) for each in before], guarded], 1)
+                assert isinstance(found[-1], Conflict)
+            guarded = Append((event("C"),), (Condition(criteria, await log.head()),))
+            found = await log.store.write([Append(others), guarded], 1)
+            assert isinstance(found[-1], Conflict if criteria == ALL else Appended)
 
         self.run(stores, scenario)
 
@@ -381,3 +395,13 @@ class LogConformance(LogBatches, LogRaces):
                 await looking.close()
 
         self.run(stores, scenario)
+
+
+async def _paged(log: Log, criteria: Criteria, limit: int, *, backwards: bool = False) -> list[int]:
+    """Return the positions of everything, page by page."""
+    found: list[int] = []
+    while page := positions(await log.read(criteria, found[-1] if found else 0, limit, backwards=backwards)):
+        assert len(page) <= limit
+        assert not set(page) & set(found)
+        found += page
+    return found
