@@ -214,6 +214,22 @@ async def start(
         LogUnavailable: a database cannot be opened.
         DeclarationError: a view's table has other columns than the view.
     """
+    async with opened(declaration, settings, transport=transport, clock=clock) as running:
+        running.follow()
+        yield running
+
+
+@asynccontextmanager
+async def opened(
+    declaration: Declaration, settings: Settings, *, transport: Transport | None = None, clock: Clock | None = None
+) -> AsyncIterator[Running]:
+    """Open a service's databases and let it take commands; its followers start with `Running.follow`.
+
+    Raises:
+        SettingsError: a URL is wrong or its driver is missing.
+        LogUnavailable: a database cannot be opened.
+        DeclarationError: a view's table has other columns than the view.
+    """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         views = open_views(settings.views, clock)
@@ -228,6 +244,5 @@ async def start(
             stack.push_async_callback(transport.close)
         running = Running(declaration, settings, log, views, transport, clock)
         stack.push_async_callback(running.close)
-        running.follow()
         _logger.info("%s runs; its log is at position %d", running.name, log.known_head)
         yield running

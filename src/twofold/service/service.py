@@ -10,9 +10,9 @@ from twofold.clock import Clock
 from twofold.commands import Aggregate, Decider
 from twofold.errors import DeclarationError, NotRunning
 from twofold.messages import Command, Event, Metadata, Query, Receipt
-from twofold.messaging import Transport
+from twofold.messaging import RelayTarget, Transport, inbox_name
 from twofold.service.declaration import declare
-from twofold.service.running import PATIENCE_SECONDS, Running, start
+from twofold.service.running import PATIENCE_SECONDS, Running, opened, start
 from twofold.service.settings import Settings, memory_transport, read_settings
 from twofold.views import Projection, View
 
@@ -180,6 +180,21 @@ class System:
             for name, service in self.services.items():
                 transport = None if settings[name].transport else shared
                 running[name] = await stack.enter_async_context(
-                    service.run(settings[name], transport=transport, clock=clock)
+                    opened(service.declaration, settings[name], transport=transport, clock=clock)
                 )
+            for name, source in subscriptions:
+                if source in running:
+                    await _tell_again(running[source], running[name])
+            for each in running.values():
+                each.follow()
             yield running
+
+
+async def _tell_again(source: Running, subscriber: Running) -> None:
+    """Have a source publish from its first event if a subscriber has not heard all that was said to be published.
+
+    It may be new here, or its database have been lost. All others recognise what they know already.
+    """
+    told = await source.views.position(RelayTarget.name)
+    if await subscriber.views.position(inbox_name(source.name)) < told:
+        await source.views.rewind(RelayTarget.name, ())
