@@ -23,13 +23,14 @@ def findings(url: str, folder: Path, *options: str) -> str:
     """Return what schemathesis prints of an API, '' if it has nothing to complain of."""
     command = [
         sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json", f"--max-examples={EXAMPLES}",
-        f"--seed={SEED}", "--checks=all", "--exclude-path=/feed", "--continue-on-failure", *options,
+        f"--seed={SEED}", "--checks=all", "--continue-on-failure",
+        *options,
     ]  # fmt: skip
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
     generated = re.search(r"(\d+) generated", done.stdout)
     assert generated is not None, done.stdout + done.stderr
     # What finds nothing because it has asked nothing is no proof.
-    assert int(generated[1]) > 100, done.stdout
+    assert int(generated[1]) > 50, done.stdout
     return "" if done.returncode == 0 else done.stdout
 
 
@@ -51,5 +52,14 @@ def test_schemathesis_finds_nothing(
     """No failure of the server, no answer that the document does not describe, nothing wrong taken, nothing right refused."""
     use_files(tmp_path, monkeypatch)
     with served(service) as url:
-        assert findings(f"{url}{path}", tmp_path, *options) == ""
+        # Where there are no news, the feed waits for some.
+        assert findings(f"{url}{path}", tmp_path, "--exclude-path=/feed", *options) == ""
         assert httpx.get(f"{url}{path}/health/ready").status_code == 200
+
+
+def test_schemathesis_finds_nothing_in_the_feed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every limit of its parameters, from both sides."""
+    use_files(tmp_path, monkeypatch)
+    with served(bank) as url:
+        httpx.post(f"{url}/commands/Deposit", json={"account": "ann", "amount": 1}).raise_for_status()
+        assert findings(url, tmp_path, "--include-path=/feed", "--phases=coverage") == ""

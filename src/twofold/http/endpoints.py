@@ -14,9 +14,10 @@ from twofold.http.parameters import Parameters, parsed
 from twofold.messages import Receipt, parse_receipts
 from twofold.service import PATIENCE_SECONDS, Declaration, Running
 
-LONGEST_WAIT_SECONDS = 30.0
+LONGEST_WAIT_SECONDS = 30
+LARGEST_FEED_PAGE = 1000
+LAST_POSITION = 2**62
 _HEALTH_SECONDS = 3.0
-_LARGEST_FEED_PAGE = 1000
 
 
 class Endpoints:
@@ -56,9 +57,9 @@ class Endpoints:
         """Give published events after a position, or wait for some."""
         exchange.require("GET", "HEAD")
         parameters = dict(parsed(exchange.scope["query_string"]))
-        after = _whole(parameters, "after", 0, 0, 1 << 62)
-        limit = _whole(parameters, "limit", _LARGEST_FEED_PAGE, 1, _LARGEST_FEED_PAGE)
-        wait = _whole(parameters, "wait", 0, 0, int(LONGEST_WAIT_SECONDS))
+        after = _whole(parameters, "after", 0, 0, LAST_POSITION)
+        limit = _whole(parameters, "limit", LARGEST_FEED_PAGE, 1, LARGEST_FEED_PAGE)
+        wait = _whole(parameters, "wait", 0, 0, LONGEST_WAIT_SECONDS)
         running = self._find()
         if wait and await running.log.head() == after:
             await exchange.wait_for(running.log.moved_past(after), wait)

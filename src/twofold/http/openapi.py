@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from twofold.http.endpoints import LARGEST_FEED_PAGE, LAST_POSITION, LONGEST_WAIT_SECONDS
 from twofold.http.examples import example_of
 from twofold.http.parameters import Parameters
 from twofold.http.problems import TYPES, ProblemDocument
@@ -131,7 +132,11 @@ def _operations(delivery: Json) -> Json:
         "operationId": "feed",
         "tags": ["operations"],
         "summary": "Published events after a position in the log.",
-        "parameters": [_position("after", 0, MOST_AFTER), _position("limit", 1, 1000), _position("wait", 0, 30)],
+        "parameters": [
+            _whole("after", 0, LAST_POSITION),
+            _whole("limit", 1, LARGEST_FEED_PAGE),
+            _whole("wait", 0, LONGEST_WAIT_SECONDS),
+        ],
         "responses": {
             "200": {
                 "description": "The events, and the position up to which nothing else was published.",
@@ -152,10 +157,7 @@ def _operations(delivery: Json) -> Json:
     }
 
 
-MOST_AFTER = 2**62
-
-
-def _position(name: str, least: int, most: int) -> Json:
+def _whole(name: str, least: int, most: int) -> Json:
     schema = {"type": "integer", "minimum": least, "maximum": most}
     return {"name": name, "in": "query", "description": _FEED[name], "schema": schema}
 
