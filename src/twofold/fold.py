@@ -106,9 +106,18 @@ class Fold(msgspec.Struct, Generic[S], frozen=True):
         return tuple(sorted(self.steps))
 
     def apply(self, state: S, event: Event) -> S:
-        """Return the state after an event; one that the fold does not know changes nothing."""
+        """Return the state after an event; one that the fold does not know changes nothing.
+
+        Raises:
+            TypeError: the step returned nothing.
+        """
         step = self.steps.get(type(event).message_name)
-        return state if step is None else step[1](state, event)
+        return state if step is None else self._checked(step[1](state, event), step[0])
+
+    def _checked(self, state: S, kind: type[Event]) -> S:
+        if state is None:
+            raise TypeError(f"{self.name} evolves {kind.__name__} to None: is there a `return` missing in the @evolve?")
+        return state
 
     def replay(self, state: S, events: Iterable[Recorded]) -> S:
         """Return the state after stored events, all of types that the fold knows.
@@ -122,6 +131,8 @@ class Fold(msgspec.Struct, Generic[S], frozen=True):
                 position = each.position
                 kind, step = self.steps[each.type]
                 state = step(state, reader(kind, each.version)(each.data))
+                if state is None:
+                    self._checked(state, kind)
         except msgspec.DecodeError as error:
             raise LogCorrupted(
                 f"The event at position {position} does not fit {kind.__module__}.{kind.__qualname__}: {error}. "

@@ -13,8 +13,8 @@ from tests.commands.kit import BANK, CLOCK, HastyClock, SharedStore, balance, de
 from twofold import Aggregate, Command, Context, Event, Rejected, Tag, decide, evolve, replace
 from twofold.adapters.sqlite import SqliteStore
 from twofold.commands import States, decider_of, deciders_of
-from twofold.errors import LogUnavailable, TooManyConflicts, UnknownMessage
-from twofold.log import Append, Log, Outcome
+from twofold.errors import LogCorrupted, LogUnavailable, TooManyConflicts, UnknownMessage
+from twofold.log import Append, Log, NewEvent, Outcome
 from twofold.messages import Metadata, current
 
 CounterId = Annotated[str, Tag("counter")]
@@ -282,6 +282,89 @@ def test_an_error_in_a_decision_leaves_nothing_behind() -> None:
                 await handler.handle(Break(counter="c"))
             assert await handler.handle(CountOnce(counter="c")) == 1
             assert len(await history(log)) == 1
+
+    asyncio.run(scenario())
+
+
+class Misdecided(Event):
+    counter: CounterId
+    number: int
+
+
+class Misread(Event):
+    counter: CounterId
+
+
+class Forgotten(Event):
+    counter: CounterId
+
+
+class Careless(Aggregate, key=CounterId):
+    """An aggregate with mistakes that nobody finds when it is declared."""
+
+    number: int = 0
+
+    @evolve
+    def misdecided(self, event: Misdecided) -> Self:
+        return self
+
+    @evolve
+    def misread(self, event: Misread) -> Self:
+        raise KeyError(event.counter)
+
+    @evolve
+    def forgotten(self, event: Forgotten) -> Self:  # type: ignore[return]
+        replace(self, number=1)
+
+    @evolve
+    def counted(self, event: Counted) -> Self:
+        return replace(self, number=self.number + 1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "says"),
+    [
+        (Misdecided(counter="c", number="one"), TypeError, r"does not fit its class: Expected `int`.*\$\.number"),  # type: ignore[arg-type]
+        (Misread(counter="c"), KeyError, "c"),
+        (Forgotten(counter="c"), TypeError, r"Careless evolves Forgotten to None: is there a `return` missing"),
+        (Open(account="c", owner="d"), TypeError, r"wrongly yields Open, and its annotation says Counted"),
+        (Counted(counter="c", note=object()), TypeError, r"object"),  # type: ignore[arg-type]
+    ],
+    ids=["does not fit", "cannot be evolved", "no return", "not announced", "cannot be encoded"],
+)
+def test_what_could_not_be_read_again_is_not_recorded(wrong: Event, error: type[Exception], says: str) -> None:
+    """The log is for ever: an event that would break its own state is refused, and the state stays usable."""
+    yielded: list[Event] = [wrong]
+
+    @decide
+    def wrongly(command: CountOnce, state: Careless) -> Iterator[Counted | Misdecided | Misread | Forgotten]:
+        yield Counted(counter="c")
+        yield from yielded  # type: ignore[misc]
+
+    async def scenario() -> None:
+        async with handling(SharedStore(), [decider_of(wrongly)]) as (handler, log):
+            with pytest.raises(error, match=says):
+                await handler.handle(CountOnce(counter="c"))
+            yielded.clear()
+            for position in (1, 2):
+                assert await handler.handle(CountOnce(counter="c")) == position
+            assert [event.type for event in await history(log)] == ["Counted", "Counted"]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("data", [b'{"counter": "c", "note": 7}', b"not JSON"])
+def test_a_stored_event_that_does_not_fit_stops_its_key_alone(data: bytes) -> None:
+    """The text says where it is and what to do; it is no conflict, and nothing is tried again and again."""
+    store = SharedStore()
+
+    async def scenario() -> None:
+        async with handling(store, deciders_of(Counter)) as (handler, log):
+            await log.append([NewEvent("id", "Counted", 1, ("counter:c",), data)])
+            for _ in range(2):
+                with pytest.raises(LogCorrupted, match=r"event at position 1 does not fit .*Counted.*@upcast"):
+                    await handler.handle(CountOnce(counter="c"))
+            assert await handler.handle(CountOnce(counter="d")) == 2
 
     asyncio.run(scenario())
 

@@ -115,7 +115,7 @@ def naively(events: Iterable[Event]) -> list[Standing]:
     for event in events:
         for tag in tagger(type(event))(event):
             key = tag.partition(":")[2]
-            row = fold.apply(rows.get(key, Standing(key=key)), event)
+            row = fold.steps[type(event).__name__][1](rows.get(key, Standing(key=key)), event)
             if row is None:
                 rows.pop(key, None)
             else:

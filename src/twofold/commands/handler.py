@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
+from msgspec import DecodeError
 
 from twofold.clock import Clock
 from twofold.commands.context import Context
@@ -14,7 +15,7 @@ from twofold.commands.decider import Decider
 from twofold.commands.states import Cell, States
 from twofold.errors import LogError, Rejected, TooManyConflicts, UnknownMessage
 from twofold.log import Appended, Guard, Log, NewEvent, Ticket
-from twofold.messages import Command, Event, Metadata, current, encode, tagger
+from twofold.messages import Command, Event, Metadata, current, encode, reader, tagger
 
 _ATTEMPTS = 64
 _PATIENT_ATTEMPTS = 4
@@ -24,6 +25,7 @@ _LONGEST_PAUSE_SECONDS = 0.1
 class _Decided(msgspec.Struct, frozen=True):
     """A decision that was made, and what it was made on."""
 
+    decider: Decider
     cells: Sequence[Cell[Any]]
     generations: Sequence[int]
     counted_on: Sequence[int | Ticket]
@@ -59,6 +61,7 @@ class Handler:
             TooManyConflicts: others changed its states each time.
             UnknownMessage: nothing decides on this command.
             LogUnavailable: the log failed.
+            TypeError: the decision is wrong: what it yields, the log could not give back, or its state cannot evolve.
         """
         decider = self._deciders.get(type(command))
         if decider is None:
@@ -101,9 +104,12 @@ class Handler:
     async def _append(self, decided: _Decided, context: Context, id: str) -> int | None:
         """Queue the events, let later commands count on them, and return their last position; None after a conflict."""
         guards = [Guard(cell.criteria, cell.after) for cell in decided.cells]
-        ticket = self._log.submit(_new_events(decided.events, context), *guards, id=id)
-        # Two states of one key are one cell, and the events happen to it once.
-        expected = [(cell, _expect(cell, decided.events, ticket)) for cell in dict.fromkeys(decided.cells)]
+        # Two states of one key are one cell, and the events happen to it once. What cannot be evolved is not recorded.
+        following = [(cell, _following(cell, decided.events)) for cell in dict.fromkeys(decided.cells)]
+        expected = [(cell, state) for cell, state in following if state is not None]
+        ticket = self._log.submit(_new_events(decided, context), *guards, id=id)
+        for cell, state in expected:
+            cell.expect(state, ticket)
         try:
             outcome = await ticket
         except LogError:
@@ -111,9 +117,8 @@ class Handler:
             raise
         if isinstance(outcome, Appended) and not outcome.repeated:
             for cell, state in expected:
-                if state is not None:
-                    cell.confirm(state, ticket, outcome.last, len(decided.events))
-                    self.states.keep(cell)
+                cell.confirm(state, ticket, outcome.last, len(decided.events))
+                self.states.keep(cell)
             return outcome.last
         decided.spoil()
         return outcome.last if isinstance(outcome, Appended) else None
@@ -152,8 +157,8 @@ def _decide(decider: Decider, command: Command, context: Context, cells: Sequenc
     try:
         events = tuple(decider.decide(command, context, *[cell.state for cell in cells]))
     except Rejected as rejection:
-        return _Decided(cells, generations, counted_on, rejection=rejection)
-    return _Decided(cells, generations, counted_on, events)
+        return _Decided(decider, cells, generations, counted_on, rejection=rejection)
+    return _Decided(decider, cells, generations, counted_on, events)
 
 
 async def _last_of(ticket: Ticket) -> int | None:
@@ -165,20 +170,17 @@ async def _last_of(ticket: Ticket) -> int | None:
     return None
 
 
-def _expect(cell: Cell[Any], events: Sequence[Event], ticket: Ticket) -> Any:
-    """Move a cell on to what it will be with these events; None if they do not concern it."""
+def _following(cell: Cell[Any], events: Sequence[Event]) -> Any:
+    """Return what a cell's state will be with these events; None if they do not concern it."""
     state, concerned = cell.state, False
     own = cell.criteria[0].tags[0]
     for event in events:
         if type(event).message_name in cell.fold.steps and own in tagger(type(event))(event):
             state, concerned = cell.fold.apply(state, event), True
-    if not concerned:
-        return None
-    cell.expect(state, ticket)
-    return state
+    return state if concerned else None
 
 
-def _new_events(events: Sequence[Event], context: Context) -> list[NewEvent]:
+def _new_events(decided: _Decided, context: Context) -> list[NewEvent]:
     metadata = encode(context.metadata)
     return [
         NewEvent(
@@ -186,8 +188,27 @@ def _new_events(events: Sequence[Event], context: Context) -> list[NewEvent]:
             type(event).message_name,
             type(event).message_version,
             tagger(type(event))(event),
-            encode(event),
+            _encoded(event, decided.decider),
             metadata,
         )
-        for event in events
+        for event in decided.events
     ]
+
+
+def _encoded(event: Event, decider: Decider) -> bytes:
+    """Encode an event, and make sure that the log can give it back: once recorded, it cannot be mended."""
+    kind = type(event)
+    if decider.events and kind not in decider.events:
+        announced = ", ".join(each.__name__ for each in decider.events)
+        raise TypeError(
+            f"{decider.name} yields {kind.__name__}, and its annotation says {announced}; nothing was recorded. Add "
+            f"{kind.__name__} to what it returns: -> Iterator[…]."
+        )
+    data = encode(event)
+    try:
+        reader(kind, kind.message_version)(data)
+    except DecodeError as error:
+        raise TypeError(
+            f"{decider.name} yields {event!r}, which does not fit its class: {error}; nothing was recorded."
+        ) from error
+    return data

@@ -57,7 +57,8 @@ class Given:
         """Have the command decided on what was given.
 
         Raises:
-            AssertionError: the subject does not decide on it, or yields what the log could not keep.
+            AssertionError: the subject does not decide on it, or yields what the log could not give back.
+            TypeError: a state cannot evolve what is yielded.
         """
         decider = _decider_for(self._subject, command)
         states = [_state(boundary.fold, boundary.key(command), self._events) for boundary in decider.boundaries]
@@ -67,6 +68,8 @@ class Given:
             return When(command, (), rejection)
         for event in events:
             _check_yielded(decider, event)
+        for boundary in decider.boundaries:
+            _state(boundary.fold, boundary.key(command), (*self._events, *events))
         return When(command, events, None)
 
     def then(self, *rows: View) -> None:
@@ -220,7 +223,7 @@ def _folding(view: type[View]) -> Callable[[Event, Transaction], Coroutine[Any, 
     async def handle(event: Event, rows: Transaction) -> None:
         fields = tuple([field for field in tag_fields(type(event)) if field.tag == fold.tag])
         for key in dict.fromkeys([value for _, _, value in identities(event, fields)]):
-            row = fold.apply(await rows.get(view, key), event)
+            row = fold.steps[type(event).message_name][1](await rows.get(view, key), event)
             if row is None:
                 rows.delete(view, key)
             else:
