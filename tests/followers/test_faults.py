@@ -243,6 +243,23 @@ def test_a_database_that_is_away_is_waited_for(tmp_path: Path, caplog: pytest.Lo
     asyncio.run(scenario())
 
 
+def test_what_cancels_itself_is_an_error_like_others(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Code that awaits something cancelled looks as if it had been told to end; nobody has, so it is said and tried again."""
+
+    async def scenario() -> None:
+        clock = QuickClock()
+        async with watched_views(tmp_path, clock) as store:
+            target = Steps(store, [Batch(["a"], 1, 1)])
+            failures = iter([asyncio.CancelledError()] * 2)
+            target.applying = lambda event: _raise_next(failures)
+            async with follower_of(store, target, clock):
+                await until(lambda: _true(target.done == ["a"]))
+        assert caplog.text.count("steps stopped on an error of its own") == 2
+        assert "cancelled from within" in caplog.text
+
+    asyncio.run(scenario())
+
+
 def test_very_many_failing_keys_do_not_hold_up_the_others(tmp_path: Path) -> None:
     """When all keys of a batch fail, each is not waited for four times: the reason is not one that passes."""
 

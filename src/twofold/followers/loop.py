@@ -164,6 +164,7 @@ class Follower:
                     await self._store.release(claim)
         for error in results:
             raise error
+        raise RuntimeError("what was to be done for ever has ended: something in it was cancelled from within")
 
     async def _follow(self, after: int) -> None:
         async for batch in self._target.batches(after):
