@@ -16,11 +16,12 @@ from bench.model import Contender
 
 
 def machine() -> dict[str, str | int]:
-    """Return what the numbers were measured on."""
+    """Return what the numbers were measured on, and how many others wanted its processors just before."""
     return {
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
         "processors": os.cpu_count() or 0,
+        "load": f"{os.getloadavg()[0]:.1f}",
         "system": f"{platform.system()} {platform.machine()}",
     }
 
