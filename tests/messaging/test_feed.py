@@ -230,11 +230,12 @@ def test_a_log_that_was_replaced_is_an_error_and_nothing_is_skipped(
                 await hearing.ask(DemandFor(item="tea"), after=receipt, timeout_seconds=30)
         (tmp_path / "other").mkdir()
         async with buying.run(hears) as hearing:
-            async with till.run(settings(tmp_path / "other", "till")) as telling, served(telling, port):
+            async with till.run(settings(tmp_path / "other", "till")) as telling:
                 await telling.send(Sell(item="coffee"))
-                reason = await failing(hearing, "inbox:till")
-                assert "log of till ends at position 1, and buying has heard everything up to 3" in reason
-                assert "Restore it" in reason
+                async with served(telling, port):
+                    reason = await failing(hearing, "inbox:till")
+                    assert "log of till ends at position 1, and buying has heard everything up to 3" in reason
+                    assert "Restore it" in reason
             async with till.run(settings(tmp_path, "till")) as telling, served(telling, port):
                 receipt = await telling.send(Sell(item="tea"))
                 demand = await hearing.ask(DemandFor(item="tea"), after=receipt, timeout_seconds=30)
