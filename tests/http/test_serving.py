@@ -8,7 +8,6 @@ import socket
 import sqlite3
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -28,23 +27,28 @@ def test_a_signal_ends_it_within_five_seconds_whoever_is_connected(tmp_path: Pat
     """An idle connection, one that waits for news, and one that never sends the rest of its body do not hold it up."""
     with ServingProcess("examples.bank:bank", files(tmp_path)) as process, httpx.Client(base_url=process.url) as idle:
         assert idle.get("/health/live").status_code == 200
-        polling = ThreadPoolExecutor(1).submit(httpx.get, f"{process.url}/feed?wait=30", timeout=60)
-        port = int(process.url.rpartition(":")[2])
-        with socket.create_connection(("127.0.0.1", port)) as slow:
+        address = ("127.0.0.1", int(process.url.rpartition(":")[2]))
+        with socket.create_connection(address) as polling, socket.create_connection(address) as slow:
+            polling.sendall(b"GET /feed?wait=30 HTTP/1.1\r\nHost: x\r\n\r\n")
             slow.sendall(b"POST /commands/Deposit HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{")
-            wait_until_polled(process.url)
+            wait_until_read(process.url)
             began = time.monotonic()
             code, said, complained = process.end(how)
             took = time.monotonic() - began
-            # Who was in the middle is told what to do.
-            assert slow.recv(4096).startswith(b"HTTP/1.1 503 ")
+            # Who waited for news hears that there are none, and who was in the middle what to do.
+            assert everything(polling).endswith(b'\r\n\r\n{"source":"bank","events":[],"position":0}')
+            assert everything(slow).startswith(b"HTTP/1.1 503 ")
     assert (code, said) == (0, "ended\n"), complained
     assert took < 5
-    assert polling.result().json() == {"source": "bank", "events": [], "position": 0}
     assert "Traceback" not in complained
 
 
-def wait_until_polled(url: str) -> None:
+def everything(connection: socket.socket) -> bytes:
+    """Return what is received until the other side closes."""
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def wait_until_read(url: str) -> None:
     """Return when the server has taken in what was sent before: it answers in order of arrival."""
     for _ in range(3):
         assert httpx.get(f"{url}/health/ready").status_code == 200

@@ -145,7 +145,7 @@ def test_a_reader_waits_for_news_and_gets_them_at_once() -> None:
         async with httpx.AsyncClient(base_url=url) as http:
             for _ in range(3):
                 with pytest.raises(httpx.ReadTimeout):
-                    await http.get("/feed?wait=30", timeout=0.1)
+                    await http.get("/feed?wait=30", timeout=httpx.Timeout(30, read=0.1))
             polling = asyncio.create_task(http.get("/feed?wait=30", timeout=60))
             await asyncio.sleep(0.05)
             assert not polling.done()
