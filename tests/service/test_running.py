@@ -308,3 +308,19 @@ def test_a_service_with_a_transport_of_its_own_holds_nobody_up(tmp_path: Path) -
                 assert await services["books"].ask(SalesOf(room="1"), after=receipt) == number
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("what", ["log", "views"])
+def test_services_do_not_share_a_database(tmp_path: Path, what: str) -> None:
+    """One's events would be the other's, and one's place the other's; in memory each has its own anyway."""
+
+    async def scenario() -> None:
+        settings = {name: files(tmp_path, name) for name in ("sales", "books")}
+        settings["books"] = replace(settings["books"], **{what: getattr(settings["sales"], what)})
+        with pytest.raises(
+            SettingsError, match=rf"sales and books have one URL for their {what}.*TWOFOLD_{what.upper()}="
+        ):
+            async with System(sales, books).run(settings):
+                pass
+
+    asyncio.run(scenario())

@@ -1,14 +1,19 @@
 """The views' databases that Twofold brings, certified by the suite that it ships."""
 
+import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select
 
 from twofold.adapters.sqlite.views import SqliteViews
 from twofold.clock import SystemClock
+from twofold.followers import Settled
 from twofold.testing import ViewConformance
-from twofold.views import ViewStore
+from twofold.testing.samples import Count
+from twofold.views import TableChange, ViewStore, layout
 
 
 class TestSqliteFile(ViewConformance):
@@ -22,3 +27,28 @@ class TestSqliteMemory(ViewConformance):
     def stores(self) -> Callable[[], ViewStore]:
         store = SqliteViews(":memory:", SystemClock())
         return lambda: store
+
+
+def test_a_slow_statement_holds_up_nobody_else(tmp_path: Path) -> None:
+    """Followers load and store rows while a report takes its time."""
+    going_on = threading.Event()
+
+    async def scenario() -> None:
+        store = SqliteViews(str(tmp_path / "views.db"), SystemClock())
+        await store.open()
+        await store.create(layout(Count))
+        claim = await store.claim("count_v1", "test", 60)
+        assert claim is not None
+        await store._selecting.run(lambda connection: connection.create_function("wait", 0, lambda: going_on.wait(60)))
+        slow = asyncio.create_task(store.select(select(func.wait())))
+        for number in range(1, 10):
+            change = TableChange(layout(Count), [("lamp", number)], [])
+            await store.apply(Settled(claim, number), [change], ())
+            assert await store.load(layout(Count), ["lamp"]) == [("lamp", number)]
+            assert await store.position("count_v1") == number
+        assert not slow.done()
+        going_on.set()
+        await slow
+        await store.close()
+
+    asyncio.run(scenario())

@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin
 import msgspec
 
 from twofold.commands.context import Context
-from twofold.errors import DeclarationError
+from twofold.errors import DeclarationError, InvalidMessage
 from twofold.fold import F, Fold, State, alternatives, annotated, fold_of, marked, parameters, place
 from twofold.messages import Command, Event, tag_fields, type_hints
 
@@ -139,11 +139,19 @@ def _key_field(
             f"{place(function)} decides on {fold.name}, so {command.__name__} needs one field with the tag "
             f"{fold.tag.name!r}, and it {found}. {hint}"
         )
-    return _getter(field)
+    return _getter(field, fold)
 
 
-def _getter(field: str) -> Callable[[Any], Any]:
-    return lambda command: getattr(command, field)
+def _getter(field: str, fold: Fold[Any]) -> Callable[[Any], Any]:
+    def key(command: Any) -> Any:
+        value = getattr(command, field)
+        if value is None:
+            raise InvalidMessage(
+                f"{type(command).message_name}: it names no {field}, and is decided on the {fold.name} that this names."
+            )
+        return value
+
+    return key
 
 
 def _arguments(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from twofold.clock import Clock
 from twofold.commands import Aggregate, Decider
-from twofold.errors import DeclarationError, NotRunning
+from twofold.errors import DeclarationError, NotRunning, SettingsError
 from twofold.messages import Command, Event, Metadata, Query, Receipt
 from twofold.messaging import RelayTarget, Transport, inbox_name
 from twofold.service.declaration import declare
@@ -167,6 +167,7 @@ class System:
             LogUnavailable: a database cannot be opened.
         """
         settings = settings or {name: read_settings(name) for name in self.services}
+        _check_apart(settings)
         # Whoever has a transport of its own does not come for what is handed over within the process.
         subscriptions = [
             (name, source)
@@ -188,6 +189,19 @@ class System:
             for each in running.values():
                 each.follow()
             yield running
+
+
+def _check_apart(settings: Mapping[str, Settings]) -> None:
+    for what in ("log", "views"):
+        used: dict[str, str] = {}
+        for name, each in settings.items():
+            url = getattr(each, what)
+            other = used.setdefault(url, name)
+            if other != name and url != "memory:":
+                raise SettingsError(
+                    f"{other} and {name} have one URL for their {what}, and each service keeps its own. Let the URL name the "
+                    f"service, for example TWOFOLD_{what.upper()}=sqlite:///{{service}}-{what}.db"
+                )
 
 
 async def _tell_again(source: Running, subscriber: Running) -> None:

@@ -44,13 +44,15 @@ class SqliteViews:
     def __init__(self, path: str, clock: Clock) -> None:
         self._clock = clock
         self._writing = Connection(path, durable=False)
-        # A database in memory belongs to one connection; a file is read beside the writing.
+        # A database in memory belongs to one connection. A file is read beside the writing, and users' statements, which
+        # may take as long as they like, hold up neither followers nor the reading of single rows.
         self._reading = self._writing if path == _MEMORY else Connection(path, durable=False)
+        self._selecting = self._writing if path == _MEMORY else Connection(path, durable=False)
         self._sessions: dict[sqlite3.Connection, SqlalchemyConnection] = {}
 
     async def open(self, *, read_only: bool = False) -> None:
         if read_only:
-            self._reading.read_only = True
+            self._reading.read_only = self._selecting.read_only = True
             await self._reading.run(check_prepared)
         else:
             await self._writing.run(lambda connection: upgrade(connection, "twofold.adapters.sqlite", "views_"))
@@ -87,7 +89,7 @@ class SqliteViews:
         return await self._reading.run(partial(_load, layout, keys))
 
     async def select(self, statement: Any) -> list[Any]:
-        return await self._reading.run(partial(self._select, statement))
+        return await self._selecting.run(partial(self._select, statement))
 
     def _select(self, statement: Any, connection: sqlite3.Connection) -> list[Any]:
         session = self._session(connection)
@@ -192,7 +194,7 @@ class SqliteViews:
 
     async def close(self) -> None:
         closing: Callable[[sqlite3.Connection], None] = self._close_session
-        for connection in {self._reading, self._writing}:
+        for connection in {self._reading, self._selecting, self._writing}:
             if connection.is_open:
                 await connection.run(closing)
             await connection.close()
