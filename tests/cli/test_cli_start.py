@@ -82,5 +82,5 @@ def test_a_missing_driver_is_told(twofold: CommandLine, hidden: Callable[[str], 
     """A URL of a database whose driver is not installed names the extra that has it."""
     hidden("asyncpg")
     assert twofold("log", "--url", "postgresql://localhost/bank").complaint == (
-        "twofold: 'postgresql://localhost/bank' needs the package asyncpg. Install it: pip install 'twofold[postgresql]'."
+        "twofold: postgresql: needs the package asyncpg. Install it: pip install 'twofold[postgresql]'."
     )
