@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -49,7 +48,7 @@ default_pool_size = 2
         try:
             yield target._replace(netloc=f"postgres@127.0.0.1:{port}").geturl()
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             process.wait()
 
 
