@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from itertools import count
+from itertools import count, product
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -106,3 +106,44 @@ def test_criteria_select_what_they_select_in_memory(
             await store.close()
 
     asyncio.run(compare())
+
+
+def test_a_long_log_is_read_and_decided_on_as_in_memory(database: str) -> None:
+    """Where a tag has thousands of events, others or the types lead to what is sought, and it is found all the same."""
+
+    async def compare() -> None:
+        expected = MemoryStore()
+        store = PostgresStore(database)
+        await store.open()
+        try:
+            long = [Append((_of_a_long_log(number),)) for number in range(3000)]
+            await expected.write(long, 1)
+            await store.write(long, 1)
+            wanted = [Criterion(*each) for each in product(KINDS, SUBJECTS)]
+            for criterion, after, backwards in product(wanted, (0, 1400, 2950), (False, True)):
+                found = await store.read((criterion,), after, 40, backwards=backwards)
+                assert found == await expected.read((criterion,), after, 40, backwards=backwards)
+            batch = [Append((), (Condition((each,), after),)) for each, after in product(wanted, (0, 1400, 2950))]
+            ours, theirs = await store.write(batch, 2), await expected.write(batch, 2)
+            assert [_comparable(outcome) for outcome in ours] == [_comparable(outcome) for outcome in theirs]
+        finally:
+            await store.close()
+
+    asyncio.run(compare())
+
+
+KINDS: tuple[tuple[str, ...], ...] = ((), ("Moved",), ("Renamed",), ("Renamed", "Moved"), ("Unheard",), ("Closed",))
+SUBJECTS: tuple[tuple[str, ...], ...] = (
+    (),
+    ("tenant:big",),
+    ("item:3",),
+    ("tenant:big", "half:0"),
+    ("half:0", "tenant:big", "item:3"),
+    ("item:unheard", "tenant:big"),
+)
+
+
+def _of_a_long_log(number: int) -> NewEvent:
+    kind = "Renamed" if number % 700 == 1 else "Closed" if number < 1300 else "Moved"
+    tags = ("tenant:big", f"half:{number % 2}", f"item:{number % 50}")
+    return NewEvent(f"id-{number}", kind, 1, tags, b"{}")

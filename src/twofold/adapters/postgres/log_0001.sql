@@ -102,6 +102,7 @@ DECLARE
     hit   record;
     peer    integer;
     bound   bigint;
+    few     constant integer := 100;
 BEGIN
     places := '{}'; firsts := '{}'; lasts := '{}'; stored := false;
     IF current_setting('transaction_isolation') <> 'read committed' THEN
@@ -127,17 +128,23 @@ BEGIN
 
     IF cardinality(probe_append) > 0 THEN
         FOR hit IN
-            SELECT probe.place, against.position
+            SELECT probe.place, probe.tag, probe.types, probe.after, near.position
             FROM unnest(probe_append, probe_tag, probe_types, probe_after) AS probe (place, tag, types, after)
             CROSS JOIN LATERAL (
-                SELECT t.position FROM log_tags AS t
-                WHERE t.tag = probe.tag AND t.position > probe.after
-                  AND (probe.types = '' OR t.type = ANY (string_to_array(probe.types, E'\x1f')))
-                LIMIT 1
-            ) AS against
-            WHERE probe.after < top
+                SELECT count(*) AS seen,
+                       min(n.position) FILTER (WHERE probe.types = '' OR n.type = ANY (string_to_array(probe.types, E'\x1f')))
+                FROM (
+                    SELECT t.position, t.type FROM log_tags AS t
+                    WHERE t.tag = probe.tag AND t.position > probe.after ORDER BY t.position LIMIT few
+                ) AS n
+            ) AS near (seen, position)
+            WHERE probe.after < top AND (near.position IS NOT NULL OR near.seen = few)
         LOOP
-            odd := true; state[hit.place] := 2; low[hit.place] := -1; high[hit.place] := hit.position;
+            -- The tag has many events of other types: there may be a better way than along all of them.
+            bound := coalesce(hit.position, (SELECT * FROM log_select(hit.tag, hit.types, hit.after, top + 1, 1, false)));
+            IF bound IS NOT NULL THEN
+                odd := true; state[hit.place] := 2; low[hit.place] := -1; high[hit.place] := bound;
+            END IF;
         END LOOP;
     END IF;
     IF cardinality(ask_append) > 0 THEN
@@ -227,8 +234,9 @@ END
 $$;
 
 
--- Selects the positions of one criterion that are above and below others, at most so many, the first or the last of them.
--- Of several tags it goes along the one with the fewest events and looks up the others. Tags and types are joined by U+001F.
+-- Selects the positions of one criterion that are above and below others, at most so many of the first or the last of them
+-- (of each type, if it goes by type). It goes along the tag, or the types, with the fewest events in between, and looks up
+-- the rest. Tags and types are joined by U+001F.
 CREATE FUNCTION log_select(
     tags text, types text, above bigint, below bigint, most integer, backwards boolean
 ) RETURNS SETOF bigint LANGUAGE plpgsql STABLE
@@ -238,32 +246,63 @@ DECLARE
     wanted   constant text[] := string_to_array(types, E'\x1f');
     any_type constant boolean := types = '';
     others   text[] := string_to_array(tags, E'\x1f');
-    rarest   text := others[1];
+    rarest   text;
 BEGIN
-    IF cardinality(others) > 1 THEN
+    IF any_type AND others = '{}' THEN
+        IF backwards THEN
+            RETURN QUERY SELECT e.position FROM log_events AS e
+                WHERE e.position > above AND e.position < below ORDER BY e.position DESC LIMIT most;
+        ELSE
+            RETURN QUERY SELECT e.position FROM log_events AS e
+                WHERE e.position > above AND e.position < below ORDER BY e.position LIMIT most;
+        END IF;
+        RETURN;
+    END IF;
+
+    IF any_type AND cardinality(others) = 1 THEN
+        rarest := others[1];
+    ELSE
         SELECT o.tag INTO rarest FROM unnest(others) AS o (tag)
-        ORDER BY (SELECT count(*) FROM (
+        WHERE (SELECT count(*) FROM (
             SELECT FROM log_tags AS t WHERE t.tag = o.tag AND t.position > above AND t.position < below LIMIT 1000
-        ) AS counted)
+        ) AS counted) < 1000
         LIMIT 1;
+    END IF;
+    IF rarest IS NULL AND others <> '{}' THEN
+        SELECT way.tag INTO rarest FROM (
+            SELECT o.tag, (SELECT count(*) FROM (
+                SELECT FROM log_tags AS t WHERE t.tag = o.tag AND t.position > above AND t.position < below LIMIT 10000
+            ) AS counted) AS events
+            FROM unnest(others) AS o (tag)
+            UNION ALL
+            SELECT NULL, (SELECT count(*) FROM unnest(wanted) AS w (type) CROSS JOIN LATERAL (
+                SELECT FROM log_events AS e WHERE (e.type, e.position) > (w.type, above) AND (e.type, e.position) < (w.type, below)
+                ORDER BY e.type, e.position LIMIT 10000
+            ) AS counted)
+            WHERE NOT any_type
+        ) AS way
+        ORDER BY way.events LIMIT 1;
     END IF;
     others := array_remove(others, rarest);
 
-    IF rarest IS NULL AND any_type AND backwards THEN
-        RETURN QUERY SELECT e.position FROM log_events AS e
-            WHERE e.position > above AND e.position < below ORDER BY e.position DESC LIMIT most;
-    ELSIF rarest IS NULL AND any_type THEN
-        RETURN QUERY SELECT e.position FROM log_events AS e
-            WHERE e.position > above AND e.position < below ORDER BY e.position LIMIT most;
-    ELSIF rarest IS NULL AND backwards THEN
+    -- Rows are compared, and not columns, so that only the index by type can be meant.
+    IF rarest IS NULL AND backwards THEN
         RETURN QUERY SELECT one.position FROM unnest(wanted) AS w (type) CROSS JOIN LATERAL (
             SELECT e.position FROM log_events AS e
-            WHERE e.type = w.type AND e.position > above AND e.position < below ORDER BY e.position DESC LIMIT most
+            WHERE (e.type, e.position) > (w.type, above) AND (e.type, e.position) < (w.type, below)
+              AND (others = '{}' OR cardinality(others) = (
+                  SELECT count(*) FROM unnest(others) AS o (tag) JOIN log_tags AS x ON x.tag = o.tag AND x.position = e.position
+              ))
+            ORDER BY e.type DESC, e.position DESC LIMIT most
         ) AS one;
     ELSIF rarest IS NULL THEN
         RETURN QUERY SELECT one.position FROM unnest(wanted) AS w (type) CROSS JOIN LATERAL (
             SELECT e.position FROM log_events AS e
-            WHERE e.type = w.type AND e.position > above AND e.position < below ORDER BY e.position LIMIT most
+            WHERE (e.type, e.position) > (w.type, above) AND (e.type, e.position) < (w.type, below)
+              AND (others = '{}' OR cardinality(others) = (
+                  SELECT count(*) FROM unnest(others) AS o (tag) JOIN log_tags AS x ON x.tag = o.tag AND x.position = e.position
+              ))
+            ORDER BY e.type, e.position LIMIT most
         ) AS one;
     ELSIF backwards THEN
         RETURN QUERY SELECT t.position FROM log_tags AS t
