@@ -231,13 +231,13 @@ def test_a_number_counts_once_without_an_id_too(orders: Path, tmp_path: Path) ->
         async with shop.run(settings(tmp_path)) as services:
             documents = list(read_orders(orders, last_lines(orders)))
             await load(services, iter(documents), sent=lambda: None)
-            heads = {name: await services[name].log.head() for name in ("sales", "stock", "ledger")}
+            sold = await services["sales"].log.head()
             for document in documents:
                 with pytest.raises(Rejected):
                     await services[SERVICE_OF[type(document)]].send(document)
-            assert heads["sales"] > heads["stock"] > 0
+            assert sold == sum(SERVICE_OF[type(document)] == "sales" for document in documents) > 0
             # Ledger and stock may meanwhile have recorded what sales published, and nothing else.
-            assert await services["sales"].log.head() == heads["sales"]
+            assert await services["sales"].log.head() == sold
             for name, event in (("stock", "StockWrittenOff"), ("ledger", "BadDebtAdjusted")):
                 own = await services[name].log.read((Criterion(types=(event,)),), limit=1000)
                 assert len(own) == sum(SERVICE_OF[type(document)] == name for document in documents)
