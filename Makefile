@@ -17,6 +17,11 @@ $(VENV)/installed: pyproject.toml
 	@$(PYTHON) -m venv --help >/dev/null 2>&1 && $(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory system-venv
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[http,cli]'
+	@touch $@
+
+# What only checks and benchmarks need, the peers among it, is no part of a first impression.
+$(VENV)/checks: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[http,cli,postgresql]' --group dev --group bench
 	@touch $@
 
@@ -28,7 +33,7 @@ system-venv:
 demo: install
 	@$(BIN)/python -m examples.shop --demo
 
-lint: install
+lint: $(VENV)/checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -37,7 +42,7 @@ lint: install
 test: lint
 	$(BIN)/pytest --quiet --numprocesses 2 --dist loadfile
 
-bench: install
+bench: $(VENV)/checks
 	$(BIN)/python -m bench
 
 clean:

@@ -37,6 +37,14 @@ def test_a_wrong_url_is_said_with_its_variable_and_a_valid_one(variable: str, va
         read_settings("bank", {variable: value})
 
 
+@pytest.mark.parametrize("url", ["postgres://shop:s3cr:t@db/x", "mysql://db/x?user=shop&password=s3cr:t&ssl=1"])
+def test_a_password_is_in_no_error(url: str) -> None:
+    """A mistyped scheme is the first error that many make, and its text ends up in logs."""
+    with pytest.raises(SettingsError, match="shop") as raised:
+        read_settings("bank", {"TWOFOLD_LOG": url})
+    assert "s3cr" not in str(raised.value)
+
+
 def test_a_feed_needs_the_name_and_the_url_of_each_source() -> None:
     """A part that is neither is shown, with a valid example."""
     with pytest.raises(SettingsError, match=r"'ledger' is not the name of a service and the URL.*feed:sales=http://"):

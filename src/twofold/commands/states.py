@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from twofold.errors import LogError
 from twofold.fold import Fold
-from twofold.log import Appended, Criterion, Guard, Log, Snapshot, Ticket
+from twofold.log import Appended, Criterion, Log, Snapshot, Ticket
 from twofold.messages import decoder, encode
 
 S = TypeVar("S")
@@ -40,11 +40,6 @@ class Cell(Generic[S]):
         self.generation = 0
         self.stale = True
         self.loading = asyncio.Lock()
-
-    @property
-    def guard(self) -> Guard:
-        """The condition under which a decision on this state may be appended."""
-        return Guard(self.criteria, self.after)
 
     @property
     def counts_on(self) -> int | Ticket:

@@ -1,6 +1,6 @@
 """Hosting: services and systems, their declaration, their settings, and how they run."""
 
-from twofold.service.declaration import Declaration, declare, events_of
+from twofold.service.declaration import Declaration, declare
 from twofold.service.running import PATIENCE_SECONDS, Running, start
 from twofold.service.service import Service, System
 from twofold.service.settings import Settings, read_settings
@@ -13,7 +13,6 @@ __all__ = [
     "Settings",
     "System",
     "declare",
-    "events_of",
     "read_settings",
     "start",
 ]

@@ -11,7 +11,7 @@ import msgspec
 from twofold.commands import Aggregate, Decider, decider_of, deciders_of
 from twofold.errors import DeclarationError
 from twofold.fold import fold_of, marked, place
-from twofold.messages import Command, Event, Query
+from twofold.messages import Command, Event
 from twofold.views import Answer, Projection, View, answer_of, table_name
 from twofold.views.projection import tables
 
@@ -201,13 +201,3 @@ def _check_published(declaration: Declaration) -> None:
                 f"Service({declaration.name!r}) handles {event.message_name} and does not hear of it: add "
                 f"{event.__name__} to subscribes=[…]."
             )
-
-
-def events_of(declaration: Declaration) -> dict[str, type[Event]]:
-    """Return every event that a service knows, by its stable name."""
-    return _events(declaration)
-
-
-def query_types(declaration: Declaration) -> dict[str, type[Query[Any]]]:
-    """Return the queries' types by name."""
-    return {name: answer.query for name, answer in declaration.queries.items()}

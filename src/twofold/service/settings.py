@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any
@@ -73,15 +74,24 @@ def _read(
     return default
 
 
+def without_password(url: str) -> str:
+    """Return a URL as it may be shown.
+
+    >>> without_password("postgres://shop:secret@db/shop?password=secret")
+    'postgres://shop:***@db/shop?password=***'
+    """
+    return re.sub(r"(?<=[?&]password=)[^&]*", "***", re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", url))
+
+
 def _checked(variable: str, url: str, what: str, known: Mapping[str, str]) -> str:
     scheme = urlsplit(url).scheme
+    shown = without_password(url)
     example = f"For example {variable}={_EXAMPLES[what]}"
     if scheme not in known:
-        raise SettingsError(
-            f"{variable}={url!r}: {scheme or 'no scheme'!r} is not one of {', '.join(f'{each}:' for each in known)}. {example}"
-        )
+        kinds = ", ".join(f"{each}:" for each in known)
+        raise SettingsError(f"{variable}={shown!r}: {scheme or 'no scheme'!r} is not one of {kinds}. {example}")
     if scheme == "sqlite" and not (url.startswith("sqlite:///") and len(url) > len("sqlite:///")):
-        raise SettingsError(f"{variable}={url!r}: a file is named after three slashes, four if absolute. {example}")
+        raise SettingsError(f"{variable}={shown!r}: a file is named after three slashes, four if absolute. {example}")
     return url
 
 
@@ -125,13 +135,15 @@ def memory_transport(subscriptions: Iterable[tuple[str, str]]) -> Transport:
 def _adapter(url: str, known: Mapping[str, str]) -> Any:
     scheme = urlsplit(url).scheme
     if scheme not in known:
-        raise SettingsError(f"{url!r}: {scheme!r} is not one of {', '.join(f'{each}:' for each in known)}.")
+        raise SettingsError(
+            f"{without_password(url)!r}: {scheme!r} is not one of {', '.join(f'{each}:' for each in known)}."
+        )
     module, _, function = known[scheme].partition(":")
     try:
         return getattr(import_module(module), function)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("twofold"):
-            raise SettingsError(f"{url!r}: this version of Twofold has no adapter for {scheme}: yet.") from error
+            raise SettingsError(f"This version of Twofold has no adapter for {scheme}: yet.") from error
         raise SettingsError(
             f"{scheme}: needs the package {error.name}. Install it: pip install 'twofold[{_EXTRAS.get(scheme, scheme)}]'."
         ) from error

@@ -109,10 +109,6 @@ class MemoryStore:
         pass
 
 
-def _after(positions: list[int], after: int) -> list[int]:
-    return positions[bisect_right(positions, after) :]
-
-
 def open_store(url: str, clock: Clock) -> MemoryStore:
     """Return a new store in memory."""
     return MemoryStore()

@@ -17,14 +17,15 @@ SELECT place, (
 ) AS newer
 FROM probe WHERE newer IS NOT NULL
 
+-- OR ROLLBACK, as a failure takes back the whole transaction anyway: SQLite then need not be able to undo one statement alone.
 -- name: insert_events
-INSERT INTO events (position, id, type, version, tags, data, metadata, recorded_at) VALUES {rows}
+INSERT OR ROLLBACK INTO events (position, id, type, version, tags, data, metadata, recorded_at) VALUES {rows}
 
 -- name: insert_tags
-INSERT INTO tags (tag, position, type) VALUES {rows}
+INSERT OR ROLLBACK INTO tags (tag, position, type) VALUES {rows}
 
 -- name: insert_handled
-INSERT INTO handled (id, first, last) VALUES {rows}
+INSERT OR ROLLBACK INTO handled (id, first, last) VALUES {rows}
 
 -- name: read_all
 SELECT position, id, type, version, tags, data, metadata, recorded_at FROM events
