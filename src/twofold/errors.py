@@ -18,6 +18,7 @@
     │   └── LogCorrupted        what is stored breaks a rule of the log; stop and look
     ├── LeaseLost               another process follows this segment now
     ├── NotFound                an operator named a follower, a key or an event that is not there
+    ├── NotNow                  what an operator asked for has to wait until something else is done
     └── NotRunning              a service was used before its start or after its end
 
 Each message says what happened, where, and what the reader can do.
@@ -110,6 +111,10 @@ class LeaseLost(TwofoldError):
 
 class NotFound(TwofoldError):
     """A follower, a parked key or a parked event that was asked for by name is not there."""
+
+
+class NotNow(TwofoldError):
+    """What was asked for cannot be done before something else is; the message says what."""
 
 
 class NotRunning(TwofoldError):

@@ -10,12 +10,13 @@ from typing import Annotated, Any, Self
 
 import pytest
 
+from tests.support.claiming import claimed
 from tests.support.waiting import until
 from twofold import Event, Query, Service, Tag, View, Views, answer, evolve, replace
 from twofold.adapters.sqlite.views import SqliteViews
 from twofold.clock import SystemClock
 from twofold.errors import LogUnavailable
-from twofold.followers import Block, Claim, EventFailed, Follower, Parked, Settled
+from twofold.followers import Block, Claim, EventFailed, Parked, Roster, Settled
 from twofold.log import Batch, NewEvent
 from twofold.messages import encode, tagger
 from twofold.service import Running
@@ -135,28 +136,26 @@ class QuickClock(SystemClock):
 
 
 class WatchedViews(SqliteViews):
-    """Counts renewals and claims, and can hold a claim up or fail."""
+    """Counts how often it is asked for claims, and can hold the answer up or fail."""
 
     def __init__(self, path: str, clock: SystemClock) -> None:
         super().__init__(path, clock)
-        self.renewals = self.claims = 0
+        self.asked = 0
+        self.fences: set[int] = set()
         self.claiming = asyncio.Event()
         self.may_claim: asyncio.Event | None = None
         self.away = False
 
-    async def claim(self, follower: str, owner: str, lease_seconds: float) -> Claim | None:
-        self.claims += 1
+    async def attend(self, owner: str, followers: Sequence[str], lease_seconds: float) -> list[Claim]:
+        self.asked += 1
         if self.away:
             raise LogUnavailable("The disk is away.")
-        claim = await super().claim(follower, owner, lease_seconds)
+        claims = await super().attend(owner, followers, lease_seconds)
+        self.fences |= {claim.fence for claim in claims}
         self.claiming.set()
         if self.may_claim is not None:
             await self.may_claim.wait()
-        return claim
-
-    async def renew(self, claim: Claim, lease_seconds: float) -> None:
-        self.renewals += 1
-        await super().renew(claim, lease_seconds)
+        return claims
 
 
 @asynccontextmanager
@@ -170,11 +169,11 @@ async def watched_views(folder: Path, clock: SystemClock) -> AsyncIterator[Watch
 
 
 @asynccontextmanager
-async def follower_of(store: SqliteViews, target: Any, clock: SystemClock) -> AsyncIterator[Follower]:
-    follower = Follower(store, target, clock, "test")
-    task = asyncio.create_task(follower.run())
+async def follower_of(store: SqliteViews, target: Any, clock: SystemClock) -> AsyncIterator[Roster]:
+    roster = Roster(store, {target.name: lambda: target}, clock, "test")
+    task = asyncio.create_task(roster.run())
     try:
-        yield follower
+        yield roster
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -207,11 +206,11 @@ def test_a_start_that_fails_gives_its_claim_back_and_is_tried_again(
             target = Steps(store, [Batch(["a"], 1, 1)])
             failures = iter([ValueError("not yet")] * 5)
             target.starting = lambda: _raise_next(failures)
-            async with follower_of(store, target, clock) as follower:
+            async with follower_of(store, target, clock) as roster:
                 await until(lambda: _true(target.done == ["a"]))
-                await until(lambda: _true(follower.failing == ""))
-                assert store.claims == 6
-                assert clock.slept[:5] == [0.05, 0.1, 0.2, 0.4, 0.8]
+                await until(lambda: _true(roster.failing() == {}))
+                assert len(store.fences) == 6
+                assert [each for each in clock.slept if each != 0.5][:5] == [0.05, 0.1, 0.2, 0.4, 0.8]
             assert caplog.text.count("steps stopped on an error of its own") == 5
 
     asyncio.run(scenario())
@@ -233,12 +232,12 @@ def test_a_database_that_is_away_is_waited_for(tmp_path: Path, caplog: pytest.Lo
         clock = QuickClock()
         async with watched_views(tmp_path, clock) as store:
             store.away = True
-            async with follower_of(store, Steps(store), clock) as follower:
-                await until(lambda: _true(store.claims >= 3))
-                assert follower.failing == "The disk is away."
+            async with follower_of(store, Steps(store), clock) as roster:
+                await until(lambda: _true(store.asked >= 3))
+                assert roster.failing() == {"steps": "The disk is away."}
                 store.away = False
-                await until(lambda: _true(follower.failing == ""))
-        assert "steps pauses: The disk is away." in caplog.text
+                await until(lambda: _true(roster.failing() == {}))
+        assert "steps pause: The disk is away." in caplog.text
 
     asyncio.run(scenario())
 
@@ -273,8 +272,8 @@ def test_very_many_failing_keys_do_not_hold_up_the_others(tmp_path: Path) -> Non
                     raise EventFailed(int(event[4:]), event, ValueError("broken"))
 
             target.applying = applying
-            async with follower_of(store, target, clock) as follower:
-                await until(lambda: _true(follower.position == 200))
+            async with follower_of(store, target, clock) as roster:
+                await until(lambda: _true([each.position for each in roster.followers()] == [200]))
             assert target.done == [f"good-{n}" for n in range(0, 200, 2)]
             pauses = [seconds for seconds in clock.slept if seconds not in (0.5, 0.05)]
             assert 3 <= len(pauses) <= 12
@@ -288,16 +287,15 @@ def test_a_long_retry_does_not_lose_the_lease(tmp_path: Path) -> None:
     async def scenario() -> None:
         clock = QuickClock()
         async with watched_views(tmp_path, clock) as store:
-            claim = await store.claim("steps", "earlier", 0)
-            assert claim is not None
+            claim = await claimed(store, "steps", "earlier", 0)
             await store.settle(Settled(claim, 0, (Parked("steps", "a", 0, "broken", 4, 5),)))
             target = Steps(store)
             target.parked = {"a"}
             async with follower_of(store, target, clock):
                 await store.request_retry("steps", ["a"])
                 await target.retrying.wait()
-                renewals = store.renewals
-                await until(lambda: _true(store.renewals >= renewals + 3))
+                asked = store.asked
+                await until(lambda: _true(store.asked >= asked + 3))
                 target.may_retry.set()
 
     asyncio.run(scenario())
@@ -315,9 +313,9 @@ def test_where_nothing_is_parked_nothing_is_asked(tmp_path: Path) -> None:
 
         store = Unasked(str(tmp_path / "views.db"), clock)
         await store.open()
-        async with follower_of(store, Steps(store), clock) as follower:
-            await until(lambda: _true(store.renewals >= 5))
-            assert follower.failing == ""
+        async with follower_of(store, Steps(store), clock) as roster:
+            await until(lambda: _true(store.asked >= 5))
+            assert roster.failing() == {}
         await store.close()
 
     asyncio.run(scenario())

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.claiming import claimed
 from twofold import Event, Query, Service, Tag, View, Views, answer, evolve, project, replace
 from twofold.adapters.sqlite.views import SqliteViews
 from twofold.clock import SystemClock
@@ -228,11 +229,9 @@ def test_who_has_lost_the_claim_can_store_nothing_more(tmp_path: Path) -> None:
         views = SqliteViews(str(tmp_path / "views.db"), SystemClock())
         await views.open()
         try:
-            slow = await views.claim("words_v1", "slow", lease_seconds=0)
-            quick = await views.claim("words_v1", "quick", lease_seconds=60)
-            assert slow is not None
-            assert quick is not None
-            assert await views.claim("words_v1", "third", lease_seconds=60) is None
+            slow = await claimed(views, "words_v1", "slow", lease_seconds=0)
+            quick = await claimed(views, "words_v1", "quick")
+            assert await views.attend("third", ["words_v1"], 60) == []
             try:
                 await views.settle(Settled(slow, 5))
             except LeaseLost:

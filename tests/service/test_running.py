@@ -1,8 +1,6 @@
 """A service that runs: what it promises at its start, while it works, and at its end."""
 
 import asyncio
-import os
-import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,11 +107,10 @@ def test_the_patience_of_a_question_is_for_all_that_it_waits_for() -> None:
     async def scenario() -> None:
         async with running(service, clock=LeapingClock()) as started:
             receipt = await started.send(Deposit(account="ann", amount=1))
-            for follower in started.followers:
-                follower.position = 0
-            for task in started._tasks:
-                task.cancel()
-            await asyncio.gather(*started._tasks, return_exceptions=True)
+            following = started._following
+            assert following is not None
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
             await started.views.rewind("balance_v1", ["balance_v1"])
             async with asyncio.timeout(60):
                 with pytest.raises(ReceiptTimeout, match="after 0 seconds"):
@@ -188,16 +185,16 @@ def test_a_lease_is_given_back_however_early_the_end_comes(tmp_path: Path) -> No
                 for _ in range(turns):
                     await asyncio.sleep(0)
             async with running(bank, tmp_path) as started:
-                assert [each.owner for each in await started.views.progress() if each.owner] in ([], [OWNER])
+                assert [each.owner for each in await started.views.progress() if each.owner] in (
+                    [],
+                    [started.roster.owner],
+                )
                 receipt = await started.send(Deposit(account="ann", amount=1))
                 # Half the time for which a lease that was not given back would have to be waited for.
                 found = await started.ask(BalanceOf(account="ann"), after=receipt, timeout_seconds=1.5)
                 assert found == Balance(key="ann", amount=turns + 1)
 
     asyncio.run(scenario())
-
-
-OWNER = f"bank/{os.getpid()}@{socket.gethostname()}"
 
 
 # The one instance of a program.

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Column, Integer, MetaData, Table, Text, insert, select
 
+from tests.support.claiming import claimed
 from tests.support.waiting import until
 from twofold import Event, Service, Tag, View, evolve, project, replace
 from twofold.adapters.memory import MemoryStore
@@ -98,8 +99,7 @@ async def views_at(path: str = ":memory:", *views: type[View]) -> AsyncIterator[
 
 
 async def begun(store: ViewStore, target: Any) -> Claim:
-    claim = await store.claim(target.name, "test", 0)
-    assert claim is not None
+    claim = await claimed(store, target.name, "test", 0)
     await target.start(claim)
     return claim
 
@@ -226,8 +226,7 @@ def test_a_row_that_could_not_be_read_is_not_taken_for_absent(tmp_path: Path) ->
         await store.create(layout(Total))
         rows = Transaction(store)
         rows.put(Total(key=0, points=5))
-        claim = await store.claim("totals_v1", "test", 0)
-        assert claim is not None
+        claim = await claimed(store, "totals_v1", "test", 0)
         await store.apply(Settled(claim, 1), rows.changes(), ())
         again = Transaction(store)
         store.fails_loading = 1

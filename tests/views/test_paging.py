@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import exists, func, select
 
+from tests.support.claiming import claimed
 from twofold import Index, Tag, View, Views, replace
 from twofold.adapters.sqlite.views import SqliteViews
 from twofold.clock import SystemClock
@@ -62,7 +63,7 @@ async def stored(*rows: View, ready: Any = ready) -> AsyncIterator[Views]:
 
 
 async def write(store: Any, *rows: View) -> None:
-    claim = await store.claim("test", "test", 0)
+    claim = await claimed(store, "test", "test", 0)
     changes = [TableChange(layout(type(row)), [layout(type(row)).pack(row)], []) for row in rows]
     await store.apply(Settled(claim, 1), changes, [])
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
+from tests.support.claiming import claimed
 from twofold.adapters.sqlite.views import SqliteViews
 from twofold.clock import SystemClock
 from twofold.followers import Settled
@@ -37,8 +38,7 @@ def test_a_slow_statement_holds_up_nobody_else(tmp_path: Path) -> None:
         store = SqliteViews(str(tmp_path / "views.db"), SystemClock())
         await store.open()
         await store.create(layout(Count))
-        claim = await store.claim("count_v1", "test", 60)
-        assert claim is not None
+        claim = await claimed(store, "count_v1", "test", 60)
         await store._selecting.run(lambda connection: connection.create_function("wait", 0, lambda: going_on.wait(60)))
         slow = asyncio.create_task(store.select(select(func.wait())))
         for number in range(1, 10):

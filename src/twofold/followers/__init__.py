@@ -1,7 +1,9 @@
 """Following: the one loop behind views, relay and inbox, with its checkpoints, leases, retries and parked events."""
 
-from twofold.followers.loop import LEASE_SECONDS, Block, EventFailed, Follower, Target
+from twofold.followers.loop import Block, EventFailed, Follower, Target
 from twofold.followers.model import WHOLE, Claim, Parked, Progress, Segment, Settled
+from twofold.followers.roster import LEASE_SECONDS, Roster
+from twofold.followers.share import Seat, share
 from twofold.followers.store import FollowerStore
 
 __all__ = [
@@ -14,7 +16,10 @@ __all__ = [
     "FollowerStore",
     "Parked",
     "Progress",
+    "Roster",
+    "Seat",
     "Segment",
     "Settled",
     "Target",
+    "share",
 ]

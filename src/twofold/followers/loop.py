@@ -10,21 +10,16 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Protocol
 
 import msgspec
 
 from twofold.clock import Clock
-from twofold.errors import LeaseLost, TwofoldError
-from twofold.followers.model import Claim, Parked, Segment
+from twofold.followers.model import Claim, Parked
 from twofold.followers.store import FollowerStore
 from twofold.log import Batch
 
-LEASE_SECONDS = 3.0
-_KEEPING_SECONDS = LEASE_SECONDS / 6
-_STANDBY_SECONDS = 0.2
-_FAREWELL_SECONDS = 1.0
+_RETRIES_SECONDS = 0.5
 _ATTEMPTS = 4
 _PAUSES_PER_BATCH = 12
 _FIRST_PAUSE_SECONDS = 0.05
@@ -82,29 +77,21 @@ class Target(Protocol):
 
 
 class Follower:
-    """One target's loop in one process, over one segment at a time.
-
-    ``moved`` is told the name and the position after each batch of a follower that has all keys.
-    """
+    """One target's loop in one process, over one segment of keys. ``moved`` is called after each batch."""
 
     def __init__(
-        self,
-        store: FollowerStore,
-        target: Target,
-        clock: Clock,
-        owner: str,
-        moved: Callable[[str, int], None] = lambda name, position: None,
+        self, store: FollowerStore, target: Target, clock: Clock, moved: Callable[[], None] = lambda: None
     ) -> None:
         self._store = store
         self._target = target
         self._clock = clock
-        self._owner = owner
         self._moved = moved
         self._turn = asyncio.Lock()
         self.position = 0
+        self.fence = -1
         self.failing = ""
+        self._noted = ""
         self._pause = _FIRST_PAUSE_SECONDS
-        self._whole = True
         self._blocked: dict[str, Block] = {}
 
     @property
@@ -112,71 +99,53 @@ class Follower:
         """The name under which the checkpoint is kept."""
         return self._target.name
 
-    async def run(self) -> None:
-        """Follow until cancelled. A lost lease or an unreachable database only pauses it."""
-        while True:
-            try:
-                claim = await self._claim()
-                if claim is None:
-                    self.failing = ""
-                    await self._clock.sleep(_STANDBY_SECONDS)
-                    continue
-                await self._follow_claimed(claim)
-            except LeaseLost:
-                _logger.info("%s is followed by another process now.", self.name)
-            except TwofoldError as error:
-                self.failing = str(error)
-                _logger.warning("%s pauses: %s", self.name, error)
-            except Exception:
-                self.failing = "it stopped on an error that its log shows"
-                _logger.exception("%s stopped on an error of its own and starts again from its checkpoint.", self.name)
-            await self._clock.sleep(self._pause)
-            self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
+    async def follow(self, claim: Claim) -> None:
+        """Follow a claimed segment until cancelled, or until it is to be merged.
 
-    async def _claim(self) -> Claim | None:
-        """Ask for a segment. One that is given too late is given back, or the next process would wait for its lease."""
-        claiming = asyncio.ensure_future(self._store.claim(self.name, self._owner, LEASE_SECONDS))
-        try:
-            return await asyncio.shield(claiming)
-        except asyncio.CancelledError:
-            with suppress(Exception):
-                async with asyncio.timeout(_FAREWELL_SECONDS):
-                    claim = await claiming
-                    if claim is not None:
-                        await self._store.release(claim)
-            raise
-
-    async def _follow_claimed(self, claim: Claim) -> None:
+        Raises:
+            LeaseLost: the segment was given to another owner.
+            Exception: whatever keeps the target from going on.
+        """
         tasks: list[asyncio.Task[None]] = []
         try:
-            self._blocked = dict.fromkeys(await self._target.start(claim), Block())
-            self._whole = claim.segment == Segment()
+            self._noted, self.fence = self.failing, claim.fence
+            parked = await self._target.start(claim)
+            self._blocked = dict.fromkeys(filter(claim.segment.owns, parked), Block())
             self._at(claim.position)
-            work = (self._keep(claim), self._take_up_retries(claim), self._follow(claim.position))
-            tasks = [asyncio.create_task(each) for each in work]
+            tasks = [asyncio.create_task(each) for each in (self._take_up_retries(claim), self._follow(claim))]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             results = await _end(*tasks)
-            # From here on somebody else may move it, forwards or (rewound) back.
-            self._moved(self.name, 0)
-            with suppress(Exception):
-                async with asyncio.timeout(_FAREWELL_SECONDS):
-                    await self._store.release(claim)
         for error in results:
             raise error
-        raise RuntimeError("what was to be done for ever has ended: something in it was cancelled from within")
+        if not claim.merge_at or self.position < claim.merge_at:
+            raise RuntimeError("what was to be done for ever has ended: something in it was cancelled from within")
 
-    async def _follow(self, after: int) -> None:
-        async for batch in self._target.batches(after):
+    async def _follow(self, claim: Claim) -> None:
+        async for found in self._target.batches(claim.position):
+            batch = _up_to(claim.merge_at, found)
             await self._settle(batch)
             self._at(batch.position)
             self.failing = ""
             self._pause = _FIRST_PAUSE_SECONDS
+            if claim.merge_at == batch.position:
+                return
+
+    def next_pause(self) -> float:
+        """Return for how many seconds to wait before it is followed again; longer each time that it has not moved."""
+        pause = self._pause
+        self._pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        return pause
+
+    def goes_on(self) -> None:
+        """Take note that it still goes on: what failed before the last such note has passed."""
+        if self.failing == self._noted:
+            self.failing = ""
+        self._noted = self.failing
 
     def _at(self, position: int) -> None:
         self.position = position
-        if self._whole:
-            self._moved(self.name, position)
+        self._moved()
 
     async def _settle(self, batch: Batch[Any]) -> None:
         """Have a batch handled, with a pause after each failure; block the keys of what fails too often."""
@@ -199,23 +168,21 @@ class Follower:
             else:
                 return
 
-    async def _keep(self, claim: Claim) -> None:
-        """Renew the lease, whatever else takes long. What still goes on by the first renewal has recovered."""
-        earlier = self.failing
-        while True:
-            await self._clock.sleep(_KEEPING_SECONDS)
-            await self._store.renew(claim, LEASE_SECONDS)
-            if self.failing == earlier:
-                earlier = self.failing = ""
-
     async def _take_up_retries(self, claim: Claim) -> None:
         """Try parked events again when that was asked for; where no key is parked, there is nothing to ask for."""
         while True:
-            await self._clock.sleep(_KEEPING_SECONDS)
+            await self._clock.sleep(_RETRIES_SECONDS)
             for lane in await self._store.take_retries(claim) if self._blocked else ():
                 async with self._turn:
                     if await self._target.retry(lane):
                         self._blocked.pop(lane, None)
+
+
+def _up_to(position: int, batch: Batch[Any]) -> Batch[Any]:
+    """Return of a batch what there is up to a position; 0 is no limit."""
+    if not position or batch.position <= position:
+        return batch
+    return Batch([event for event in batch.events if event.position <= position], position, batch.head)
 
 
 async def _end(*tasks: asyncio.Task[None]) -> list[BaseException]:

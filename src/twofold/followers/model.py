@@ -22,16 +22,36 @@ class Segment(msgspec.Struct, frozen=True):
         >>> first.owns("account:ann") != second.owns("account:ann")
         True
         """
+        if lane.startswith("[0x"):
+            return lane == self.nameless
         return (self.low == 0 and self.high == WHOLE) or self.low <= crc32(lane.encode()) < self.high
+
+    @property
+    def width(self) -> int:
+        """How many hashes it has, of the `WHOLE`."""
+        return self.high - self.low
+
+    @property
+    def nameless(self) -> str:
+        """The key under which an event is parked that names none: each segment parks it for the keys of its own.
+
+        >>> Segment().nameless, Segment(0, WHOLE // 2).nameless
+        ('', '[0x0, 0x80000000)')
+        """
+        return "" if self.width == WHOLE else f"[{self.low:#x}, {self.high:#x})"
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """The right to follow a segment, until somebody else is given a higher ``fence``; and how far it has been followed."""
+    """The right to follow a segment, until somebody else is given a higher ``fence``; and how far it has been followed.
+
+    ``merge_at`` is the position at which it waits for the other segments, to be merged with them; 0 if it is not to be.
+    """
 
     follower: str
     segment: Segment
     position: int
     fence: int
+    merge_at: int = 0
 
 
 class Parked(msgspec.Struct, frozen=True):

@@ -21,20 +21,39 @@ class FollowerStore(Protocol):
         """
         ...
 
-    async def claim(self, follower: str, owner: str, lease_seconds: float) -> Claim | None:
-        """Give the owner a segment that nobody has a lease on, or None if there is none. A new follower starts at 0."""
+    async def attend(self, owner: str, followers: Sequence[str], lease_seconds: float) -> list[Claim]:
+        """Say that an owner is there and ready to follow these, and return all claims that are its own from now on.
+
+        The leases that it has are made to last from now, it is given its share of the segments that nobody has, and what
+        it has beyond its share is taken from it (`twofold.followers.share` says what is whose). So it has to say so again
+        and again, and to end what it follows by a claim that is not among those returned. A new follower starts at 0.
+        """
         ...
 
-    async def renew(self, claim: Claim, lease_seconds: float) -> None:
-        """Make a lease last from now.
-
-        Raises:
-            LeaseLost: the segment was given to another owner.
-        """
+    async def leave(self, owner: str) -> None:
+        """Give back all that an owner has: it is not there any more."""
         ...
 
     async def release(self, claim: Claim) -> None:
         """Give a segment back before the lease ends; nothing happens if it is lost already."""
+        ...
+
+    async def split(self, follower: str, parts: int) -> None:
+        """Cut each segment of a follower into so many, in one transaction; whoever follows them loses the claim.
+
+        Raises:
+            NotFound: it has none yet.
+            NotNow: it is about to be merged, or has parked events that name no key.
+        """
+        ...
+
+    async def merge(self, follower: str) -> None:
+        """Make one segment of all that a follower has: at once if all are at one position, else when the last one is.
+
+        Raises:
+            NotFound: it has none yet.
+            NotNow: it has parked events that name no key.
+        """
         ...
 
     async def settle(self, settled: Settled) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import msgspec
 
 from twofold.clock import Clock, SystemClock
 from twofold.errors import NotFound, SettingsError
-from twofold.followers import LEASE_SECONDS, Follower, Progress, Segment, Target
+from twofold.followers import LEASE_SECONDS, Progress, Roster, Segment, Target
 from twofold.log import Log
 from twofold.messaging import inbox_name
 from twofold.service.declaration import Declaration
@@ -184,8 +185,8 @@ async def followed(databases: Databases, follower: str, *, elsewhere: bool) -> A
     Raises:
         NotFound: the code at hand fills nothing under that name.
     """
-    target = _target(databases, follower)
-    following = asyncio.create_task(_follow(databases, target, LEASE_SECONDS if elsewhere else 0))
+    roster = Roster(databases.views, {follower: _target(databases, follower)}, databases.clock, databases.service)
+    following = asyncio.create_task(_follow(databases, roster, LEASE_SECONDS if elsewhere else 0))
     try:
         yield
     finally:
@@ -193,9 +194,9 @@ async def followed(databases: Databases, follower: str, *, elsewhere: bool) -> A
         await asyncio.gather(following, return_exceptions=True)
 
 
-async def _follow(databases: Databases, target: Target, pause_seconds: float) -> None:
+async def _follow(databases: Databases, roster: Roster, pause_seconds: float) -> None:
     await databases.clock.sleep(pause_seconds)
-    await Follower(databases.views, target, databases.clock, databases.service).run()
+    await roster.run()
 
 
 async def is_followed(databases: Databases, follower: str) -> bool:
@@ -203,14 +204,14 @@ async def is_followed(databases: Databases, follower: str) -> bool:
     return any(each.owner for each in await databases.views.progress() if each.follower == follower)
 
 
-def _target(databases: Databases, name: str) -> Target:
+def _target(databases: Databases, name: str) -> Callable[[], Target]:
     declaration, log, views, clock = databases.declaration, databases.log, databases.views, databases.clock
     check_filled(declaration, name)
     for projection in declaration.projections:
         if projection.name == name:
-            return ProjectionTarget(projection, log, views, clock)
+            return partial(ProjectionTarget, projection, log, views, clock)
     (view,) = [view for view in declaration.folded if table_name(view) == name]
-    return ViewTarget(view, log, views, clock)
+    return partial(ViewTarget, view, log, views, clock)
 
 
 def check_filled(declaration: Declaration, follower: str) -> None:

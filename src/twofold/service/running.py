@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from twofold.clock import Clock, SystemClock
 from twofold.commands import Handler
 from twofold.errors import FutureReceipt, InvalidReceipt, NotRunning, UnknownMessage
-from twofold.followers import Follower, Progress, Target
+from twofold.followers import Progress, Roster, Target
 from twofold.log import Criterion, Log
 from twofold.messages import Command, Metadata, Query, Receipt
 from twofold.messaging import Delivery, InboxTarget, RelayTarget, Transport, inbox_name, published
 from twofold.service.declaration import Declaration
 from twofold.service.settings import Settings, open_store, open_transport, open_views
-from twofold.views import Arrivals, ProjectionTarget, Views, ViewStore, ViewTarget, layout
+from twofold.views import Arrivals, ProjectionTarget, Views, ViewStore, ViewTarget, layout, table_name
 
 if TYPE_CHECKING:
     from twofold.views import Answer
@@ -50,8 +50,8 @@ class Running:
         self._answers: dict[type, Answer] = {answer.query: answer for answer in declaration.answers}
         self._arrivals = Arrivals(views.position)
         self._filled_by = {table: name for name, tables in declaration.followers.items() for table in tables}
-        self.followers: list[Follower] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self.roster = Roster(views, self._targets(), clock, self.name, self._arrivals.moved)
+        self._following: asyncio.Task[None] | None = None
         self._ended = False
         self._sending = 0
         self._drained = asyncio.Event()
@@ -163,22 +163,24 @@ class Running:
     # Followers.
 
     def follow(self) -> None:
-        """Start all followers: views, projections, relay and inboxes."""
-        for target in self._targets():
-            follower = Follower(self.views, target, self.clock, self.name, self._arrivals.moved)
-            self.followers.append(follower)
-            self._tasks.append(asyncio.create_task(follower.run(), name=f"{self.name} {follower.name}"))
+        """Start following: views, projections, relay and inboxes, as many of them as are not followed elsewhere."""
+        self._following = asyncio.create_task(self.roster.run(), name=f"{self.name} follows")
 
-    def _targets(self) -> list[Target]:
+    def _targets(self) -> dict[str, Callable[[], Target]]:
         declaration, log, store, clock = self.declaration, self.log, self.views, self.clock
-        targets: list[Target] = [ViewTarget(view, log, store, clock) for view in declaration.folded]
-        targets += [ProjectionTarget(projection, log, store, clock) for projection in declaration.projections]
+        targets: dict[str, Callable[[], Target]] = {}
+        for view in declaration.folded:
+            targets[table_name(view)] = partial(ViewTarget, view, log, store, clock)
+        for projection in declaration.projections:
+            targets[projection.name] = partial(ProjectionTarget, projection, log, store, clock)
         if self._transport is not None:
             if declaration.publishes and self._transport.pushes:
                 types = [event.message_name for event in declaration.publishes]
-                targets.append(RelayTarget(self.name, types, log, store, self._transport))
+                targets[RelayTarget.name] = partial(RelayTarget, self.name, types, log, store, self._transport)
             for source, events in declaration.sources.items():
-                targets.append(InboxTarget(self.name, source, events, log, store, self._transport, clock))
+                targets[inbox_name(source)] = partial(
+                    InboxTarget, self.name, source, events, log, store, self._transport, clock
+                )
         return targets
 
     async def progress(self) -> list[Progress]:
@@ -187,7 +189,7 @@ class Running:
 
     def failing(self) -> dict[str, str]:
         """Return the followers that are in trouble now, with the reason."""
-        return {follower.name: follower.failing for follower in self.followers if follower.failing}
+        return self.roster.failing()
 
     async def close(self) -> None:
         """Refuse new work, finish what was accepted, and let followers end between two batches."""
@@ -197,9 +199,9 @@ class Running:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_DRAINING_SECONDS):
                     await self._drained.wait()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
         await self._handler.states.close()
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -13,19 +12,17 @@ import pytest
 from sqlalchemy import delete, func, select, update
 
 from twofold.errors import DeclarationError, LeaseLost, LogUnavailable
-from twofold.followers import Claim, Parked, Progress, Segment, Settled
+from twofold.followers import Claim, Parked, Settled
 from twofold.messages import Tag
+from twofold.testing.claim_conformance import ENDED, LEASE_SECONDS, ClaimConformance, loses
 from twofold.testing.samples import EVERYTHING, ODD_KEYS, Colour, Count, Everything, OnlyKey, Reserved
 from twofold.views import Index, TableChange, View, ViewStore, layout
 from twofold.views.tables import table_of
 
 T = TypeVar("T")
 
-_LEASE_SECONDS = 600.0
-_ENDED = 0.0
 
-
-class ViewConformance:
+class ViewConformance(ClaimConformance):
     """Subclass it, and give it stores::
 
         class TestMyViews(ViewConformance):
@@ -36,26 +33,6 @@ class ViewConformance:
     Each call has to return a new instance on the same database, which is empty when the test begins. A database that
     belongs to one object may return that object again.
     """
-
-    @pytest.fixture
-    def stores(self) -> Callable[[], ViewStore]:
-        """Give a function that returns a new store on the same database."""
-        raise NotImplementedError("Override the fixture `stores`.")
-
-    def run(self, stores: Callable[[], ViewStore], scenario: Callable[..., Awaitable[T]], instances: int = 1) -> T:
-        """Run a scenario with so many stores on the same database, and close them."""
-
-        async def whole() -> T:
-            opened = [stores() for _ in range(instances)]
-            try:
-                for store in opened:
-                    await store.open()
-                return await scenario(*opened)
-            finally:
-                for store in opened:
-                    await store.close()
-
-        return asyncio.run(whole())
 
     # Tables and rows.
 
@@ -224,15 +201,15 @@ class ViewConformance:
         """A process that was only slow must not write over what its successor has done."""
 
         async def scenario(slow: ViewStore, quick: ViewStore) -> None:
-            old = await _claim(slow, Count, lease_seconds=_ENDED)
+            old = await _claim(slow, Count, lease_seconds=ENDED)
             new = await _claim(quick, Count, owner="quick")
             await quick.apply(Settled(new, 5), [_puts(Count(key="lamp", number=5))], [])
             parked = (Parked("count_v1", "sku:lamp", 4, "broken", 1, 5),)
-            with _loses():
+            with loses():
                 await slow.apply(Settled(old, 9, parked), [_puts(Count(key="lamp", number=9))], [])
-            with _loses():
+            with loses():
                 await slow.apply(Settled(old, 9), [], [update(table_of(Count)).values(number=9)])
-            with _loses():
+            with loses():
                 await slow.settle(Settled(old, 9))
             assert await _rows(slow, Count) == [Count(key="lamp", number=5)]
             assert (await slow.position("count_v1"), await slow.parked()) == (5, [])
@@ -251,84 +228,6 @@ class ViewConformance:
                 assert await reader.load(layout(Count), ["lamp"]) == [("lamp", number)]
 
         self.run(stores, scenario, 2)
-
-    # Claims.
-
-    def test_a_segment_is_one_owner_s_at_a_time(self, stores: Any) -> None:
-        """Until it is given back; then the next one starts where that one ended, with a higher fence."""
-
-        async def scenario(one: ViewStore, other: ViewStore) -> None:
-            first = await one.claim("orders", "ann", _LEASE_SECONDS)
-            assert first == Claim("orders", Segment(), 0, first.fence if first else -1)
-            assert await other.claim("orders", "bob", _LEASE_SECONDS) is None
-            assert await one.claim("orders", "ann", _LEASE_SECONDS) is None
-            assert await other.claim("others", "bob", _LEASE_SECONDS) is not None
-            await one.settle(Settled(first, 7))
-            await one.release(first)
-            second = await other.claim("orders", "bob", _LEASE_SECONDS)
-            assert second is not None
-            assert (second.position, second.fence > first.fence) == (7, True)
-
-        self.run(stores, scenario, 2)
-
-    def test_of_many_that_claim_at_once_one_gets_it(self, stores: Any) -> None:
-        """Twice the same work at the same time would be twice the load and no gain."""
-
-        async def scenario(*opened: ViewStore) -> None:
-            for round_ in range(10):
-                claims = [store.claim(f"f{round_}", "ann", _LEASE_SECONDS) for store in opened for _ in range(4)]
-                got = [claim for claim in await asyncio.gather(*claims) if claim is not None]
-                assert len(got) == 1
-
-        self.run(stores, scenario, 3)
-
-    def test_a_lease_that_has_run_out_is_taken_over(self, stores: Any) -> None:
-        """The former owner finds out when it renews, and cannot give away what is no longer its own."""
-
-        async def scenario(slow: ViewStore, quick: ViewStore) -> None:
-            old = await slow.claim("orders", "ann", _ENDED)
-            assert old is not None
-            new = await quick.claim("orders", "bob", _LEASE_SECONDS)
-            assert new is not None
-            assert new.fence > old.fence
-            with _loses():
-                await slow.renew(old, _LEASE_SECONDS)
-            await slow.release(old)
-            assert await slow.claim("orders", "ann", _LEASE_SECONDS) is None
-            await quick.renew(new, _LEASE_SECONDS)
-
-        self.run(stores, scenario, 2)
-
-    def test_a_renewed_lease_lasts(self, stores: Any) -> None:
-        """From the renewal on, whatever it was before; and it can be made to end."""
-
-        async def scenario(store: ViewStore) -> None:
-            claim = await store.claim("orders", "ann", _ENDED)
-            assert claim is not None
-            await store.renew(claim, _LEASE_SECONDS)
-            assert await store.claim("orders", "bob", _LEASE_SECONDS) is None
-            await store.renew(claim, _ENDED)
-            assert await store.claim("orders", "bob", _LEASE_SECONDS) is not None
-
-        self.run(stores, scenario)
-
-    def test_progress_says_how_far_everybody_is_and_whose_it_is(self, stores: Any) -> None:
-        """An operator sees position, owner and what is parked; nobody owns what has no lease."""
-
-        async def scenario(store: ViewStore) -> None:
-            assert (await store.progress(), await store.position("orders")) == ([], 0)
-            claim = await store.claim("orders", "ann", _LEASE_SECONDS)
-            assert claim is not None
-            await store.settle(Settled(claim, 7, (Parked("orders", "sku:lamp", 6, "broken", 4, 5),)))
-            ended = await store.claim("others", "bob", _ENDED)
-            owned, free = await store.progress()
-            assert (owned.follower, owned.segment, owned.position, owned.parked) == ("orders", Segment(), 7, 1)
-            assert "ann" in owned.owner
-            assert free == Progress("others", Segment(), 0, "", 0)
-            assert ended is not None
-            assert await store.position("orders") == 7
-
-        self.run(stores, scenario)
 
     # What is parked.
 
@@ -400,7 +299,7 @@ class ViewConformance:
             await console.rewind("count_v1", ["count_v1"])
             assert (await _rows(console, Count), await console.position("count_v1")) == ([], 0)
             assert [each.follower for each in await console.parked()] == ["reserved_v1"]
-            with _loses():
+            with loses():
                 await follower.apply(Settled(old, 10), [_puts(Count(key="a", number=2))], [])
             assert (await _claim(follower, Count)).position == 0
             await follower.settle(Settled(other, 4))
@@ -433,16 +332,16 @@ def _puts(*rows: View) -> TableChange:
     return TableChange(shape, [shape.pack(row) for row in rows], [])
 
 
-async def _claim(store: ViewStore, view: Any, owner: str = "ann", lease_seconds: float = _LEASE_SECONDS) -> Claim:
+async def _claim(store: ViewStore, view: Any, owner: str = "ann", lease_seconds: float = LEASE_SECONDS) -> Claim:
     await store.create(layout(view))
-    claim = await store.claim(layout(view).table, owner, lease_seconds)
-    assert claim is not None
+    table = layout(view).table
+    (claim,) = [each for each in await store.attend(owner, [table], lease_seconds) if each.follower == table]
     return claim
 
 
 async def _write(store: ViewStore, *rows: Any) -> Claim:
     """Write rows at the follower's next position, with a lease that has ended, so that the next one can do so too."""
-    claim = await _claim(store, type(rows[0]), lease_seconds=_ENDED)
+    claim = await _claim(store, type(rows[0]), lease_seconds=ENDED)
     await store.apply(Settled(claim, claim.position + 1), [_puts(*rows)], [])
     return claim
 
@@ -458,9 +357,3 @@ async def _park_two_keys(store: ViewStore) -> Claim:
     behind = [Parked("count_v1", lane, 4, "", 0, 5) for lane in ("sku:a", "sku:b")]
     await store.settle(Settled(claim, 4, (*failed, *behind)))
     return claim
-
-
-@contextmanager
-def _loses() -> Iterator[None]:
-    with pytest.raises(LeaseLost):
-        yield

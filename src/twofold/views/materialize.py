@@ -160,7 +160,7 @@ class ViewTarget(_RowTarget):
 
     def _undecodable(self, recorded: Recorded, error: Exception, blocked: Mapping[str, Block]) -> Iterator[Parked]:
         """Park an event that does not fit its class for each key that its tags name."""
-        named = [tag for tag in recorded.tags if tag.startswith(f"{self._tag.name}:")] or [""]
+        named = [tag for tag in recorded.tags if tag.startswith(f"{self._tag.name}:")] or [self._claim.segment.nameless]
         for lane in filter(self._claim.segment.owns, named):
             held = self._held(blocked, lane, recorded.position)
             if held is None:
@@ -192,7 +192,7 @@ class ViewTarget(_RowTarget):
         decoded = self._decode(event)
         if isinstance(decoded, Exception):
             raise EventFailed(event.position, lane, decoded) from decoded
-        keys = [key for key in self._keys(decoded) if lane in ("", self._tag.of(key))]
+        keys = [key for key in self._keys(decoded) if lane in (self._claim.segment.nameless, self._tag.of(key))]
         await self._rows.prefetch(self._layout, keys)
         for key in keys:
             self._step(event, decoded, key)

@@ -29,7 +29,8 @@ from twofold.adapters.sqlite.database import (
 from twofold.adapters.statements import load_statements
 from twofold.clock import Clock
 from twofold.errors import DeclarationError, LeaseLost
-from twofold.followers import WHOLE, Claim, Parked, Progress, Segment, Settled
+from twofold.followers import WHOLE, Claim, Parked, Progress, Seat, Segment, Settled, share
+from twofold.followers.division import check_named, merge, split
 from twofold.views import Layout, TableChange
 from twofold.views.tables import table_of
 
@@ -129,18 +130,27 @@ class SqliteViews:
     async def settle(self, settled: Settled) -> None:
         await self.apply(settled, (), ())
 
-    async def claim(self, follower: str, owner: str, lease_seconds: float) -> Claim | None:
-        full_owner = f"{owner}/{os.getpid()}@{socket.gethostname()}"
+    async def attend(self, owner: str, followers: Sequence[str], lease_seconds: float) -> list[Claim]:
         now = self._clock.now_us() / 1e6
-        return await self._writing.run(partial(_claim, follower, full_owner, now, now + lease_seconds))
+        return await self._writing.run(partial(_attend, owner, followers, now, now + lease_seconds))
 
-    async def renew(self, claim: Claim, lease_seconds: float) -> None:
-        until = self._clock.now_us() / 1e6 + lease_seconds
-        await self._fenced("renew", (until,), claim)
+    async def leave(self, owner: str) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            with transaction(connection):
+                connection.execute(_SQL["leave_all"], (owner,))
+                connection.execute(_SQL["forget_present"], (owner, 0))
+
+        await self._writing.run(work)
 
     async def release(self, claim: Claim) -> None:
         with suppress(LeaseLost):
             await self._fenced("release", (), claim)
+
+    async def split(self, follower: str, parts: int) -> None:
+        await self._writing.run(partial(_divide, follower, lambda segments: split(follower, segments, parts)))
+
+    async def merge(self, follower: str) -> None:
+        await self._writing.run(partial(_divide, follower, lambda segments: merge(follower, segments)))
 
     async def _fenced(self, statement: str, values: tuple[Any, ...], claim: Claim) -> None:
         def work(connection: sqlite3.Connection) -> None:
@@ -252,27 +262,58 @@ def _execute_fenced(connection: sqlite3.Connection, statement: str, values: tupl
         raise LeaseLost(f"{claim.follower} is followed by another process, or was rewound, since this one claimed it.")
 
 
-def _claim(follower: str, owner: str, now: float, until: float, connection: sqlite3.Connection) -> Claim | None:
-    # Who stands by looks often, and should not take the file's lock for that.
-    segments = connection.execute(_SQL["segments_of"], (follower,)).fetchall()
-    if segments and _free(segments, now) is None:
-        return None
+def _attend(
+    owner: str, followers: Sequence[str], now: float, until: float, connection: sqlite3.Connection
+) -> list[Claim]:
     with transaction(connection):
-        connection.execute(_SQL["add_follower"], (follower, WHOLE, follower))
-        free = _free(connection.execute(_SQL["segments_of"], (follower,)).fetchall(), now)
-        if free is None:
-            return None
-        low, high, position, fence, *_ = free
-        connection.execute(_SQL["claim"], (owner, until, follower, low))
-        return Claim(follower, Segment(low, high), position, fence + 1)
+        connection.executemany(_SQL["add_follower"], [(follower, WHOLE, follower) for follower in followers])
+        connection.execute(_SQL["forget_present"], (owner, now))
+        connection.executemany(_SQL["add_present"], [(follower, owner, until) for follower in followers])
+        for (follower,) in connection.execute(_SQL["merged"]).fetchall():
+            _replace_segments(follower, partial(merge, follower), connection)
+        decided = share(owner, followers, _seats(owner, now, connection), _present(connection))
+        leaving = [(seat.follower, seat.segment.low) for seat in decided.leave]
+        taking = [(owner, seat.follower, seat.segment.low) for seat in decided.take]
+        connection.executemany(_SQL["leave"], leaving)
+        connection.executemany(_SQL["take"], taking)
+        connection.execute(_SQL["renew"], (until, owner))
+        return [_claim_of(*row) for row in connection.execute(_SQL["claims"], (owner,))]
 
 
-def _free(segments: Sequence[tuple[Any, ...]], now: float) -> tuple[Any, ...] | None:
-    for segment in segments:
-        *_, holder, lease_until = segment
-        if lease_until <= now or _has_ended(holder):
-            return segment
-    return None
+def _seats(owner: str, now: float, connection: sqlite3.Connection) -> list[Seat]:
+    rows = connection.execute(_SQL["seats"], (now, owner))
+    return [
+        Seat(name, Segment(low, high), "" if _has_ended(holder) else holder, bool(closed))
+        for name, low, high, holder, closed in rows
+    ]
+
+
+def _present(connection: sqlite3.Connection) -> dict[str, list[str]]:
+    present: dict[str, list[str]] = {}
+    for follower, owner in connection.execute(_SQL["present"]):
+        if not _has_ended(owner):
+            present.setdefault(follower, []).append(owner)
+    return present
+
+
+def _claim_of(follower: str, low: int, high: int, position: int, fence: int, merge_at: int) -> Claim:
+    return Claim(follower, Segment(low, high), position, fence, merge_at)
+
+
+def _divide(follower: str, divided: Callable[[Sequence[Claim]], list[Claim]], connection: sqlite3.Connection) -> None:
+    with transaction(connection):
+        check_named(follower, *connection.execute(_SQL["nameless"], (follower,)).fetchone())
+        _replace_segments(follower, divided, connection)
+
+
+def _replace_segments(
+    follower: str, divided: Callable[[Sequence[Claim]], list[Claim]], connection: sqlite3.Connection
+) -> None:
+    found = connection.execute(_SQL["segments"], (follower,)).fetchall()
+    segments = divided([_claim_of(follower, *row) for row in found])
+    connection.execute(_SQL["drop_segments"], (follower,))
+    rows = [(follower, s.segment.low, s.segment.high, s.position, s.fence, s.merge_at) for s in segments]
+    connection.executemany(_SQL["add_segment"], rows)
 
 
 def _has_ended(owner: str) -> bool:

@@ -4,14 +4,48 @@
 INSERT OR IGNORE INTO twofold_segments (follower, low, high, position)
 SELECT ?, 0, ?, 0 WHERE NOT EXISTS (SELECT 1 FROM twofold_segments WHERE follower = ?)
 
--- name: segments_of
-SELECT low, high, position, fence, owner, lease_until FROM twofold_segments WHERE follower = ? ORDER BY low
+-- name: forget_present
+DELETE FROM twofold_present WHERE owner = ? OR present_until <= ?
 
--- name: claim
-UPDATE twofold_segments SET owner = ?, lease_until = ?, fence = fence + 1 WHERE follower = ? AND low = ?
+-- name: add_present
+INSERT INTO twofold_present (follower, owner, present_until) VALUES (?, ?, ?)
+
+-- name: present
+SELECT follower, owner FROM twofold_present
+
+-- name: seats
+SELECT follower, low, high, CASE WHEN lease_until > ? OR owner = ? THEN owner ELSE '' END, merge_at > 0 AND position >= merge_at
+FROM twofold_segments ORDER BY follower, low
+
+-- name: take
+UPDATE twofold_segments SET owner = ?, fence = fence + 1 WHERE follower = ? AND low = ?
+
+-- name: leave
+UPDATE twofold_segments SET lease_until = 0, owner = '' WHERE follower = ? AND low = ?
+
+-- name: leave_all
+UPDATE twofold_segments SET lease_until = 0, owner = '' WHERE owner = ?
 
 -- name: renew
-UPDATE twofold_segments SET lease_until = ? WHERE follower = ? AND low = ? AND fence = ?
+UPDATE twofold_segments SET lease_until = ? WHERE owner = ?
+
+-- name: claims
+SELECT follower, low, high, position, fence, merge_at FROM twofold_segments WHERE owner = ?
+
+-- name: segments
+SELECT low, high, position, fence, merge_at FROM twofold_segments WHERE follower = ? ORDER BY low
+
+-- name: drop_segments
+DELETE FROM twofold_segments WHERE follower = ?
+
+-- name: add_segment
+INSERT INTO twofold_segments (follower, low, high, position, fence, merge_at) VALUES (?, ?, ?, ?, ?, ?)
+
+-- name: nameless
+SELECT count(*) FROM twofold_parked WHERE follower = ? AND (lane = '' OR lane LIKE '[%')
+
+-- name: merged
+SELECT follower FROM twofold_segments GROUP BY follower HAVING min(merge_at) > 0 AND min(position) >= max(merge_at)
 
 -- name: release
 UPDATE twofold_segments SET lease_until = 0, owner = '' WHERE follower = ? AND low = ? AND fence = ?
@@ -55,7 +89,8 @@ UPDATE twofold_parked SET retry = 0 WHERE follower = ? AND lane = ?
 DELETE FROM twofold_parked WHERE follower = ? AND lane = ? AND (? IN (0, position))
 
 -- name: rewind
-UPDATE twofold_segments SET position = 0, fence = fence + 1, lease_until = 0, owner = '' WHERE follower = ?
+UPDATE twofold_segments SET position = 0, merge_at = 0, fence = fence + 1, lease_until = 0, owner = ''
+WHERE follower = ?
 
 -- name: drop_parked
 DELETE FROM twofold_parked WHERE follower = ?

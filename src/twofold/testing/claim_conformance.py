@@ -1,0 +1,292 @@
+"""What a followers' store must hold to about claims, shares and segments, as tests; a part of `ViewConformance`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import pytest
+
+from twofold.errors import LeaseLost, NotFound, NotNow
+from twofold.followers import WHOLE, Claim, Parked, Progress, Segment, Settled
+from twofold.views import ViewStore
+
+T = TypeVar("T")
+
+LEASE_SECONDS = 600.0
+ENDED = 0.0
+
+
+class ClaimConformance:
+    """Who follows what: one owner for each segment at a time, fairly shared, and nothing stored by anybody else."""
+
+    @pytest.fixture
+    def stores(self) -> Callable[[], ViewStore]:
+        """Give a function that returns a new store on the same database."""
+        raise NotImplementedError("Override the fixture `stores`.")
+
+    def run(self, stores: Callable[[], ViewStore], scenario: Callable[..., Awaitable[T]], instances: int = 1) -> T:
+        """Run a scenario with so many stores on the same database, and close them."""
+
+        async def whole() -> T:
+            opened = [stores() for _ in range(instances)]
+            try:
+                for store in opened:
+                    await store.open()
+                return await scenario(*opened)
+            finally:
+                for store in opened:
+                    await store.close()
+
+        return asyncio.run(whole())
+
+    # Claims.
+
+    def test_a_segment_is_one_owner_s_at_a_time(self, stores: Any) -> None:
+        """Until it leaves; then the next one starts where that one ended, with a higher fence."""
+
+        async def scenario(one: ViewStore, other: ViewStore) -> None:
+            (first,) = await one.attend("ann", ["orders"], LEASE_SECONDS)
+            assert first == Claim("orders", Segment(), 0, first.fence)
+            assert await other.attend("bob", ["orders"], LEASE_SECONDS) == []
+            assert await one.attend("ann", ["orders"], LEASE_SECONDS) == [first]
+            await one.settle(Settled(first, 7))
+            await one.leave("ann")
+            (second,) = await other.attend("bob", ["orders"], LEASE_SECONDS)
+            assert (second.position, second.fence > first.fence) == (7, True)
+            with loses():
+                await one.settle(Settled(first, 8))
+
+        self.run(stores, scenario, 2)
+
+    def test_of_many_that_claim_at_once_one_gets_it(self, stores: Any) -> None:
+        """Twice the same work at the same time would be twice the load and no gain."""
+
+        async def scenario(*opened: ViewStore) -> None:
+            for round_ in range(10):
+                owners = [(store, f"{store_}-{n}") for store_, store in enumerate(opened) for n in range(4)]
+                attending = [store.attend(owner, [f"f{round_}"], LEASE_SECONDS) for store, owner in owners]
+                claims = [claim for each in await asyncio.gather(*attending) for claim in each]
+                assert len([claim for claim in claims if claim.follower == f"f{round_}"]) == 1
+
+        self.run(stores, scenario, 3)
+
+    def test_a_lease_that_has_run_out_is_taken_over(self, stores: Any) -> None:
+        """The former owner finds out when it asks, and cannot give away what is no longer its own."""
+
+        async def scenario(slow: ViewStore, quick: ViewStore) -> None:
+            (old,) = await slow.attend("ann", ["orders"], ENDED)
+            (new,) = await quick.attend("bob", ["orders"], LEASE_SECONDS)
+            assert new.fence > old.fence
+            await slow.release(old)
+            assert await slow.attend("ann", ["orders"], LEASE_SECONDS) == []
+            assert await quick.attend("bob", ["orders"], LEASE_SECONDS) == [new]
+
+        self.run(stores, scenario, 2)
+
+    def test_a_renewed_lease_lasts(self, stores: Any) -> None:
+        """From the last time on that its owner was there, whatever it was before; and it can be made to end."""
+
+        async def scenario(store: ViewStore) -> None:
+            (claim,) = await store.attend("ann", ["orders"], ENDED)
+            assert await store.attend("ann", ["orders"], LEASE_SECONDS) == [claim]
+            assert await store.attend("bob", ["orders"], LEASE_SECONDS) == []
+            assert await store.attend("ann", ["orders"], ENDED) == [claim]
+            assert len(await store.attend("bob", ["orders"], LEASE_SECONDS)) == 1
+
+        self.run(stores, scenario)
+
+    def test_who_gives_one_claim_back_may_get_it_again(self, stores: Any) -> None:
+        """With a higher fence, from where it was: what it did by the first one cannot be stored any more."""
+
+        async def scenario(store: ViewStore) -> None:
+            (first,) = await store.attend("ann", ["orders"], LEASE_SECONDS)
+            await store.settle(Settled(first, 3))
+            await store.release(first)
+            assert [each.owner for each in await store.progress()] == [""]
+            (again,) = await store.attend("ann", ["orders"], LEASE_SECONDS)
+            assert (again.position, again.fence > first.fence) == (3, True)
+            with loses():
+                await store.settle(Settled(first, 4))
+
+        self.run(stores, scenario)
+
+    def test_progress_says_how_far_everybody_is_and_whose_it_is(self, stores: Any) -> None:
+        """An operator sees position, owner and what is parked; nobody owns what has no lease."""
+
+        async def scenario(store: ViewStore) -> None:
+            assert (await store.progress(), await store.position("orders")) == ([], 0)
+            (claim,) = await store.attend("ann", ["orders"], LEASE_SECONDS)
+            await store.settle(Settled(claim, 7, (Parked("orders", "sku:lamp", 6, "broken", 4, 5),)))
+            await store.attend("bob", ["others"], ENDED)
+            owned, free = await store.progress()
+            assert owned == Progress("orders", Segment(), 7, "ann", 1)
+            assert free == Progress("others", Segment(), 0, "", 0)
+            assert await store.position("orders") == 7
+
+        self.run(stores, scenario)
+
+    # Shares.
+
+    def test_who_comes_later_is_left_a_fair_share(self, stores: Any) -> None:
+        """The one that had all keeps half of it, loses the claims on the rest, and it does not go to and fro after that."""
+        names = [f"f{n}" for n in range(6)]
+
+        async def scenario(early: ViewStore, late: ViewStore) -> None:
+            assert len(await early.attend("early", names, LEASE_SECONDS)) == 6
+            assert await late.attend("late", names, LEASE_SECONDS) == []
+            kept = await early.attend("early", names, LEASE_SECONDS)
+            given = await late.attend("late", names, LEASE_SECONDS)
+            assert (len(kept), len(given)) == (3, 3)
+            assert {claim.follower for claim in kept + given} == set(names)
+            for _ in range(3):
+                assert _same(await early.attend("early", names, LEASE_SECONDS), kept)
+                assert _same(await late.attend("late", names, LEASE_SECONDS), given)
+            for claim in kept + given:
+                await early.settle(Settled(claim, 5))
+
+        self.run(stores, scenario, 2)
+
+    def test_what_somebody_leaves_the_others_take(self, stores: Any) -> None:
+        """Whether it says goodbye or is not heard of any more, all of it has an owner again."""
+        names = [f"f{n}" for n in range(4)]
+
+        async def scenario(store: ViewStore) -> None:
+            for goes in (store.leave, lambda owner: store.attend(owner, names, ENDED)):
+                await _until_settled(store, ["ann", "bob"], names)
+                await goes("bob")
+                assert {claim.follower for claim in await store.attend("ann", names, LEASE_SECONDS)} == set(names)
+                await store.leave("ann")
+
+        self.run(stores, scenario)
+
+    def test_who_is_ready_for_one_follower_alone_gets_no_other(self, stores: Any) -> None:
+        """And that one, if those who are ready for more have more to do."""
+
+        async def scenario(store: ViewStore) -> None:
+            await store.attend("all", ["a", "b", "c"], LEASE_SECONDS)
+            assert await store.attend("one", ["c"], LEASE_SECONDS) == []
+            kept = await store.attend("all", ["a", "b", "c"], LEASE_SECONDS)
+            (claim,) = await store.attend("one", ["c"], LEASE_SECONDS)
+            assert ({each.follower for each in kept}, claim.follower) == ({"a", "b"}, "c")
+
+        self.run(stores, scenario)
+
+    # Segments.
+
+    def test_a_split_follower_is_divided_among_those_who_are_there(self, stores: Any) -> None:
+        """Each part goes on where the whole was, and who had the whole can store nothing more."""
+
+        async def scenario(one: ViewStore, other: ViewStore) -> None:
+            (whole,) = await one.attend("ann", ["orders"], LEASE_SECONDS)
+            await one.settle(Settled(whole, 7))
+            await one.split("orders", 4)
+            with loses():
+                await one.settle(Settled(whole, 8))
+            claims = await _until_settled(one, ["ann", "bob"], ["orders"])
+            segments = sorted([claim.segment for each in claims.values() for claim in each], key=lambda each: each.low)
+            assert [len(each) for each in claims.values()] == [2, 2]
+            assert segments == [Segment(WHOLE * n // 4, WHOLE * (n + 1) // 4) for n in range(4)]
+            assert {claim.position for each in claims.values() for claim in each} == {7}
+            await other.settle(Settled(claims["bob"][0], 9))
+            assert await one.position("orders") == 7
+
+        self.run(stores, scenario, 2)
+
+    def test_segments_at_one_position_are_merged_at_once(self, stores: Any) -> None:
+        """And there is one again, which somebody gets."""
+
+        async def scenario(store: ViewStore) -> None:
+            await store.attend("ann", ["orders"], LEASE_SECONDS)
+            await store.split("orders", 2)
+            halves = await store.attend("ann", ["orders"], LEASE_SECONDS)
+            await store.merge("orders")
+            for half in halves:
+                with loses():
+                    await store.settle(Settled(half, 3))
+            (whole,) = await store.attend("ann", ["orders"], LEASE_SECONDS)
+            assert (whole.segment, whole.position, whole.merge_at) == (Segment(), 0, 0)
+
+        self.run(stores, scenario)
+
+    def test_segments_wait_for_the_foremost_to_be_merged(self, stores: Any) -> None:
+        """What one of them has done nobody does again: the others come up to it first, and it waits."""
+
+        async def scenario(store: ViewStore) -> None:
+            await store.attend("ann", ["orders"], LEASE_SECONDS)
+            await store.split("orders", 3)
+            for position, claim in enumerate(await store.attend("ann", ["orders"], LEASE_SECONDS), 5):
+                await store.settle(Settled(claim, position))
+            await store.merge("orders")
+            behind = await store.attend("ann", ["orders"], LEASE_SECONDS)
+            assert sorted((claim.position, claim.merge_at) for claim in behind) == [(5, 7), (6, 7)]
+            with pytest.raises(NotNow, match="about to be merged"):
+                await store.split("orders", 2)
+            for claim in behind:
+                await store.settle(Settled(claim, 7))
+            (whole,) = await store.attend("ann", ["orders"], LEASE_SECONDS)
+            assert (whole.segment, whole.position, whole.merge_at) == (Segment(), 7, 0)
+            await store.settle(Settled(whole, 8))
+
+        self.run(stores, scenario)
+
+    def test_a_follower_that_is_sent_back_while_it_is_merged_begins_anew(self, stores: Any) -> None:
+        """All its segments are at one position then, and nothing waits for ever."""
+
+        async def scenario(store: ViewStore) -> None:
+            await store.attend("ann", ["orders"], LEASE_SECONDS)
+            await store.split("orders", 2)
+            first, _ = await store.attend("ann", ["orders"], LEASE_SECONDS)
+            await store.settle(Settled(first, 5))
+            await store.merge("orders")
+            await store.rewind("orders", [])
+            claims = await store.attend("ann", ["orders"], LEASE_SECONDS)
+            assert {claim.position for claim in claims} == {0}
+            assert sum(claim.segment.width for claim in claims) == WHOLE
+            assert {claim.merge_at for claim in claims} == {0}
+
+        self.run(stores, scenario)
+
+    def test_what_cannot_be_divided_is_left_as_it_is(self, stores: Any) -> None:
+        """A follower that is not there, or that has parked what names no key: it could belong to any of the parts."""
+
+        async def scenario(store: ViewStore) -> None:
+            for dividing in (store.split("orders", 2), store.merge("orders")):
+                with pytest.raises(NotFound, match="orders has never been followed"):
+                    await dividing
+            (claim,) = await store.attend("ann", ["orders"], LEASE_SECONDS)
+            await store.settle(Settled(claim, 2, (Parked("orders", Segment().nameless, 2, "broken", 4, 5),)))
+            for dividing in (store.split("orders", 2), store.merge("orders")):
+                with pytest.raises(NotNow, match="twofold parked list"):
+                    await dividing
+            assert await store.attend("ann", ["orders"], LEASE_SECONDS) == [_at(claim, 2)]
+
+        self.run(stores, scenario)
+
+
+def _at(claim: Claim, position: int) -> Claim:
+    return Claim(claim.follower, claim.segment, position, claim.fence, claim.merge_at)
+
+
+def _same(claims: Sequence[Claim], others: Sequence[Claim]) -> bool:
+    return {(each.follower, each.fence) for each in claims} == {(each.follower, each.fence) for each in others}
+
+
+async def _until_settled(store: ViewStore, owners: Sequence[str], followers: Sequence[str]) -> dict[str, list[Claim]]:
+    """Have all owners attend until everything has one and no more changes hands."""
+    before: dict[str, list[Claim]] = {}
+    for _ in range(10):
+        now = {owner: await store.attend(owner, followers, LEASE_SECONDS) for owner in owners}
+        if now == before:
+            return now
+        before = now
+    raise AssertionError("Claims go to and fro.")
+
+
+@contextmanager
+def loses() -> Iterator[None]:
+    """Expect that a claim is lost."""
+    with pytest.raises(LeaseLost):
+        yield
