@@ -24,7 +24,7 @@ def test_help_names_every_command(twofold: CommandLine) -> None:
     """One screen says what there is."""
     found = twofold("--help")
     commands = found.output.partition("Commands:\n")[2].splitlines()
-    assert [line.split()[0] for line in commands] == ["graph", "log", "new", "parked", "run", "views"]
+    assert [line.split()[0] for line in commands] == ["graph", "log", "new", "parked", "run", "segments", "views"]
     assert twofold("-h").output == found.output
 
 

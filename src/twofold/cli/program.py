@@ -12,6 +12,7 @@ from twofold.cli.log import log
 from twofold.cli.new import new
 from twofold.cli.parked import parked
 from twofold.cli.run import run
+from twofold.cli.segments import segments
 from twofold.cli.target import Complaint
 from twofold.cli.views import views
 from twofold.errors import TwofoldError
@@ -52,5 +53,5 @@ def twofold() -> None:
     """
 
 
-for _command in (run, graph, log, views, parked, new):
+for _command in (run, graph, log, views, segments, parked, new):
     twofold.add_command(_command)

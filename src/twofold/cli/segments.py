@@ -1,0 +1,78 @@
+"""``twofold segments``: dividing a view's keys among more processes or fewer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from twofold.cli.target import SERVICE, TARGET, one_service
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from twofold.service import Service
+    from twofold.service.admin import Databases
+
+_FOLLOWER = click.argument("follower")
+
+
+@click.group(short_help="Divide a view's work among processes.")
+def segments() -> None:
+    """Divide the keys of a view among processes, while they run.
+
+    A view's follower has one segment of keys, so one process at a time fills it. Split, each segment is followed on its own:
+    the processes that are there share them. Every segment reads the log for itself, so more segments than processes cost
+    more than they give. `twofold views` shows each.
+    """
+
+
+@segments.command("split")
+@TARGET
+@_FOLLOWER
+@SERVICE
+@click.option(
+    "--into",
+    "parts",
+    default=2,
+    show_default=True,
+    type=click.IntRange(2, 256),
+    help="Into how many each segment is cut.",
+)
+def split_(target: str, follower: str, service: str | None, parts: int) -> None:
+    """Cut each segment of a view's follower into several."""
+    count = asyncio.run(_split(one_service(target, service), follower, parts))
+    click.echo(f"{follower} has {count} segments now.")
+
+
+async def _split(service: Service, follower: str, parts: int) -> int:
+    from twofold.service.segments import segments_of, split
+
+    async with _opened(service) as databases:
+        await split(databases, follower, parts)
+        return await segments_of(databases, follower)
+
+
+@segments.command("merge")
+@TARGET
+@_FOLLOWER
+@SERVICE
+def merge_(target: str, follower: str, service: str | None) -> None:
+    """Make one segment of all that a view's follower has; it is there when this ends."""
+    asyncio.run(_merge(one_service(target, service), follower))
+    click.echo(f"{follower} has one segment now.")
+
+
+async def _merge(service: Service, follower: str) -> None:
+    from twofold.service.segments import merge
+
+    async with _opened(service) as databases:
+        await merge(databases, follower)
+
+
+def _opened(service: Service) -> AbstractAsyncContextManager[Databases]:
+    from twofold.service import read_settings
+    from twofold.service.admin import opened
+
+    return opened(service.declaration, read_settings(service.name), to_mend=True)
