@@ -1,11 +1,16 @@
 """Views on PostgreSQL, certified by the suite that is shipped."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
+import asyncpg
 import pytest
 
+from twofold.adapters.postgres.address import Address
 from twofold.adapters.postgres.views import PostgresViews
 from twofold.clock import SystemClock
+from twofold.followers import Claim
 from twofold.testing import ViewConformance
 from twofold.views import ViewStore
 
@@ -14,3 +19,38 @@ class TestPostgresViews(ViewConformance):
     @pytest.fixture
     def stores(self, database: str) -> Callable[[], ViewStore]:
         return lambda: PostgresViews(database, SystemClock())
+
+
+def test_who_stores_a_long_batch_is_neither_waited_for_nor_replaced(database: str) -> None:
+    """Its lease may end meanwhile: that it is storing shows that it lives, and all others go on saying that they do."""
+
+    async def scenario() -> None:
+        store = PostgresViews(database, SystemClock())
+        await store.open()
+        try:
+            (claim,) = await store.attend("slow", ["orders"], 0)
+            async with open_batch(database, claim):
+                async with asyncio.timeout(30):
+                    assert await store.attend("other", ["orders"], 600) == []
+                    assert await store.attend("slow", ["orders"], 0) == [claim]
+            (taken,) = await store.attend("other", ["orders"], 600)
+            assert taken.fence > claim.fence
+        finally:
+            await store.close()
+
+    asyncio.run(scenario())
+
+
+@asynccontextmanager
+async def open_batch(database: str, claim: Claim) -> AsyncIterator[None]:
+    """Hold the segment as a transaction does that has moved its checkpoint and still writes rows."""
+    address = Address.of(database)
+    connection = await asyncpg.connect(address.dsn)
+    try:
+        async with connection.transaction():
+            await connection.execute(
+                f"UPDATE {address.quoted_schema}.twofold_segments SET position = 5 WHERE follower = $1", claim.follower
+            )
+            yield
+    finally:
+        await connection.close()

@@ -12,13 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from twofold.adapters.postgres.address import Address
+from twofold.adapters.postgres.claims import Claims
 from twofold.adapters.postgres.database import FAILURES, Connection, Database
 from twofold.adapters.postgres.upgrade import check_prepared, upgrade
 from twofold.adapters.statements import load_statements
 from twofold.clock import Clock
 from twofold.errors import DeclarationError, LeaseLost, LogUnavailable
-from twofold.followers import WHOLE, Claim, Parked, Progress, Seat, Segment, Settled, share
-from twofold.followers.division import check_named, merge, split
+from twofold.followers import Claim, Parked, Progress, Segment, Settled
+from twofold.followers.division import merge, split
 from twofold.views import Layout, TableChange
 from twofold.views.tables import table_of
 
@@ -37,6 +38,7 @@ class PostgresViews:
     def __init__(self, url: str, clock: Clock) -> None:
         self._database = Database(Address.of(url), clock)
         self._address = self._database.address
+        self._claims = Claims(self._address)
         self._sql = {
             name: statement.replace("{schema}", self._address.quoted_schema) for name, statement in _SQL.items()
         }
@@ -151,86 +153,21 @@ class PostgresViews:
         await self.apply(settled, (), ())
 
     async def attend(self, owner: str, followers: Sequence[str], lease_seconds: float) -> list[Claim]:
-        async def work(connection: Connection) -> list[Claim]:
-            # One after the other, so that each sees what the others have taken.
-            async with self._alone(connection):
-                await self._appear(connection, owner, list(followers), lease_seconds)
-                for row in await connection.fetch(self._sql["merged"]):
-                    await self._replace_segments(connection, row[0], partial(merge, row[0]))
-                await self._share_out(connection, owner, followers, lease_seconds)
-                return [_claim_of(*row) for row in await connection.fetch(self._sql["claims"], owner)]
-
-        return await self._database.run(work)
-
-    async def _appear(self, connection: Connection, owner: str, followers: list[str], lease_seconds: float) -> None:
-        await connection.execute(self._sql["add_followers"], followers, WHOLE)
-        await connection.execute(self._sql["forget_present"], owner, followers)
-        await connection.execute(self._sql["add_present"], owner, followers, lease_seconds)
-
-    async def _share_out(
-        self, connection: Connection, owner: str, followers: Sequence[str], lease_seconds: float
-    ) -> None:
-        idle = {tuple(row) for row in await self._fetch(connection, "lock_idle", owner)}
-        seats = [
-            Seat(row[0], Segment(row[1], row[2]), row[3], row[4])
-            for row in await self._fetch(connection, "seats", owner)
-        ]
-        present: dict[str, list[str]] = {}
-        for follower, other in await self._fetch(connection, "present"):
-            present.setdefault(follower, []).append(other)
-        decided = share(owner, followers, seats, present)
-        leaving = [place for seat in decided.leave if (place := (seat.follower, seat.segment.low)) in idle]
-        taking = [place for seat in decided.take if (place := (seat.follower, seat.segment.low)) in idle]
-        await connection.executemany(self._sql["leave"], leaving)
-        await connection.executemany(self._sql["take"], [(owner, *place) for place in taking])
-        names, lows = [name for name, _ in idle], [low for _, low in idle]
-        await connection.execute(self._sql["renew"], owner, names, lows, lease_seconds)
+        return await self._database.run(partial(self._claims.attend, owner, list(followers), lease_seconds))
 
     async def leave(self, owner: str) -> None:
-        async def work(connection: Connection) -> None:
-            async with self._alone(connection):
-                await connection.execute(self._sql["leave_all"], owner)
-                await connection.execute(self._sql["leave_present"], owner)
-
-        await self._database.run(work)
+        await self._database.run(partial(self._claims.leave, owner))
 
     async def release(self, claim: Claim) -> None:
         with suppress(LeaseLost):
             await self._database.run(lambda connection: self._check(connection, "release", claim))
 
     async def split(self, follower: str, parts: int) -> None:
-        await self._divide(follower, lambda segments: split(follower, segments, parts))
+        divided = partial(self._claims.divide, follower, lambda segments: split(follower, segments, parts))
+        await self._database.write(divided)
 
     async def merge(self, follower: str) -> None:
-        await self._divide(follower, lambda segments: merge(follower, segments))
-
-    async def _divide(self, follower: str, divided: Callable[[Sequence[Claim]], list[Claim]]) -> None:
-        async def work(connection: Connection) -> None:
-            async with self._alone(connection):
-                check_named(follower, await connection.fetchval(self._sql["nameless"], follower))
-                await self._replace_segments(connection, follower, divided)
-
-        await self._database.write(work)
-
-    async def _replace_segments(
-        self, connection: Connection, follower: str, divided: Callable[[Sequence[Claim]], list[Claim]]
-    ) -> None:
-        found = await connection.fetch(self._sql["segments"], follower)
-        segments = divided([_claim_of(follower, *row) for row in found])
-        await connection.execute(self._sql["drop_segments"], follower)
-        rows = [(follower, s.segment.low, s.segment.high, s.position, s.fence, s.merge_at) for s in segments]
-        await connection.executemany(self._sql["add_segment"], rows)
-
-    @asynccontextmanager
-    async def _alone(self, connection: Connection) -> AsyncIterator[None]:
-        """Run a transaction that no other one about who follows what comes between."""
-        async with connection.transaction():
-            await connection.execute(self._sql["lock"], f"twofold {self._address.schema} followers")
-            yield
-
-    async def _fetch(self, connection: Connection, statement: str, *values: Any) -> list[Any]:
-        rows: list[Any] = await connection.fetch(self._sql[statement], *values)
-        return rows
+        await self._database.write(partial(self._claims.divide, follower, partial(merge, follower)))
 
     async def _check(self, connection: Connection, statement: str, claim: Claim, *values: Any) -> None:
         arguments = (claim.follower, claim.segment.low, claim.fence, *values)
@@ -295,10 +232,6 @@ def _is_about(error: BaseException | None, classes: tuple[str, ...]) -> bool:
     cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
     state: str = getattr(cause, "sqlstate", None) or ""
     return isinstance(cause, ValueError) or state.startswith(classes)
-
-
-def _claim_of(follower: str, low: int, high: int, position: int, fence: int, merge_at: int) -> Claim:
-    return Claim(follower, Segment(low, high), position, fence, merge_at)
 
 
 def _names(layout: Layout) -> list[str]:

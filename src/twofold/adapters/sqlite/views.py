@@ -6,8 +6,6 @@ and the follower then does them again from the log, which is durable.
 
 from __future__ import annotations
 
-import os
-import socket
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection as SqlalchemyConnection
 from sqlalchemy import StaticPool, create_engine
 
+from twofold.adapters.sqlite.claims import attend, divide, leave
 from twofold.adapters.sqlite.database import (
     Connection,
     check_prepared,
@@ -29,8 +28,8 @@ from twofold.adapters.sqlite.database import (
 from twofold.adapters.statements import load_statements
 from twofold.clock import Clock
 from twofold.errors import DeclarationError, LeaseLost
-from twofold.followers import WHOLE, Claim, Parked, Progress, Seat, Segment, Settled, share
-from twofold.followers.division import check_named, merge, split
+from twofold.followers import Claim, Parked, Progress, Segment, Settled
+from twofold.followers.division import merge, split
 from twofold.views import Layout, TableChange
 from twofold.views.tables import table_of
 
@@ -132,25 +131,20 @@ class SqliteViews:
 
     async def attend(self, owner: str, followers: Sequence[str], lease_seconds: float) -> list[Claim]:
         now = self._clock.now_us() / 1e6
-        return await self._writing.run(partial(_attend, owner, followers, now, now + lease_seconds))
+        return await self._writing.run(partial(attend, owner, followers, now, now + lease_seconds))
 
     async def leave(self, owner: str) -> None:
-        def work(connection: sqlite3.Connection) -> None:
-            with transaction(connection):
-                connection.execute(_SQL["leave_all"], (owner,))
-                connection.execute(_SQL["forget_present"], (owner, 0))
-
-        await self._writing.run(work)
+        await self._writing.run(partial(leave, owner))
 
     async def release(self, claim: Claim) -> None:
         with suppress(LeaseLost):
             await self._fenced("release", (), claim)
 
     async def split(self, follower: str, parts: int) -> None:
-        await self._writing.run(partial(_divide, follower, lambda segments: split(follower, segments, parts)))
+        await self._writing.run(partial(divide, follower, lambda segments: split(follower, segments, parts)))
 
     async def merge(self, follower: str) -> None:
-        await self._writing.run(partial(_divide, follower, lambda segments: merge(follower, segments)))
+        await self._writing.run(partial(divide, follower, lambda segments: merge(follower, segments)))
 
     async def _fenced(self, statement: str, values: tuple[Any, ...], claim: Claim) -> None:
         def work(connection: sqlite3.Connection) -> None:
@@ -260,74 +254,6 @@ def _execute_fenced(connection: sqlite3.Connection, statement: str, values: tupl
     changed = connection.execute(_SQL[statement], (*values, claim.follower, claim.segment.low, claim.fence)).rowcount
     if changed != 1:
         raise LeaseLost(f"{claim.follower} is followed by another process, or was rewound, since this one claimed it.")
-
-
-def _attend(
-    owner: str, followers: Sequence[str], now: float, until: float, connection: sqlite3.Connection
-) -> list[Claim]:
-    with transaction(connection):
-        connection.executemany(_SQL["add_follower"], [(follower, WHOLE, follower) for follower in followers])
-        connection.execute(_SQL["forget_present"], (owner, now))
-        connection.executemany(_SQL["add_present"], [(follower, owner, until) for follower in followers])
-        for (follower,) in connection.execute(_SQL["merged"]).fetchall():
-            _replace_segments(follower, partial(merge, follower), connection)
-        decided = share(owner, followers, _seats(owner, now, connection), _present(connection))
-        leaving = [(seat.follower, seat.segment.low) for seat in decided.leave]
-        taking = [(owner, seat.follower, seat.segment.low) for seat in decided.take]
-        connection.executemany(_SQL["leave"], leaving)
-        connection.executemany(_SQL["take"], taking)
-        connection.execute(_SQL["renew"], (until, owner))
-        return [_claim_of(*row) for row in connection.execute(_SQL["claims"], (owner,))]
-
-
-def _seats(owner: str, now: float, connection: sqlite3.Connection) -> list[Seat]:
-    rows = connection.execute(_SQL["seats"], (now, owner))
-    return [
-        Seat(name, Segment(low, high), "" if _has_ended(holder) else holder, bool(closed))
-        for name, low, high, holder, closed in rows
-    ]
-
-
-def _present(connection: sqlite3.Connection) -> dict[str, list[str]]:
-    present: dict[str, list[str]] = {}
-    for follower, owner in connection.execute(_SQL["present"]):
-        if not _has_ended(owner):
-            present.setdefault(follower, []).append(owner)
-    return present
-
-
-def _claim_of(follower: str, low: int, high: int, position: int, fence: int, merge_at: int) -> Claim:
-    return Claim(follower, Segment(low, high), position, fence, merge_at)
-
-
-def _divide(follower: str, divided: Callable[[Sequence[Claim]], list[Claim]], connection: sqlite3.Connection) -> None:
-    with transaction(connection):
-        check_named(follower, *connection.execute(_SQL["nameless"], (follower,)).fetchone())
-        _replace_segments(follower, divided, connection)
-
-
-def _replace_segments(
-    follower: str, divided: Callable[[Sequence[Claim]], list[Claim]], connection: sqlite3.Connection
-) -> None:
-    found = connection.execute(_SQL["segments"], (follower,)).fetchall()
-    segments = divided([_claim_of(follower, *row) for row in found])
-    connection.execute(_SQL["drop_segments"], (follower,))
-    rows = [(follower, s.segment.low, s.segment.high, s.position, s.fence, s.merge_at) for s in segments]
-    connection.executemany(_SQL["add_segment"], rows)
-
-
-def _has_ended(owner: str) -> bool:
-    """Say whether a lease's owner was a process of this machine that is gone: its lease need not be waited for."""
-    pid, _, host = owner.rpartition("/")[2].partition("@")
-    if host != socket.gethostname() or not pid.isdigit():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
 
 
 def open_views(url: str, clock: Clock) -> SqliteViews:
