@@ -16,6 +16,9 @@ ACCOUNTS = 1_000
 LONG = 1_000
 """How many events the aggregate has that is loaded."""
 
+HALVES = (range(512), range(512, 1024))
+"""The clients of each process where two processes share the work, each with an account of its own."""
+
 
 class Deposit(Command):
     account: AccountId

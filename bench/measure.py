@@ -6,23 +6,29 @@ import gc
 import statistics
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 
-from bench.model import Contender, Sample, Target, Trial, Turns, Workload
+from bench.model import Contender, Home, Sample, Target, Trial, Turns, Workload
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """A contender's rates in one workload."""
+    """A contender's rates in one workload: the median, and those of all rounds in their order."""
 
     contender: str
     durability: str
     per_second: float
-    least: float
-    most: float
+    rates: list[float]
     note: str
+
+    def over(self, others: Sequence[Measured]) -> float:
+        """Return how many times faster it is than the fastest of some others: the median of what each round says.
+
+        What slows the machine for a while slows all of a round, so a round's ratio is steadier than its rates.
+        """
+        rounds = zip(self.rates, *[each.rates for each in others], strict=True)
+        factors: list[float] = [own / max(rivals) for own, *rivals in rounds]
+        return statistics.median(factors)
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -64,15 +70,17 @@ class Effort(msgspec.Struct, frozen=True):
         return int(workload.most * self.part)
 
 
-def measure(workload: Workload, contenders: Sequence[Contender], effort: Effort, tell: Callable[[str], None]) -> Result:
+def measure(
+    workload: Workload, contenders: Sequence[Contender], home: Home, effort: Effort, tell: Callable[[str], None]
+) -> Result:
     """Have the contenders do a workload, and compare."""
     samples: dict[str, list[Sample]] = {}
-    with TemporaryDirectory(prefix="twofold-bench-") as folder, ExitStack() as stack:
+    with ExitStack() as stack:
         trials: dict[str, Trial] = {}
         for each in contenders:
             tell(f"{workload.title}: preparing {each.name}")
             prepare = each.trials[workload.name]
-            trials[each.name] = stack.enter_context(prepare(Path(folder, str(len(trials))), effort.most(workload)))
+            trials[each.name] = stack.enter_context(prepare(home, effort.most(workload)))
         for number in range(1, effort.rounds + 1):
             for name, trial in trials.items():
                 tell(f"{workload.title}: round {number} of {effort.rounds}, {name}")
@@ -84,12 +92,11 @@ def measure(workload: Workload, contenders: Sequence[Contender], effort: Effort,
 
 
 def _measured(contender: Contender, samples: Sequence[Sample]) -> Measured:
-    rates = sorted(sample.per_second for sample in samples)
-    middle = statistics.median(rates)
-    return Measured(contender.name, contender.durability, middle, rates[0], rates[-1], samples[-1].note)
+    rates = [sample.per_second for sample in samples]
+    return Measured(contender.name, contender.durability, statistics.median(rates), rates, samples[-1].note)
 
 
 def _verdict(target: Target, measured: Sequence[Measured]) -> Verdict:
-    own = [each.per_second for each in measured if each.contender == target.of]
-    others = [each.per_second for each in measured if each.contender.startswith(target.against)]
-    return Verdict(target.text, target.factor, own[0] / max(others) if own and others else None)
+    own = [each for each in measured if each.contender == target.of]
+    others = [each for each in measured if each.contender.startswith(target.against)]
+    return Verdict(target.text, target.factor, own[0].over(others) if own and others else None)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -61,22 +61,37 @@ class Turns:
         return Sample(operations, time.perf_counter() - self._began, note)
 
 
+class Place(msgspec.Struct, frozen=True):
+    """What one contender has for itself: an empty folder, and the URLs of a log and of views that are empty as well."""
+
+    folder: Path
+    log: str
+    views: str
+
+
+class Home(Protocol):
+    """The kind of database that the contenders share, and when what it acknowledges is safe."""
+
+    durability: str
+
+    def place(self) -> AbstractContextManager[Place]:
+        """Give an empty place, and clean up behind whoever had it."""
+        ...
+
+
 Trial: TypeAlias = Callable[[Turns], Sample]
-Prepare: TypeAlias = Callable[[Path, int], AbstractContextManager[Trial]]
-"""Makes ready in a folder for trials of up to so many operations, and cleans up behind them."""
+Prepare: TypeAlias = Callable[[Home, int], AbstractContextManager[Trial]]
+"""Makes ready for trials of up to so many operations, and cleans up behind them."""
 
 
-def fresh(run: Callable[[Path, Turns], Sample]) -> Prepare:
-    """Give each trial an empty folder: for workloads that need nothing prepared."""
+def fresh(run: Callable[[Place, Turns], Sample]) -> Prepare:
+    """Give each trial an empty place: for workloads that need nothing prepared."""
 
     @contextmanager
-    def prepare(folder: Path, most: int) -> Iterator[Trial]:
-        numbers = itertools.count()
-
+    def prepare(home: Home, most: int) -> Iterator[Trial]:
         def trial(turns: Turns) -> Sample:
-            empty = folder / str(next(numbers))
-            empty.mkdir(parents=True)
-            return run(empty, turns)
+            with home.place() as place:
+                return run(place, turns)
 
         yield trial
 

@@ -9,12 +9,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
 from bench.measure import Effort
-from bench.model import Contender, Turns, Workload
+from bench.model import Contender, Home, Turns, Workload
 
 SERVER_TOO = "TWOFOLD_BENCH_PROFILE"
 """Tells a server in a process of its own to print its profile at its end."""
@@ -24,15 +22,14 @@ _CALLS = 10_000
 _WARM_UP = 100
 
 
-def profile(workload: Workload, contender: Contender, effort: Effort) -> None:
+def profile(workload: Workload, contender: Contender, home: Home, effort: Effort) -> None:
     """Print the functions that most time is spent in; over HTTP, first those of the load client, then the server's."""
     os.environ[SERVER_TOO] = "1"
-    with TemporaryDirectory(prefix="twofold-bench-") as folder:
-        prepare = contender.trials[workload.name]
-        with prepare(Path(folder, "profile"), effort.most(workload)) as trial:
-            trial(Turns(_WARM_UP, 1.0))
-            with profiled(sys.stdout):
-                sample = trial(effort.turns(workload))
+    prepare = contender.trials[workload.name]
+    with prepare(home, effort.most(workload)) as trial:
+        trial(Turns(_WARM_UP, 1.0))
+        with profiled(sys.stdout):
+            sample = trial(effort.turns(workload))
     print(f"{workload.title}, {contender.name}: {sample.per_second:,.0f} {workload.unit}/s under the profiler")
 
 

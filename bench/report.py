@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sqlite3
 from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
@@ -19,7 +18,6 @@ def machine() -> dict[str, str | int]:
     """Return what the numbers were measured on, and how many others wanted its processors just before."""
     return {
         "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
         "processors": os.cpu_count() or 0,
         "load": f"{os.getloadavg()[0]:.1f}",
         "system": f"{platform.system()} {platform.machine()}",
@@ -31,10 +29,10 @@ def show(console: Console, result: Result) -> None:
     own = result.measured[0]
     table = Table(title=result.title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     table.add_column("", no_wrap=True)
-    table.add_column(f"{result.unit}/s", justify="right")
-    table.add_column("spread", justify="right")
-    table.add_column(f"{own.contender} is", justify="right")
-    table.add_column("acknowledged on", no_wrap=True)
+    table.add_column(f"{result.unit}/s", justify="right", no_wrap=True)
+    table.add_column("spread", justify="right", no_wrap=True)
+    table.add_column(f"{own.contender} is", justify="right", no_wrap=True)
+    table.add_column("acknowledged on")
     for each in result.measured:
         table.add_row(*_row(each, own))
     console.print(table)
@@ -47,8 +45,8 @@ def show(console: Console, result: Result) -> None:
 
 
 def _row(each: Measured, own: Measured) -> tuple[str, ...]:
-    ratio = "" if each is own else f"{own.per_second / each.per_second:,.2f} x"
-    spread = (each.most - each.least) / each.per_second
+    ratio = "" if each is own else f"{own.over([each]):,.2f} x"
+    spread = (max(each.rates) - min(each.rates)) / each.per_second
     return each.contender, f"{each.per_second:,.0f}", f"{spread:.0%}", ratio, each.durability
 
 

@@ -1,4 +1,4 @@
-"""The servers of the HTTP workload, each started as ``python -m bench.servers NAME PORT FOLDER``."""
+"""The servers of the HTTP workload, each started as ``python -m bench.servers NAME PORT LOG VIEWS``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from twofold.http import serve
 PATH = "/commands/Deposit"
 
 
-def bare(folder: str) -> ASGIApp:
+def bare(log: str, views: str) -> ASGIApp:
     """Return an application that parses the command and does nothing with it."""
     decode = msgspec.json.Decoder(bank.Deposit).decode
 
@@ -33,17 +33,17 @@ def bare(folder: str) -> ASGIApp:
     return Starlette(routes=[Route(PATH, deposit, methods=["POST"])])
 
 
-def twofold(folder: str) -> Service:
-    """Return the bank, with its log in the folder."""
-    os.environ["TWOFOLD_LOG"] = f"sqlite:///{folder}/log.db"
-    os.environ["TWOFOLD_VIEWS"] = f"sqlite:///{folder}/views.db"
+def twofold(log: str, views: str) -> Service:
+    """Return the bank, with its log and views at the URLs."""
+    os.environ["TWOFOLD_LOG"] = log
+    os.environ["TWOFOLD_VIEWS"] = views
     return bank.deciding
 
 
 def main() -> None:
     """Serve what the arguments name, as ``twofold run`` does, until the process is told to end."""
-    name, port, folder = sys.argv[1:]
-    served = {"bare": bare, "twofold": twofold}[name](folder)
+    name, port, log, views = sys.argv[1:]
+    served = {"bare": bare, "twofold": twofold}[name](log, views)
     with profiled(sys.stderr) if SERVER_TOO in os.environ else nullcontext():
         asyncio.run(serve(served, port=int(port)))
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from bench.model import Target, Workload
 
-_PEERS = ("eventsourcing", "umadb")
-
-WORKLOADS = (
+ON_SQLITE = (
     Workload("sequence", "One client in sequence", "commands", 5_000, 1.0),
     Workload(
         "clients64",
@@ -15,7 +15,7 @@ WORKLOADS = (
         100_000,
         1.5,
         (
-            Target("at least ten times the faster peer", 10, "Twofold", _PEERS),
+            Target("at least ten times the faster peer", 10, "Twofold", ("eventsourcing", "umadb")),
             Target("at least half of the raw limit", 0.5, "Twofold", ("bare sqlite3",)),
         ),
     ),
@@ -53,5 +53,39 @@ WORKLOADS = (
         50_000,
         2.0,
         (Target("at least half of bare Starlette", 0.5, "Twofold over HTTP", ("bare Starlette",)),),
+    ),
+)
+
+_PROMISED_ON_POSTGRESQL = {
+    "clients64": (Target("at least ten times its recorders", 10, "Twofold", ("eventsourcing",)),),
+    "http": (),
+}
+
+ON_POSTGRESQL = (
+    *[replace(each, targets=_PROMISED_ON_POSTGRESQL.get(each.name, each.targets)) for each in ON_SQLITE],
+    Workload(
+        "processes2",
+        "1,024 clients on distinct aggregates, in two processes",
+        "commands",
+        200_000,
+        2.0,
+        (
+            Target("no fewer than UmaDB", 1, "Twofold", ("umadb",)),
+            Target("no fewer appends than UmaDB", 1, "Twofold's log", ("appends to umadb",)),
+        ),
+    ),
+    Workload(
+        "within", "64 clients beside an application that appends in its own transactions", "appends", 100_000, 1.5
+    ),
+)
+
+FLAT = (
+    Workload(
+        "flat",
+        "64 clients append to a log of 100,000 and of 5 million events",
+        "appends",
+        200_000,
+        2.0,
+        (Target("no slower than 1.2 times", 1 / 1.2, "the large log", ("the small log",)),),
     ),
 )

@@ -1,30 +1,47 @@
-"""Everything that is measured, each as a `bench.model.Contender`."""
+"""Everything that is measured, each as a `bench.model.Contender`, Twofold first."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from importlib.util import find_spec
 
-from bench.contenders import bare, http, log, service
-from bench.model import Contender
+from bench.contenders import bare, bare_postgres, http, log, service, within
+from bench.model import Contender, Home
 
 
-def contenders() -> tuple[Contender, ...]:
-    """Return all contenders, Twofold first."""
+def on_sqlite(home: Home) -> tuple[Contender, ...]:
+    """Return the contenders whose data is in files."""
     return (
-        *service.contenders(),
-        log.contender(),
-        bare.inserts(),
+        *service.contenders(home),
+        log.contender(home),
+        bare.inserts(home),
         bare.folding(),
-        *_peer("eventsourcing", "eventsourcing==9.5.*"),
-        *_peer("umadb", "umadb"),
-        *http.contenders(),
+        *_peer(home, "eventsourcing_sqlite", "eventsourcing"),
+        *_peer(home, "umadb_peer", "umadb"),
+        *http.contenders(home),
     )
 
 
-def _peer(package: str, requirement: str) -> tuple[Contender, ...]:
+def on_postgresql(home: Home) -> tuple[Contender, ...]:
+    """Return the contenders whose data is in PostgreSQL, and UmaDB."""
+    return (
+        *service.contenders(home),
+        log.contender(home),
+        *within.contenders(home),
+        bare_postgres.contender(home),
+        bare.folding(),
+        *_peer(home, "eventsourcing_postgres", "eventsourcing", "psycopg"),
+        *_peer(home, "umadb_peer", "umadb"),
+        *http.contenders(home),
+    )
+
+
+def _peer(home: Home, module: str, *packages: str) -> tuple[Contender, ...]:
     """Return a peer, or word of its absence, as nobody needs it but for comparison."""
-    if find_spec(package) is None:
-        return (Contender(package, "", missing=f"not installed: pip install '{requirement}'"),)
-    found: tuple[Contender, ...] = import_module(f"bench.contenders.{package}_peer").contenders()
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        return (
+            Contender(packages[0], "", missing=f"{' and '.join(missing)} not installed: pip install --group bench"),
+        )
+    found: tuple[Contender, ...] = import_module(f"bench.contenders.{module}").contenders(home)
     return found

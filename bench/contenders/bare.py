@@ -6,14 +6,14 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from importlib.resources import files
-from itertools import chain, count
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import msgspec
 
 from bench import bank
-from bench.model import Contender, Prepare, Sample, Trial, Turns
+from bench.model import Contender, Home, Place, Prepare, Sample, Trial, Turns, fresh
 from twofold import replace
 from twofold.messages import Metadata, encode, tagger
 
@@ -31,11 +31,11 @@ _COMMAND = "01900000-0000-7000-8000-000000000000"
 _METADATA = encode(Metadata().caused(_COMMAND, _COMMAND))
 
 
-def inserts() -> Contender:
+def inserts(home: Home) -> Contender:
     """Return bare inserts: rows that are ready, so many per commit."""
     return Contender(
         "bare sqlite3",
-        "disk (WAL, FULL)",
+        home.durability,
         "Inserts rows that are ready into the log's tables, one commit for as many as there are clients. Nothing is checked, "
         "no thread is changed.",
         {
@@ -44,7 +44,7 @@ def inserts() -> Contender:
             "clients1024": _inserts(per_commit=1024),
             "hot": _inserts(per_commit=16),
             "batches": _inserts(per_commit=100),
-            "visible": _insert_update_select,
+            "visible": fresh(_insert_update_select),
         },
     )
 
@@ -69,7 +69,8 @@ def _log(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _rows(events: int, accounts: int) -> tuple[list[EventRow], list[TagRow]]:
+def rows_of(events: int, accounts: int) -> tuple[list[EventRow], list[TagRow]]:
+    """Return the rows of the log's two tables for deposits that go round the accounts."""
     rows: list[EventRow] = []
     tags: list[TagRow] = []
     for position, event in enumerate(bank.history(events, accounts), 1):
@@ -82,13 +83,11 @@ def _rows(events: int, accounts: int) -> tuple[list[EventRow], list[TagRow]]:
 
 def _inserts(per_commit: int) -> Prepare:
     @contextmanager
-    def prepare(folder: Path, most: int) -> Iterator[Trial]:
-        rows, tags = _rows(most, accounts=64)
-        folder.mkdir(parents=True)
-        numbers = count()
+    def prepare(home: Home, most: int) -> Iterator[Trial]:
+        rows, tags = rows_of(most, accounts=64)
 
         def trial(turns: Turns) -> Sample:
-            with closing(_log(folder / f"{next(numbers)}.db")) as connection:
+            with home.place() as place, closing(_log(place.folder / "log.db")) as connection:
                 commits = Turns(most // per_commit, turns.seconds)
                 commits.begin()
                 for commit in commits:
@@ -115,27 +114,19 @@ def _insert_rows(connection: sqlite3.Connection, statement: str, rows: Sequence[
         connection.execute(statement + marks, list(chain.from_iterable(some)))
 
 
-@contextmanager
-def _insert_update_select(folder: Path, most: int) -> Iterator[Trial]:
-    rows, tags = _rows(most, accounts=bank.ACCOUNTS)
-    folder.mkdir(parents=True)
-    numbers = count()
-
-    def trial(turns: Turns) -> Sample:
-        number = next(numbers)
-        with (
-            closing(_log(folder / f"log-{number}.db")) as log,
-            closing(_connect(folder / f"view-{number}.db", "NORMAL")) as view,
-        ):
-            view.execute("CREATE TABLE balance (key TEXT PRIMARY KEY, amount INTEGER NOT NULL) WITHOUT ROWID")
-            view.execute("CREATE TABLE position (position INTEGER NOT NULL)")
-            turns.begin()
-            for turn in turns:
-                _insert(log, rows[turn : turn + 1], tags[turn : turn + 1])
-                _see(view, tags[turn][0], turn)
-            return turns.end()
-
-    yield trial
+def _insert_update_select(place: Place, turns: Turns) -> Sample:
+    rows, tags = rows_of(turns.most, accounts=bank.ACCOUNTS)
+    with (
+        closing(_log(place.folder / "log.db")) as log,
+        closing(_connect(place.folder / "views.db", "NORMAL")) as view,
+    ):
+        view.execute("CREATE TABLE balance (key TEXT PRIMARY KEY, amount INTEGER NOT NULL) WITHOUT ROWID")
+        view.execute("CREATE TABLE position (position INTEGER NOT NULL)")
+        turns.begin()
+        for turn in turns:
+            _insert(log, rows[turn : turn + 1], tags[turn : turn + 1])
+            _see(view, tags[turn][0], turn)
+        return turns.end()
 
 
 def _see(view: sqlite3.Connection, tag: str, position: int) -> None:
@@ -149,7 +140,7 @@ def _see(view: sqlite3.Connection, tag: str, position: int) -> None:
 
 
 @contextmanager
-def _load(folder: Path, most: int) -> Iterator[Trial]:
+def _load(home: Home, most: int) -> Iterator[Trial]:
     stored = [encode(event) for event in bank.history(bank.LONG, accounts=1)]
     decode = msgspec.json.Decoder(bank.Deposited).decode
 
@@ -165,7 +156,7 @@ def _load(folder: Path, most: int) -> Iterator[Trial]:
 
 
 @contextmanager
-def _catch_up(folder: Path, most: int) -> Iterator[Trial]:
+def _catch_up(home: Home, most: int) -> Iterator[Trial]:
     stored = [encode(event) for event in bank.history(most, bank.ACCOUNTS)]
     decode: Callable[[bytes], bank.Deposited] = msgspec.json.Decoder(bank.Deposited).decode
 

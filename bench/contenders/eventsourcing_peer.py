@@ -1,39 +1,34 @@
-"""The library `eventsourcing` with its SQLite recorders on files, written as its documentation shows.
+"""The library `eventsourcing`, written as its documentation shows, with the recorders of any database.
 
-Its projection runner needs subscriptions, which its SQLite recorders do not have. So `_follow` does here what the runner
-does: it selects notifications and has the projection process each event with its tracking, in one transaction.
+`_follow` does what its projection runner does: it selects notifications and has the projection process each event with its
+tracking, in one transaction. The runner needs subscriptions, which the recorders for SQLite do not have; it hands events
+from thread to thread, and waiting for it is polling.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import partial
 from importlib.metadata import version
-from itertools import count
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+import msgspec
 from eventsourcing.application import Application
 from eventsourcing.dispatch import singledispatchmethod
 from eventsourcing.domain import Aggregate, event
-from eventsourcing.persistence import InfrastructureFactory, IntegrityError, Tracking
+from eventsourcing.persistence import InfrastructureFactory, IntegrityError, Tracking, TrackingRecorder
 from eventsourcing.projection import Projection
-from eventsourcing.sqlite import SQLiteDatastore, SQLiteTrackingRecorder
 from eventsourcing.utils import Environment, get_topic
 
 from bench import bank
-from bench.clients import as_threads
-from bench.model import Contender, Prepare, Sample, Trial, Turns, fresh
+from bench.clients import as_threads, in_processes
+from bench.model import Home, Place, Prepare, Sample, Trial, Turns, fresh
 
 NAME = f"eventsourcing {version('eventsourcing')}"
 _NOTIFICATIONS = 500
-_REMARKS = (
-    "Each save is on disk when it returns, and so is each event's effect on the view; callers are threads. Its cache of "
-    "aggregates is on, but for loading. Its projection runner needs subscriptions, which its SQLite recorders lack: the "
-    "same loop is written out here."
-)
 
 
 class Account(Aggregate):
@@ -79,29 +74,18 @@ class Bank(Application[UUID]):
             return
 
 
-class Balances(SQLiteTrackingRecorder):
+class Balances(TrackingRecorder, ABC):
     """The view: a table of balances, kept together with the tracking."""
 
-    def construct_create_table_statements(self) -> list[str]:
-        """Return the statements for the tracking's table and the view's own."""
-        own = "CREATE TABLE IF NOT EXISTS balance (account TEXT PRIMARY KEY, amount INTEGER NOT NULL) WITHOUT ROWID"
-        return [*super().construct_create_table_statements(), own]
+    datastore: Any
 
+    @abstractmethod
     def add(self, account: UUID, amount: int, tracking: Tracking) -> None:
         """Add to a balance and take note of the event, in one transaction."""
-        with self.datastore.transaction(commit=True) as cursor:
-            cursor.execute(
-                "INSERT INTO balance VALUES (?, ?) ON CONFLICT (account) DO UPDATE SET amount = amount + excluded.amount",
-                (account.hex, amount),
-            )
-            self._insert_tracking(cursor, tracking)
 
+    @abstractmethod
     def balance(self, account: UUID) -> int:
         """Return a balance."""
-        with self.datastore.transaction(commit=False) as cursor:
-            cursor.execute("SELECT amount FROM balance WHERE account = ?", (account.hex,))
-            amount: int = cursor.fetchone()["amount"]
-            return amount
 
 
 class BalanceProjection(Projection[Balances]):
@@ -119,81 +103,112 @@ class BalanceProjection(Projection[Balances]):
         self.view.add(domain_event.originator_id, domain_event.amount, tracking)
 
 
-def contenders() -> tuple[Contender, ...]:
-    """Return the library as a contender."""
-    trials = {
-        "sequence": _depositing(clients=1, accounts=1),
-        "clients64": _depositing(clients=64, accounts=64),
-        "clients1024": _depositing(clients=1024, accounts=1024),
-        "hot": _depositing(clients=16, accounts=1),
-        "batches": fresh(_batches),
-        "loading": _loading,
-        "catchup": _catching_up,
-        "visible": fresh(_visible),
-    }
-    return (Contender(NAME, f"disk ({_durability()})", _REMARKS, trials),)
+class Recorders(msgspec.Struct, frozen=True):
+    """What differs from one database to another: the settings, and the view's recorder."""
 
+    settings: Callable[[Place], Mapping[str, str]]
+    view_class: type[Balances]
 
-def _durability() -> str:
-    """Ask a connection of the library's own: it sets WAL, and leaves ``synchronous`` to SQLite's default."""
-    with (
-        TemporaryDirectory() as folder,
-        closing(SQLiteDatastore(f"{folder}/log.db")) as datastore,
-        datastore.transaction(commit=False) as cursor,
-    ):
-        cursor.execute("PRAGMA synchronous")
-        level = ("OFF", "NORMAL", "FULL", "EXTRA")[cursor.fetchone()[0]]
-        cursor.execute("PRAGMA journal_mode")
-        journal = cursor.fetchone()[0].upper()
-    return f"{journal}, {level}"
+    def environment(self, place: Place) -> dict[str, str]:
+        """Return the settings of an application whose database is empty."""
+        return {"AGGREGATE_CACHE_MAXSIZE": "10000", **self.settings(place)}
 
+    def view(self, place: Place) -> Balances:
+        """Make the view."""
+        environment = Environment(BalanceProjection.name, self.environment(place))
+        return InfrastructureFactory[Balances].construct(environment).tracking_recorder(self.view_class)
 
-def _environment(path: Path) -> dict[str, str]:
-    return {
-        "PERSISTENCE_MODULE": "eventsourcing.sqlite",
-        "SQLITE_DBNAME": str(path),
-        "AGGREGATE_CACHE_MAXSIZE": "10000",
-    }
+    def trials(self) -> dict[str, Prepare]:
+        """Return the library's trials."""
+        return {
+            "sequence": self._depositing(clients=1, accounts=1),
+            "clients64": self._depositing(clients=64, accounts=64),
+            "clients1024": self._depositing(clients=1024, accounts=1024),
+            "processes2": fresh(self._depositing_in_processes),
+            "hot": self._depositing(clients=16, accounts=1),
+            "batches": fresh(self._batches),
+            "loading": self._loading,
+            "catchup": self._catching_up,
+            "visible": fresh(self._visible),
+        }
 
+    def _depositing(self, clients: int, accounts: int) -> Prepare:
+        def run(place: Place, turns: Turns) -> Sample:
+            with closing(Bank(self.environment(place))) as app:
+                app.open(*range(accounts))
+                return as_threads(
+                    turns, range(clients), lambda client, turn: app.deposit_at_last(client % accounts, turn)
+                )
 
-def _depositing(clients: int, accounts: int) -> Prepare:
-    def run(folder: Path, turns: Turns) -> Sample:
-        with closing(Bank(_environment(folder / "log.db"))) as app:
-            app.open(*range(accounts))
-            return as_threads(turns, clients, lambda client, turn: app.deposit_at_last(client % accounts, turn))
+        return fresh(run)
 
-    return fresh(run)
+    def _depositing_in_processes(self, place: Place, turns: Turns) -> Sample:
+        environment = self.environment(place)
+        with closing(Bank(environment)) as app:
+            app.open(*range(1024))
+        return in_processes(turns, [partial(_deposit, environment, clients) for clients in bank.HALVES])
 
-
-def _batches(folder: Path, turns: Turns) -> Sample:
-    with closing(Bank(_environment(folder / "log.db"))) as app:
-        app.open(*range(turns.most))
-        turns.begin()
-        for turn in turns:
-            app.deposit(turn, turn, times=100)
-        return turns.end(100)
-
-
-@contextmanager
-def _loading(folder: Path, most: int) -> Iterator[Trial]:
-    folder.mkdir(parents=True)
-    with closing(Bank({**_environment(folder / "log.db"), "AGGREGATE_CACHE_MAXSIZE": ""})) as app:
-        app.open(0)
-        app.deposit(0, 0, times=bank.LONG)
-        account_id = Account.create_id(bank.account_name(0))
-
-        def trial(turns: Turns) -> Sample:
+    def _batches(self, place: Place, turns: Turns) -> Sample:
+        with closing(Bank(self.environment(place))) as app:
+            app.open(*range(turns.most))
             turns.begin()
-            for _ in turns:
-                app.repository.get(account_id)
-            return turns.end()
+            for turn in turns:
+                app.deposit(turn, turn, times=100)
+            return turns.end(100)
 
-        yield trial
+    @contextmanager
+    def _loading(self, home: Home, most: int) -> Iterator[Trial]:
+        with home.place() as place, closing(Bank({**self.environment(place), "AGGREGATE_CACHE_MAXSIZE": ""})) as app:
+            app.open(0)
+            app.deposit(0, 0, times=bank.LONG)
+            account_id = Account.create_id(bank.account_name(0))
+
+            def trial(turns: Turns) -> Sample:
+                turns.begin()
+                for _ in turns:
+                    app.repository.get(account_id)
+                return turns.end()
+
+            yield trial
+
+    @contextmanager
+    def _catching_up(self, home: Home, most: int) -> Iterator[Trial]:
+        with home.place() as place, closing(Bank(self.environment(place))) as app:
+            _record(app, most)
+            head = app.recorder.max_notification_id() or 0
+
+            def trial(turns: Turns) -> Sample:
+                with home.place() as empty:
+                    view = self.view(empty)
+                    turns.begin()
+                    for _ in zip(turns, _follow(app, BalanceProjection(view), head), strict=False):
+                        pass
+                    sample = turns.end()
+                    view.datastore.close()
+                    return sample
+
+            yield trial
+
+    def _visible(self, place: Place, turns: Turns) -> Sample:
+        with closing(Bank(self.environment(place))) as app:
+            app.open(*range(bank.ACCOUNTS))
+            view = self.view(place)
+            projection = BalanceProjection(view)
+            turns.begin()
+            for turn in turns:
+                number = turn % bank.ACCOUNTS
+                recorded = app.deposit(number, turn)
+                for _ in _follow(app, projection, recorded):
+                    pass
+                view.balance(Account.create_id(bank.account_name(number)))
+            sample = turns.end()
+            view.datastore.close()
+            return sample
 
 
-def _view(path: Path) -> Balances:
-    environment = Environment(BalanceProjection.name, _environment(path))
-    return InfrastructureFactory[Balances].construct(environment).tracking_recorder(Balances)
+def _deposit(environment: dict[str, str], clients: range, turns: Turns) -> Sample:
+    with closing(Bank(environment)) as app:
+        return as_threads(turns, clients, app.deposit_at_last)
 
 
 def _record(app: Bank, events: int) -> None:
@@ -214,40 +229,3 @@ def _follow(app: Bank, projection: BalanceProjection, until: int) -> Iterator[No
             projection.process_event(app.mapper.to_domain_event(notification), Tracking(app.name, notification.id))
             yield
         last = int(found[-1].id)
-
-
-@contextmanager
-def _catching_up(folder: Path, most: int) -> Iterator[Trial]:
-    folder.mkdir(parents=True)
-    numbers = count()
-    with closing(Bank(_environment(folder / "log.db"))) as app:
-        _record(app, most)
-        head = app.recorder.max_notification_id() or 0
-
-        def trial(turns: Turns) -> Sample:
-            view = _view(folder / f"view-{next(numbers)}.db")
-            turns.begin()
-            for _ in zip(turns, _follow(app, BalanceProjection(view), head), strict=False):
-                pass
-            sample = turns.end()
-            view.datastore.close()
-            return sample
-
-        yield trial
-
-
-def _visible(folder: Path, turns: Turns) -> Sample:
-    with closing(Bank(_environment(folder / "log.db"))) as app:
-        app.open(*range(bank.ACCOUNTS))
-        view = _view(folder / "view.db")
-        projection = BalanceProjection(view)
-        turns.begin()
-        for turn in turns:
-            number = turn % bank.ACCOUNTS
-            recorded = app.deposit(number, turn)
-            for _ in _follow(app, projection, recorded):
-                pass
-            view.balance(Account.create_id(bank.account_name(number)))
-        sample = turns.end()
-        view.datastore.close()
-        return sample

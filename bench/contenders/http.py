@@ -6,11 +6,10 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from bench import bank
 from bench.load import post, put_under_load
-from bench.model import Contender, Prepare, Trial
+from bench.model import Contender, Home, Prepare, Trial
 from bench.processes import free_port, server
 from bench.servers import PATH
 from twofold.messages import encode
@@ -18,7 +17,7 @@ from twofold.messages import encode
 _CONNECTIONS = 64
 
 
-def contenders() -> tuple[Contender, ...]:
+def contenders(home: Home) -> tuple[Contender, ...]:
     """Return both servers."""
     bare = Contender(
         "bare Starlette",
@@ -28,7 +27,7 @@ def contenders() -> tuple[Contender, ...]:
     )
     twofold = Contender(
         "Twofold over HTTP",
-        "disk (WAL, FULL)",
+        home.durability,
         "Answers with a receipt once the command's events are on disk.",
         {"http": _served("twofold")},
     )
@@ -37,11 +36,12 @@ def contenders() -> tuple[Contender, ...]:
 
 def _served(name: str) -> Prepare:
     @contextmanager
-    def prepare(folder: Path, most: int) -> Iterator[Trial]:
-        folder.mkdir(parents=True)
+    def prepare(home: Home, most: int) -> Iterator[Trial]:
         port = free_port()
         requests = [post(PATH, encode(bank.deposit(number, number))) for number in range(_CONNECTIONS)]
-        with server([sys.executable, "-m", "bench.servers", name, str(port), str(folder)], port):
-            yield lambda turns: asyncio.run(put_under_load(port, requests, turns))
+        with home.place() as place:
+            command = [sys.executable, "-m", "bench.servers", name, str(port), place.log, place.views]
+            with server(command, port):
+                yield lambda turns: asyncio.run(put_under_load(port, requests, turns))
 
     return prepare

@@ -5,34 +5,33 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
-from pathlib import Path
+from functools import partial
 
 from bench import bank
-from bench.clients import as_tasks
-from bench.model import Contender, Prepare, Sample, Trial, Turns, fresh
+from bench.clients import as_tasks, in_processes
+from bench.contenders.log import opened
+from bench.model import Contender, Home, Place, Prepare, Sample, Trial, Turns, fresh
 from twofold import Receipt
-from twofold.adapters.sqlite import SqliteStore
 from twofold.clock import SystemClock
 from twofold.commands.states import States
 from twofold.fold import fold_of
-from twofold.log import Log, NewEvent
+from twofold.log import NewEvent
 from twofold.messages import encode, tagger
 from twofold.service.settings import Settings
 
-_DURABILITY = "disk (WAL, FULL)"
 _REMARKS = (
-    "A command is answered once its events are on disk. The view's file may lose its last commits (synchronous=NORMAL), "
-    "which are then made again from the log."
+    "A command is answered once its events are on disk. Rows and checkpoint of a view share a commit; a file of views may "
+    "lose its last commits (SQLite, synchronous=NORMAL), which are then made again from the log."
 )
 
 
-def contenders() -> tuple[Contender, ...]:
+def contenders(home: Home) -> tuple[Contender, ...]:
     """Return Twofold, and Twofold doing on distinct aggregates what the others do on one."""
     trials = {
         "sequence": _deciding(clients=1, accounts=1),
         "clients64": _deciding(clients=64, accounts=64),
         "clients1024": _deciding(clients=1024, accounts=1024),
+        "processes2": fresh(_deciding_in_processes),
         "hot": _deciding(clients=16, accounts=1),
         "batches": fresh(_batches),
         "loading": _loading,
@@ -40,32 +39,38 @@ def contenders() -> tuple[Contender, ...]:
         "visible": fresh(_visible),
     }
     spread = {"hot": _deciding(clients=16, accounts=16)}
-    return Contender("Twofold", _DURABILITY, _REMARKS, trials), Contender(
-        "Twofold, 16 aggregates", _DURABILITY, trials=spread
+    return Contender("Twofold", home.durability, _REMARKS, trials), Contender(
+        "Twofold, 16 aggregates", home.durability, trials=spread
     )
 
 
-def settings(folder: Path) -> Settings:
-    """Return the settings of a service whose files are in a folder."""
-    return Settings(log=f"sqlite:///{folder / 'log.db'}", views=f"sqlite:///{folder / 'views.db'}")
+def _settings(place: Place) -> Settings:
+    return Settings(log=place.log, views=place.views)
 
 
 def _deciding(clients: int, accounts: int) -> Prepare:
     """Have the clients send deposits, each its own again and again, spread over so many accounts."""
+    return fresh(lambda place, turns: _decide(_settings(place), range(clients), accounts, turns))
 
-    async def scenario(folder: Path, turns: Turns) -> Sample:
-        commands = [bank.deposit(client % accounts, client) for client in range(clients)]
-        async with bank.deciding.run(settings(folder)) as running:
+
+def _deciding_in_processes(place: Place, turns: Turns) -> Sample:
+    return in_processes(turns, [partial(_decide, _settings(place), clients, 1024) for clients in bank.HALVES])
+
+
+def _decide(settings: Settings, clients: range, accounts: int, turns: Turns) -> Sample:
+    async def scenario() -> Sample:
+        commands = {client: bank.deposit(client % accounts, client) for client in clients}
+        async with bank.deciding.run(settings) as running:
             return await as_tasks(turns, clients, lambda client, turn: running.send(commands[client]))
 
-    return fresh(lambda folder, turns: asyncio.run(scenario(folder, turns)))
+    return asyncio.run(scenario())
 
 
-def _batches(folder: Path, turns: Turns) -> Sample:
+def _batches(place: Place, turns: Turns) -> Sample:
     amounts = list(range(1, 101))
 
     async def scenario() -> Sample:
-        async with bank.deciding.run(settings(folder)) as running:
+        async with bank.deciding.run(_settings(place)) as running:
             turns.begin()
             for turn in turns:
                 await running.send(
@@ -78,9 +83,9 @@ def _batches(folder: Path, turns: Turns) -> Sample:
     return asyncio.run(scenario())
 
 
-def _visible(folder: Path, turns: Turns) -> Sample:
+def _visible(place: Place, turns: Turns) -> Sample:
     async def scenario() -> Sample:
-        async with bank.bank.run(settings(folder)) as running:
+        async with bank.bank.run(_settings(place)) as running:
             turns.begin()
             for turn in turns:
                 command = bank.deposit(turn % bank.ACCOUNTS, turn)
@@ -91,51 +96,58 @@ def _visible(folder: Path, turns: Turns) -> Sample:
     return asyncio.run(scenario())
 
 
-async def _record(path: Path, events: int, accounts: int) -> None:
+async def _record(url: str, events: int, accounts: int) -> None:
     """Fill a log with deposits."""
     clock = SystemClock()
-    log = await Log.open(SqliteStore(str(path)), clock)
     new = [
         NewEvent(clock.new_id(), "Deposited", 1, tagger(bank.Deposited)(event), encode(event))
         for event in bank.history(events, accounts)
     ]
-    await log.append(new)
-    await log.close()
+    async with opened(url) as log:
+        await log.append(new)
 
 
 @contextmanager
-def _loading(folder: Path, most: int) -> Iterator[Trial]:
-    path = folder / "log.db"
-    asyncio.run(_record(path, bank.LONG, accounts=1))
+def _loading(home: Home, most: int) -> Iterator[Trial]:
+    with home.place() as place:
+        asyncio.run(_record(place.log, bank.LONG, accounts=1))
+        yield lambda turns: _load(place, turns)
 
-    async def scenario(turns: Turns) -> Sample:
-        log = await Log.open(SqliteStore(str(path)), SystemClock())
+
+def _load(place: Place, turns: Turns) -> Sample:
+    async def scenario() -> Sample:
         fold = fold_of(bank.Account)
-        turns.begin()
-        for _ in turns:
-            states = States(log)
-            cell = states.find(fold, bank.account_name(0))
-            await states.load(cell)
-            assert cell.position == bank.LONG
-        sample = turns.end()
-        await log.close()
-        return sample
+        async with opened(place.log) as log:
+            turns.begin()
+            for _ in turns:
+                states = States(log)
+                cell = states.find(fold, bank.account_name(0))
+                await states.load(cell)
+                assert cell.position == bank.LONG
+            return turns.end()
 
-    yield lambda turns: asyncio.run(scenario(turns))
+    return asyncio.run(scenario())
 
 
 @contextmanager
-def _catching_up(folder: Path, most: int) -> Iterator[Trial]:
+def _catching_up(home: Home, most: int) -> Iterator[Trial]:
     """Record the events once; each trial fills an empty view from them."""
-    asyncio.run(_record(folder / "log.db", most, bank.ACCOUNTS))
-    numbers = count()
 
-    async def scenario(turns: Turns) -> Sample:
-        views = f"sqlite:///{folder / f'views-{next(numbers)}.db'}"
+    def trial(turns: Turns) -> Sample:
+        with home.place() as empty:
+            return _catch_up(Settings(log=place.log, views=empty.views), turns)
+
+    with home.place() as place:
+        asyncio.run(_record(place.log, most, bank.ACCOUNTS))
+        yield trial
+
+
+def _catch_up(settings: Settings, turns: Turns) -> Sample:
+    async def scenario() -> Sample:
         turns.begin()
-        async with bank.bank.run(Settings(log=settings(folder).log, views=views)) as running:
+        async with bank.bank.run(settings) as running:
             last = Receipt("bank", turns.most)
             await running.ask(bank.BalanceOf(account=bank.account_name(0)), after=last, timeout_seconds=120)
             return turns.sample(turns.most)
 
-    yield lambda turns: asyncio.run(scenario(turns))
+    return asyncio.run(scenario())

@@ -9,16 +9,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from uuid import uuid4
 
 import msgspec
 from umadb import AppendCondition, Client, Event, IntegrityError, Query, QueryItem
 
 from bench import bank
-from bench.clients import as_threads
-from bench.model import Contender, Prepare, Sample, Trial, Turns, fresh
+from bench.clients import as_threads, in_processes
+from bench.model import Contender, Home, Place, Prepare, Sample, Trial, Turns, fresh
 from bench.processes import free_port, server
 from twofold.messages import encode, tagger
 
@@ -34,12 +34,13 @@ _REMARKS = (
 _decode = msgspec.json.Decoder(bank.Deposited).decode
 
 
-def contenders() -> tuple[Contender, ...]:
+def contenders(home: Home) -> tuple[Contender, ...]:
     """Return the server with clients that decide, and with clients that only append."""
     deciding = {
         "sequence": _depositing(clients=1, accounts=1),
         "clients64": _depositing(clients=64, accounts=64),
         "clients1024": _depositing(clients=1024, accounts=1024),
+        "processes2": fresh(_depositing_in_processes),
         "hot": _depositing(clients=16, accounts=1),
         "batches": fresh(_batches),
         "loading": _loading,
@@ -48,6 +49,7 @@ def contenders() -> tuple[Contender, ...]:
         "sequence": _appending(clients=1),
         "clients64": _appending(clients=64),
         "clients1024": _appending(clients=1024),
+        "processes2": fresh(_appending_in_processes),
     }
     return (
         Contender(NAME, _DURABILITY, _REMARKS, deciding),
@@ -58,11 +60,11 @@ def contenders() -> tuple[Contender, ...]:
 
 
 @contextmanager
-def _server(folder: Path) -> Iterator[Client]:
+def _server(place: Place) -> Iterator[str]:
     port = free_port()
-    command = [sys.executable, "-c", _SERVER, "--listen", f"127.0.0.1:{port}", "--db-path", str(folder / "uma.db")]
-    with server(command, port):
-        yield Client(f"http://127.0.0.1:{port}")
+    file = place.folder / "uma.db"
+    with server([sys.executable, "-c", _SERVER, "--listen", f"127.0.0.1:{port}", "--db-path", str(file)], port):
+        yield f"http://127.0.0.1:{port}"
 
 
 class _Accounts:
@@ -110,25 +112,43 @@ def _event(number: int, turn: int) -> Event:
 
 
 def _depositing(clients: int, accounts: int) -> Prepare:
-    def run(folder: Path, turns: Turns) -> Sample:
-        with _server(folder) as client:
-            known = _Accounts(client)
-            return as_threads(turns, clients, lambda number, turn: known.deposit(number % accounts, turn))
+    def run(place: Place, turns: Turns) -> Sample:
+        with _server(place) as url:
+            return _deposit(url, range(clients), accounts, turns)
 
     return fresh(run)
+
+
+def _deposit(url: str, clients: range, accounts: int, turns: Turns) -> Sample:
+    known = _Accounts(Client(url))
+    return as_threads(turns, clients, lambda client, turn: known.deposit(client % accounts, turn))
 
 
 def _appending(clients: int) -> Prepare:
-    def run(folder: Path, turns: Turns) -> Sample:
-        with _server(folder) as client:
-            return as_threads(turns, clients, _Accounts(client).append)
+    def run(place: Place, turns: Turns) -> Sample:
+        with _server(place) as url:
+            return _append(url, range(clients), turns)
 
     return fresh(run)
 
 
-def _batches(folder: Path, turns: Turns) -> Sample:
-    with _server(folder) as client:
-        accounts = _Accounts(client)
+def _append(url: str, clients: range, turns: Turns) -> Sample:
+    return as_threads(turns, clients, _Accounts(Client(url)).append)
+
+
+def _depositing_in_processes(place: Place, turns: Turns) -> Sample:
+    with _server(place) as url:
+        return in_processes(turns, [partial(_deposit, url, clients, 1024) for clients in bank.HALVES])
+
+
+def _appending_in_processes(place: Place, turns: Turns) -> Sample:
+    with _server(place) as url:
+        return in_processes(turns, [partial(_append, url, clients) for clients in bank.HALVES])
+
+
+def _batches(place: Place, turns: Turns) -> Sample:
+    with _server(place) as url:
+        accounts = _Accounts(Client(url))
         turns.begin()
         for turn in turns:
             accounts.deposit(turn, turn, times=100)
@@ -136,9 +156,9 @@ def _batches(folder: Path, turns: Turns) -> Sample:
 
 
 @contextmanager
-def _loading(folder: Path, most: int) -> Iterator[Trial]:
-    folder.mkdir(parents=True)
-    with _server(folder) as client:
+def _loading(home: Home, most: int) -> Iterator[Trial]:
+    with home.place() as place, _server(place) as url:
+        client = Client(url)
         _Accounts(client).deposit(0, 0, times=bank.LONG)
 
         def trial(turns: Turns) -> Sample:
