@@ -20,6 +20,7 @@ from bench.workloads import FLAT, ON_POSTGRESQL, ON_SQLITE
 
 _FULL = Effort()
 _QUICK = Effort(rounds=1, part=0.2)
+_WIDTH = 110
 
 
 def main() -> None:
@@ -85,6 +86,8 @@ def _show_tables(
     workloads: tuple[Workload, ...], everyone: tuple[Contender, ...], home: Files | Databases, effort: Effort
 ) -> None:
     console = Console()
+    if not console.is_terminal:
+        console.width = _WIDTH
     console.print(", ".join(f"{name} {value}" for name, value in (report.machine() | home.described).items()))
     for workload in workloads:
         report.show(console, _measure(workload, everyone, home, effort))

@@ -54,7 +54,7 @@ def _sentence(verdict: Verdict) -> str:
     if verdict.factor is None:
         return f"  [yellow]?[/] {verdict.text}: not measured"
     mark = "[green]✓[/]" if verdict.reached else "[red]✗[/]"
-    return f"  {mark} {verdict.text} ({verdict.wanted:g} x): {verdict.factor:,.2f} x"
+    return f"  {mark} {verdict.text} ({verdict.wanted:.3g} x): {verdict.factor:,.2f} x"
 
 
 def show_remarks(console: Console, contenders: Sequence[Contender]) -> None:
