@@ -87,9 +87,9 @@ async def take_in(
     with progress(notes, len(documents)) as sent:
         receipts = await load(services, twice(orders) if arguments.twice else orders, sent)
     if arguments.deliver_twice:
-        await deliver_again(services.values())
+        await deliver_again(services)
     if arguments.rebuild:
-        await rebuild(services.values())
+        await rebuild(services)
     return receipts
 
 

@@ -1,11 +1,12 @@
 """Loading documents into running services, and having their followers do their work again."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from examples.shop import shop
 from examples.shop.orders import Order
 from twofold import Receipt
+from twofold.messaging import inbox_name
 from twofold.service import Running
 
 SERVICE_OF = {
@@ -38,21 +39,31 @@ async def load(
     return receipts
 
 
-async def deliver_again(services: Iterable[Running]) -> None:
-    """Have every published event delivered a second time."""
-    publishing = [service for service in services if service.declaration.publishes]
-    await asyncio.gather(*[_repeat(service, "relay", ()) for service in publishing])
+async def deliver_again(services: Mapping[str, Running]) -> None:
+    """Have every published event delivered to every service that hears it a second time."""
+    await asyncio.gather(
+        *[
+            _repeat(service, inbox_name(source), (), services[source])
+            for service in services.values()
+            for source in service.declaration.sources
+        ]
+    )
 
 
-async def rebuild(services: Iterable[Running]) -> None:
+async def rebuild(services: Mapping[str, Running]) -> None:
     """Empty every view, and have it filled again from the first event."""
-    followers = [(service, *each) for service in services for each in service.declaration.followers.items()]
-    await asyncio.gather(*[_repeat(*each) for each in followers])
+    await asyncio.gather(
+        *[
+            _repeat(service, follower, tables, service)
+            for service in services.values()
+            for follower, tables in service.declaration.followers.items()
+        ]
+    )
 
 
-async def _repeat(service: Running, follower: str, tables: Sequence[str]) -> None:
+async def _repeat(service: Running, follower: str, tables: Sequence[str], followed: Running) -> None:
     """Send a follower back to the first event once it is through, and return when it is through again."""
-    head = await service.log.head()
+    head = await followed.log.head()
     await _reach(service, follower, head)
     await service.views.rewind(follower, tables)
     await _reach(service, follower, head)

@@ -12,14 +12,12 @@ import httpx
 import pytest
 
 from tests.messaging.pair import Count, Demand, DemandFor, Sell, buying, till
+from tests.messaging.published import Appending, Ordered
 from twofold import Receipt, Service
 from twofold.adapters.feed import FeedTransport, open_transport
 from twofold.clock import SystemClock
 from twofold.errors import LogCorrupted, ReceiptTimeout, SettingsError
 from twofold.http import asgi, serve
-from twofold.log import NewEvent
-from twofold.messages import Event, Metadata, encode
-from twofold.messaging import Delivery
 from twofold.service import Running, Settings, start
 from twofold.testing import TransportConformance
 from twofold.testing.transport_conformance import SOURCE
@@ -41,45 +39,17 @@ async def served(running: Running, port: int = 0) -> AsyncIterator[str]:
             await serving
 
 
-class Ordered(Event, version=2):
-    text: str = ""
-
-
-class Feed:
-    """A feed as the suite uses it: what is published is appended to the log of a service that is served."""
-
-    def __init__(self, running: Running, transport: FeedTransport) -> None:
-        self._running = running
-        self.subscribe = transport.subscribe
-
-    async def publish(self, delivery: Delivery) -> None:
-        events = [
-            NewEvent(
-                each.id,
-                each.type,
-                each.version,
-                (each.key,),
-                bytes(each.data),
-                encode(Metadata(correlation=each.correlation, traceparent=each.traceparent)),
-            )
-            for each in delivery.events
-        ]
-        # An event that nobody is told of, where there is none to be told.
-        unpublished = NewEvent(CLOCK.new_id(), "Unpublished", 1, (), b"{}")
-        await self._running.log.append(events or [unpublished], id=f"{delivery.position}")
-
-
 class TestFeed(TransportConformance):
     @pytest.fixture
     def exchanges(self) -> Any:
         @asynccontextmanager
-        async def exchange() -> AsyncIterator[Feed]:
+        async def exchange() -> AsyncIterator[Appending]:
             service = Service(SOURCE)
             # What a service publishes it has to decide on; here the suite does that for it.
             declaration = type(service.declaration)(SOURCE, (), (), (), (), (Ordered,), ())
             async with start(declaration, MEMORY) as running, served(running) as url:
                 transport = FeedTransport({SOURCE: url}, CLOCK, page_events=1)
-                yield Feed(running, transport)
+                yield Appending(running.log, transport)
                 await transport.close()
 
         return exchange

@@ -10,9 +10,9 @@ import httpx
 import msgspec
 
 from twofold.clock import Clock
-from twofold.errors import LogCorrupted, SettingsError
+from twofold.errors import SettingsError
 from twofold.messages import decoder
-from twofold.messaging import Delivery
+from twofold.messaging import Delivery, check_not_replaced
 
 _WAIT_SECONDS = 20
 _FIRST_PAUSE_SECONDS = 0.1
@@ -57,12 +57,7 @@ class FeedTransport:
             delivery = await self._page(source, url, after, wait)
             # The first page is not waited for: whether the URL is right, and the log the old one, is known at once.
             wait = _WAIT_SECONDS
-            if delivery.position < after:
-                raise LogCorrupted(
-                    f"The log of {source} ends at position {delivery.position}, and {group} has heard everything up to "
-                    f"{after}: somebody has replaced the log of {source} by an older or an empty one. Restore it, or start "
-                    f"{group} anew as well."
-                )
+            check_not_replaced(group, source, after, delivery.position)
             if delivery.position > after:
                 yield delivery
                 after = delivery.position

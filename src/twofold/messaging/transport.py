@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from twofold.errors import LogCorrupted
 from twofold.messaging.message import Delivery
 
 
@@ -33,3 +34,16 @@ class Transport(Protocol):
     async def close(self) -> None:
         """Let go of connections."""
         ...
+
+
+def check_not_replaced(group: str, source: str, after: int, end: int) -> None:
+    """Check that a source's log reaches as far as a group has heard of it.
+
+    Raises:
+        LogCorrupted: it does not, so it is another log or an older one, and positions in it mean something else.
+    """
+    if end < after:
+        raise LogCorrupted(
+            f"The log of {source} ends at position {end}, and {group} has heard everything up to {after}: somebody has "
+            f"replaced the log of {source} by an older or an empty one. Restore it, or start {group} anew as well."
+        )

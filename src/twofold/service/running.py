@@ -13,9 +13,9 @@ from twofold.clock import Clock, SystemClock
 from twofold.commands import Handler
 from twofold.errors import FutureReceipt, InvalidReceipt, NotRunning, UnknownMessage
 from twofold.followers import Progress, Roster, Target
-from twofold.log import Criterion, Log
+from twofold.log import Log
 from twofold.messages import Command, Metadata, Query, Receipt
-from twofold.messaging import Delivery, InboxTarget, RelayTarget, Transport, inbox_name, published
+from twofold.messaging import Delivery, InboxTarget, Outbox, RelayTarget, Transport, inbox_name
 from twofold.service.declaration import Declaration
 from twofold.service.settings import Settings, open_store, open_transport, open_views
 from twofold.views import Arrivals, ProjectionTarget, Views, ViewStore, ViewTarget, layout, table_name
@@ -45,6 +45,7 @@ class Running:
         self.log = log
         self.views = views
         self.clock = clock
+        self.outbox = Outbox(declaration.name, declaration.publishes, log)
         self._transport = transport
         self._handler = Handler(log, declaration.deciders, clock)
         self._answers: dict[type, Answer] = {answer.query: answer for answer in declaration.answers}
@@ -148,13 +149,7 @@ class Running:
             LogUnavailable: the log failed.
         """
         self._check_running()
-        head = await self.log.head()
-        criteria = (Criterion(types=tuple([event.message_name for event in self.declaration.publishes])),)
-        events = await self.log.read(criteria, after, limit) if self.declaration.publishes else []
-        position = events[-1].position if events else 0
-        if len(events) < limit:
-            position = max(head, position)
-        return Delivery(self.name, [published(self.name, event) for event in events], position)
+        return await self.outbox.page(after, limit)
 
     def _check_running(self) -> None:
         if self._ended:
@@ -175,8 +170,7 @@ class Running:
             targets[projection.name] = partial(ProjectionTarget, projection, log, store, clock)
         if self._transport is not None:
             if declaration.publishes and self._transport.pushes:
-                types = [event.message_name for event in declaration.publishes]
-                targets[RelayTarget.name] = partial(RelayTarget, self.name, types, log, store, self._transport)
+                targets[RelayTarget.name] = partial(RelayTarget, self.outbox, store, self._transport)
             for source, events in declaration.sources.items():
                 targets[inbox_name(source)] = partial(
                     InboxTarget, self.name, source, events, log, store, self._transport, clock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,10 +11,10 @@ from twofold.clock import Clock
 from twofold.commands import Aggregate, Decider
 from twofold.errors import DeclarationError, NotRunning, SettingsError
 from twofold.messages import Command, Event, Metadata, Query, Receipt
-from twofold.messaging import RelayTarget, Transport, inbox_name
+from twofold.messaging import LogTransport, Outbox, Transport
 from twofold.service.declaration import declare
 from twofold.service.running import PATIENCE_SECONDS, Running, opened, start
-from twofold.service.settings import Settings, memory_transport, read_settings
+from twofold.service.settings import Settings, read_settings, variable
 from twofold.views import Projection, View
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class Service:
 
 
 class System:
-    """Several services in one process, each with databases of its own; only published events travel between them.
+    """Several services that run together, each with databases of its own; only published events travel between them.
 
     They may be listed in any order.
     """
@@ -160,7 +161,7 @@ class System:
     ) -> AsyncIterator[dict[str, Running]]:
         """Run all services for a block; without settings, by those in the environment.
 
-        Services that name no transport hear of each other within the process.
+        Services that name no transport follow each other's logs, so any number of processes may run the same system.
 
         Raises:
             SettingsError: a setting is wrong; the text names the variable.
@@ -168,14 +169,9 @@ class System:
         """
         settings = settings or {name: read_settings(name) for name in self.services}
         _check_apart(settings)
-        # Whoever has a transport of its own does not come for what is handed over within the process.
-        subscriptions = [
-            (name, source)
-            for name, service in self.services.items()
-            for source in service.declaration.sources
-            if not settings[name].transport
-        ]
-        shared = memory_transport(subscriptions)
+        self._check_heard(settings)
+        outboxes: dict[str, Outbox] = {}
+        shared = LogTransport(outboxes)
         async with AsyncExitStack() as stack:
             running = {}
             for name, service in self.services.items():
@@ -183,12 +179,25 @@ class System:
                 running[name] = await stack.enter_async_context(
                     opened(service.declaration, settings[name], transport=transport, clock=clock)
                 )
-            for name, source in subscriptions:
-                if source in running:
-                    await _tell_again(running[source], running[name])
+                outboxes[name] = running[name].outbox
+            # All end together, before the first log is closed that another one still follows.
+            stack.push_async_callback(_close, running.values())
             for each in running.values():
                 each.follow()
             yield running
+
+    def _check_heard(self, settings: Mapping[str, Settings]) -> None:
+        for name, service in self.services.items():
+            away = [source for source in service.declaration.sources if source not in self.services]
+            if away and not settings[name].transport:
+                raise SettingsError(
+                    f"{name} subscribes to events of {away[0]}, which is not a service of this system. Say where it is, for "
+                    f"example {variable(name, 'TRANSPORT')}=feed:{away[0]}=http://127.0.0.1:8001"
+                )
+
+
+async def _close(running: Iterable[Running]) -> None:
+    await asyncio.gather(*[each.close() for each in running])
 
 
 def _check_apart(settings: Mapping[str, Settings]) -> None:
@@ -202,13 +211,3 @@ def _check_apart(settings: Mapping[str, Settings]) -> None:
                     f"{other} and {name} have one URL for their {what}, and each service keeps its own. Let the URL name the "
                     f"service, for example TWOFOLD_{what.upper()}=sqlite:///{{service}}-{what}.db"
                 )
-
-
-async def _tell_again(source: Running, subscriber: Running) -> None:
-    """Have a source publish from its first event if a subscriber has not heard all that was said to be published.
-
-    It may be new here, or its database have been lost. All others recognise what they know already.
-    """
-    told = await source.views.position(RelayTarget.name)
-    if await subscriber.views.position(inbox_name(source.name)) < told:
-        await source.views.rewind(RelayTarget.name, ())

@@ -56,22 +56,28 @@ def read_settings(service: str, environment: Mapping[str, str] = os.environ) -> 
     Raises:
         SettingsError: a URL is malformed or of a kind that is not known; the text names the variable.
     """
-    own = service.upper().replace("-", "_")
     return Settings(
-        log=_read(service, own, "LOG", f"sqlite:///{service}.db", _STORES, environment),
-        views=_read(service, own, "VIEWS", f"sqlite:///{service}-views.db", _VIEW_STORES, environment),
-        transport=_read(service, own, "TRANSPORT", "", _TRANSPORTS, environment),
+        log=_read(service, "LOG", f"sqlite:///{service}.db", _STORES, environment),
+        views=_read(service, "VIEWS", f"sqlite:///{service}-views.db", _VIEW_STORES, environment),
+        transport=_read(service, "TRANSPORT", "", _TRANSPORTS, environment),
     )
 
 
-def _read(
-    service: str, own: str, what: str, default: str, known: Mapping[str, str], environment: Mapping[str, str]
-) -> str:
-    for variable in (f"TWOFOLD_{own}_{what}", f"TWOFOLD_{what}"):
-        value = environment.get(variable)
+def _read(service: str, what: str, default: str, known: Mapping[str, str], environment: Mapping[str, str]) -> str:
+    for name in (variable(service, what), f"TWOFOLD_{what}"):
+        value = environment.get(name)
         if value is not None:
-            return _checked(variable, value.replace("{service}", service), what, known)
+            return _checked(name, value.replace("{service}", service), what, known)
     return default
+
+
+def variable(service: str, what: str) -> str:
+    """Return the name of the variable that is for one service alone.
+
+    >>> variable("bad-debt", "LOG")
+    'TWOFOLD_BAD_DEBT_LOG'
+    """
+    return f"TWOFOLD_{service.upper().replace('-', '_')}_{what}"
 
 
 def without_password(url: str) -> str:
@@ -122,13 +128,6 @@ def open_transport(url: str, clock: Clock, sources: Iterable[str] = ()) -> Trans
         SettingsError: the adapter's driver is not installed, or the URL does not say what it needs.
     """
     transport: Transport = _adapter(url, _TRANSPORTS)(url, clock, sources)
-    return transport
-
-
-def memory_transport(subscriptions: Iterable[tuple[str, str]]) -> Transport:
-    """Return a transport within this process, for (subscriber, source) pairs."""
-    module = import_module("twofold.adapters.memory.transport")
-    transport: Transport = module.MemoryTransport(subscriptions)
     return transport
 
 

@@ -1,4 +1,4 @@
-"""A transport within one process: a delivery is handed to each group, and confirmed when all of them have settled it."""
+"""A transport that pushes as one with a broker does: a delivery is handed over, and confirmed when all have settled it."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class _Desk:
                 self._turn.notify_all()
 
 
-class MemoryTransport:
-    """Connects the services of one process.
+class PushingTransport:
+    """Connects services that run in one process.
 
     Nothing is kept: what a subscriber had not settled when the process ended is published again by the relay, whose
     checkpoint had not moved. So who subscribes has to be said before anything is published.

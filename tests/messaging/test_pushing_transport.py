@@ -1,4 +1,4 @@
-"""The transport within a process, certified by the suite that Twofold ships."""
+"""The transport that stands for all that push, certified by the suite that Twofold ships."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from twofold.adapters.memory import MemoryTransport
+from tests.support.pushing import PushingTransport
 from twofold.testing import TransportConformance
 from twofold.testing.transport_conformance import SOURCE, SUBSCRIBERS
 
 
-class TestMemoryTransport(TransportConformance):
+class TestPushingTransport(TransportConformance):
     @pytest.fixture
     def exchanges(self) -> Any:
         @asynccontextmanager
-        async def exchange() -> AsyncIterator[MemoryTransport]:
-            transport = MemoryTransport([(group, SOURCE) for group in SUBSCRIBERS])
+        async def exchange() -> AsyncIterator[PushingTransport]:
+            transport = PushingTransport([(group, SOURCE) for group in SUBSCRIBERS])
             yield transport
             await transport.close()
 
