@@ -15,7 +15,8 @@
     ├── TooManyConflicts        others kept changing what the command decides on
     ├── LogError                the log could not do what was asked
     │   ├── LogUnavailable      it cannot be reached or written now; trying again later may help
-    │   └── LogCorrupted        what is stored breaks a rule of the log; stop and look
+    │   ├── LogCorrupted        what is stored breaks a rule of the log; stop and look
+    │   └── LogDiverged         a copy of a log holds something else than the log
     ├── LeaseLost               another process follows this segment now
     ├── NotFound                an operator named a follower, a key or an event that is not there
     ├── NotNow                  what an operator asked for has to wait until something else is done
@@ -103,6 +104,10 @@ class LogUnavailable(LogError):
 
 class LogCorrupted(LogError):
     """What the log holds breaks one of its own rules, such as positions without gaps."""
+
+
+class LogDiverged(LogError):
+    """A copy holds something else than what it is a copy of: another log was there, or somebody has written to it."""
 
 
 class LeaseLost(TwofoldError):

@@ -1,5 +1,6 @@
 """Where it is kept: the log's contract, its conditions and criteria, and the queue in front of every store."""
 
+from twofold.log.keys import stored_key
 from twofold.log.log import Batch, Guard, Log, Ticket
 from twofold.log.model import (
     ALL,
@@ -9,11 +10,13 @@ from twofold.log.model import (
     Conflict,
     Criteria,
     Criterion,
+    Handled,
     NewEvent,
     Outcome,
     Recorded,
     selects,
 )
+from twofold.log.restoring import lacking, not_remembered, tag_rows
 from twofold.log.settle import settle
 from twofold.log.store import Snapshot, Store
 
@@ -27,6 +30,7 @@ __all__ = [
     "Criteria",
     "Criterion",
     "Guard",
+    "Handled",
     "Log",
     "NewEvent",
     "Outcome",
@@ -34,6 +38,10 @@ __all__ = [
     "Snapshot",
     "Store",
     "Ticket",
+    "lacking",
+    "not_remembered",
     "selects",
     "settle",
+    "stored_key",
+    "tag_rows",
 ]

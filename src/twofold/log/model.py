@@ -127,6 +127,17 @@ class Appended(msgspec.Struct, frozen=True, gc=False):
     repeated: bool = False
 
 
+class Handled(msgspec.Struct, frozen=True, gc=False):
+    """An id of which the log remembers what became of its append; long ones are remembered by a digest: see `stored_key`.
+
+    Of an append without events, ``first`` is ``last`` plus one.
+    """
+
+    key: str
+    first: int
+    last: int
+
+
 class Conflict(msgspec.Struct, frozen=True, gc=False):
     """Nothing was appended: the condition failed. ``position`` is that of an event which made it fail, 0 if unknown."""
 

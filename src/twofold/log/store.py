@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from twofold.log.model import Append, Appended, Criteria, Outcome, Recorded
+from twofold.log.model import Append, Appended, Criteria, Handled, Outcome, Recorded
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -56,6 +56,24 @@ class Store(Protocol):
 
     async def handled(self, append_id: str) -> Appended | None:
         """Return the outcome of an earlier append with this id."""
+        ...
+
+    async def read_handled(self, since: int, until: int, after: str = "", limit: int = 1000) -> list[Handled]:
+        """Return up to ``limit`` of the ids that the log remembers, those whose ``last`` is from ``since`` to ``until``.
+
+        They come in the order of the bytes of their keys, from the first one behind ``after`` on.
+        """
+        ...
+
+    async def restore(self, events: Sequence[Recorded], handled: Sequence[Handled]) -> None:
+        """Take over what another log has, as it is: durably, in one transaction, under the lock that appending takes.
+
+        The events are in a row, and go on from the head. What is there already is left alone, so whoever was interrupted
+        may begin again anywhere. Ids may come before the events that they are about.
+
+        Raises:
+            LogDiverged: other events, or another outcome of an id, are there; nothing is stored then.
+        """
         ...
 
     async def changed(self, timeout_seconds: float) -> None:

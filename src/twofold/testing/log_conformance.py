@@ -23,6 +23,7 @@ from twofold.log import (
 from twofold.messages import Metadata, encode
 from twofold.testing.log_batches import LogBatches
 from twofold.testing.log_races import LogRaces
+from twofold.testing.log_restoring import LogRestoring
 from twofold.testing.log_scenarios import (
     CLOCK,
     all_of,
@@ -38,7 +39,7 @@ _ODD_NAMES = ("o'brien", "a|b", '"x"', "50%", "a:b", "\n", "Ärger 🙂", "\\", 
 _ODD_TAGS = ("account:", *[f"account:{name}" for name in _ODD_NAMES])
 
 
-class LogConformance(LogBatches, LogRaces):
+class LogConformance(LogBatches, LogRaces, LogRestoring):
     """Subclass it, and give it stores::
 
         class TestMyStore(LogConformance):

@@ -9,7 +9,21 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from twofold.clock import Clock
-from twofold.log import Append, Appended, Criteria, Criterion, NewEvent, Outcome, Recorded, Snapshot, settle
+from twofold.log import (
+    Append,
+    Appended,
+    Criteria,
+    Criterion,
+    Handled,
+    NewEvent,
+    Outcome,
+    Recorded,
+    Snapshot,
+    lacking,
+    not_remembered,
+    settle,
+    stored_key,
+)
 from twofold.messages import encode
 
 
@@ -29,26 +43,23 @@ class MemoryStore:
 
     async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
         conflicts = {index: newer for index, append in enumerate(batch) if (newer := self._newer(append))}
-        outcomes, accepted = settle(batch, len(self._events), self._handled, conflicts)
+        handled = {each.id: at for each in batch if (at := self._handled.get(stored_key(each.id)))}
+        outcomes, accepted = settle(batch, len(self._events), handled, conflicts)
         for event in accepted:
-            self._keep(event, recorded_at_us)
+            self._keep(_recorded(event, len(self._events) + 1, recorded_at_us), event.tags)
         for append, outcome in zip(batch, outcomes, strict=True):
             if append.id and isinstance(outcome, Appended) and not outcome.repeated:
-                self._handled[append.id] = outcome
+                self._handled[stored_key(append.id)] = outcome
         # A real store lets other tasks run while it writes; so does this one, that tests see the same interleavings.
         await asyncio.sleep(0)
         return outcomes
 
-    def _keep(self, event: NewEvent, recorded_at_us: int) -> None:
-        position = len(self._events) + 1
-        tags = encode(event.tags)
-        self._events.append(
-            Recorded(position, event.id, event.type, event.version, tags, event.data, event.metadata, recorded_at_us)
-        )
-        self._tags.append(event.tags)
-        self._by_type[event.type].append(position)
-        for tag in dict.fromkeys(event.tags):
-            self._by_tag[tag].append(position)
+    def _keep(self, event: Recorded, tags: tuple[str, ...]) -> None:
+        self._events.append(event)
+        self._tags.append(tags)
+        self._by_type[event.type].append(event.position)
+        for tag in dict.fromkeys(tags):
+            self._by_tag[tag].append(event.position)
 
     def _newer(self, append: Append) -> int:
         for condition in append.conditions:
@@ -92,7 +103,22 @@ class MemoryStore:
         return len(self._events)
 
     async def handled(self, append_id: str) -> Appended | None:
-        return self._handled.get(append_id)
+        return self._handled.get(stored_key(append_id))
+
+    async def read_handled(self, since: int, until: int, after: str = "", limit: int = 1000) -> list[Handled]:
+        keys = sorted(key for key, at in self._handled.items() if key > after and since <= at.last <= until)
+        return [Handled(key, self._handled[key].first, self._handled[key].last) for key in keys[:limit]]
+
+    async def restore(self, events: Sequence[Recorded], handled: Sequence[Handled]) -> None:
+        remembered = {key: (at.first, at.last) for key, at in self._handled.items()}
+        new_ids = not_remembered(handled, remembered)
+        if events:
+            first = events[0].position
+            there = [event.id for event in self._events[first - 1 : first - 1 + len(events)]]
+            for event in lacking(events, len(self._events), there):
+                self._keep(event, event.tags)
+        self._handled.update({each.key: Appended(each.first, each.last) for each in new_ids})
+        await asyncio.sleep(0)
 
     async def changed(self, timeout_seconds: float) -> None:
         await asyncio.sleep(timeout_seconds)
@@ -107,6 +133,11 @@ class MemoryStore:
 
     async def close(self) -> None:
         pass
+
+
+def _recorded(event: NewEvent, position: int, at_us: int) -> Recorded:
+    tags = encode(event.tags)
+    return Recorded(position, event.id, event.type, event.version, tags, event.data, event.metadata, at_us)
 
 
 def open_store(url: str, clock: Clock) -> MemoryStore:

@@ -4,32 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import sha256
 from itertools import chain
 from typing import Any
 
 import msgspec
 
-from twofold.log import Append, Appended, Condition, Conflict, Criteria, Criterion, Outcome
+from twofold.log import Append, Appended, Condition, Conflict, Criteria, Criterion, Outcome, stored_key
 from twofold.messages import encode
 
 _SEPARATOR = "\x1f"
-_DIGEST = "sha256:"
-_LONGEST_KEY = 200
 _REPEATS, _FAILS, _FEEDS = 1, 2, 3
-
-
-def stored_key(text: str) -> str:
-    """Return what stands for a tag or an id in an index: itself, or a digest if PostgreSQL could not hold or index it.
-
-    >>> stored_key("account:ann")
-    'account:ann'
-    >>> stored_key("x" * 201)[:20]
-    'sha256:84a0678c90937'
-    """
-    if len(text) <= _LONGEST_KEY and "\0" not in text and _SEPARATOR not in text and not text.startswith(_DIGEST):
-        return text
-    return _DIGEST + sha256(text.encode()).hexdigest()
 
 
 def criteria_columns(criteria: Criteria) -> tuple[list[str], list[str]]:

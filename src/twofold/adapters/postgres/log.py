@@ -8,14 +8,29 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from msgspec.structs import astuple
+
 from twofold.adapters.postgres.address import Address
-from twofold.adapters.postgres.batch import batch_columns, criteria_columns, outcomes_of, stored_key
+from twofold.adapters.postgres.batch import batch_columns, criteria_columns, outcomes_of
 from twofold.adapters.postgres.database import PATIENCE_SECONDS, Connection, Database
 from twofold.adapters.postgres.upgrade import check_prepared, upgrade
 from twofold.adapters.postgres.wakeup import Signal
 from twofold.adapters.statements import load_statements
 from twofold.clock import Clock, SystemClock
-from twofold.log import ALL, Append, Appended, Criteria, Outcome, Recorded, Snapshot
+from twofold.log import (
+    ALL,
+    Append,
+    Appended,
+    Criteria,
+    Handled,
+    Outcome,
+    Recorded,
+    Snapshot,
+    lacking,
+    not_remembered,
+    stored_key,
+    tag_rows,
+)
 
 _SQL = load_statements("twofold.adapters.postgres", "log.sql")
 _END = 1 << 62
@@ -88,6 +103,33 @@ class PostgresStore:
     async def handled(self, append_id: str) -> Appended | None:
         row = await self._row("handled", stored_key(append_id))
         return Appended(*row) if row else None
+
+    async def read_handled(self, since: int, until: int, after: str = "", limit: int = 1000) -> list[Handled]:
+        arguments = (after, since, until, min(limit, _MOST))
+        rows = await self._database.run(
+            lambda connection: connection.fetch(self._sql["read_handled"], *arguments), call_seconds=None
+        )
+        return [Handled(*row) for row in rows]
+
+    async def restore(self, events: Sequence[Recorded], handled: Sequence[Handled]) -> None:
+        async with self._turn:
+            await self._database.write(partial(self._restore, events, handled))
+
+    async def _restore(self, events: Sequence[Recorded], handled: Sequence[Handled], connection: Connection) -> None:
+        async with connection.transaction(isolation="read_committed"):
+            await connection.execute(self._sql["lock"])
+            if events:
+                head = await connection.fetchval(self._sql["head"])
+                found = await connection.fetch(self._sql["ids_from"], events[0].position, len(events))
+                new = lacking(events, head, [event_id for (event_id,) in found])
+                await self._fill(connection, "log_events", [astuple(event) for event in new])
+                await self._fill(connection, "log_tags", [(stored_key(tag), *rest) for tag, *rest in tag_rows(new)])
+            remembered = await connection.fetch(self._sql["remembered"], [each.key for each in handled])
+            new_ids = not_remembered(handled, {key: (first, last) for key, first, last in remembered})
+            await self._fill(connection, "log_handled", [astuple(each) for each in new_ids])
+
+    async def _fill(self, connection: Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        await connection.copy_records_to_table(table, schema_name=self._database.address.schema, records=rows)
 
     async def changed(self, timeout_seconds: float) -> None:
         await self._signal.wait(timeout_seconds)

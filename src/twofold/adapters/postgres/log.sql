@@ -12,6 +12,20 @@ SELECT coalesce(max(position), 0) FROM {schema}.log_events
 -- name: handled
 SELECT first, last FROM {schema}.log_handled WHERE id = $1
 
+-- name: read_handled
+SELECT id, first, last FROM {schema}.log_handled WHERE id > $1 AND last BETWEEN $2 AND $3 ORDER BY id LIMIT $4
+
+-- Whoever restores keeps others from appending, and is as durable, as `log_append`.
+-- name: lock
+LOCK TABLE {schema}.log_appending IN EXCLUSIVE MODE;
+SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'
+
+-- name: ids_from
+SELECT id FROM {schema}.log_events WHERE position >= $1 ORDER BY position LIMIT $2
+
+-- name: remembered
+SELECT id, first, last FROM {schema}.log_handled WHERE id = ANY ($1)
+
 -- name: read
 SELECT position, id, type, version, tags, data, metadata, recorded_at FROM {schema}.log_read($1, $2, $3, $4, $5, $6)
 

@@ -9,6 +9,8 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
+from msgspec.structs import astuple
+
 from twofold.adapters.sqlite.database import (
     Connection,
     check_prepared,
@@ -21,7 +23,22 @@ from twofold.adapters.sqlite.database import (
 )
 from twofold.adapters.statements import load_statements
 from twofold.clock import Clock
-from twofold.log import Append, Appended, Criteria, Criterion, NewEvent, Outcome, Recorded, Snapshot, settle
+from twofold.log import (
+    Append,
+    Appended,
+    Criteria,
+    Criterion,
+    Handled,
+    NewEvent,
+    Outcome,
+    Recorded,
+    Snapshot,
+    lacking,
+    not_remembered,
+    settle,
+    stored_key,
+    tag_rows,
+)
 from twofold.messages import encode
 
 _SQL = load_statements("twofold.adapters.sqlite", "log.sql")
@@ -62,6 +79,17 @@ class SqliteStore:
         found = await self._reading.run(lambda connection: _handled(connection, [append_id]))
         return found.get(append_id)
 
+    async def read_handled(self, since: int, until: int, after: str = "", limit: int = 1000) -> list[Handled]:
+        return await self._reading.run(
+            lambda connection: [
+                Handled(*row)
+                for row in connection.execute(_SQL["read_handled"], (after, since, until, limit)).fetchall()
+            ]
+        )
+
+    async def restore(self, events: Sequence[Recorded], handled: Sequence[Handled]) -> None:
+        await self._writing.run(partial(_restore, events, handled))
+
     async def changed(self, timeout_seconds: float) -> None:
         await asyncio.sleep(timeout_seconds)
 
@@ -100,15 +128,20 @@ def _write(batch: Sequence[Append], recorded_at_us: int, connection: sqlite3.Con
 def _newly_handled(batch: Sequence[Append], outcomes: Sequence[Outcome]) -> Iterator[tuple[Any, ...]]:
     for append, outcome in zip(batch, outcomes, strict=True):
         if append.id and isinstance(outcome, Appended) and not outcome.repeated:
-            yield append.id, outcome.first, outcome.last
+            yield stored_key(append.id), outcome.first, outcome.last
 
 
 def _handled(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Appended]:
-    found: dict[str, Appended] = {}
-    for start in range(0, len(ids), _IDS_PER_STATEMENT):
-        some = ids[start : start + _IDS_PER_STATEMENT]
+    keys = {stored_key(each): each for each in ids}
+    return {keys[key]: Appended(*at) for key, at in _remembered(connection, list(keys)).items()}
+
+
+def _remembered(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, tuple[int, int]]:
+    found: dict[str, tuple[int, int]] = {}
+    for start in range(0, len(keys), _IDS_PER_STATEMENT):
+        some = keys[start : start + _IDS_PER_STATEMENT]
         rows = connection.execute(_SQL["handled"].format(ids=marks(some)), some).fetchall()
-        found.update({append_id: Appended(first, last) for append_id, first, last in rows})
+        found.update({key: (first, last) for key, first, last in rows})
     return found
 
 
@@ -123,6 +156,18 @@ def _insert(connection: sqlite3.Connection, events: Sequence[NewEvent], head: in
         tags.extend([(tag, position, event.type) for tag in dict.fromkeys(event.tags)])
     insert_rows(connection, _SQL["insert_events"], rows)
     insert_rows(connection, _SQL["insert_tags"], tags)
+
+
+def _restore(events: Sequence[Recorded], handled: Sequence[Handled], connection: sqlite3.Connection) -> None:
+    with transaction(connection):
+        if events:
+            found = connection.execute(_SQL["ids_from"], (events[0].position, len(events))).fetchall()
+            new = lacking(events, _head(connection), [event_id for (event_id,) in found])
+            insert_rows(connection, _SQL["insert_events"], [astuple(event) for event in new])
+            insert_rows(connection, _SQL["insert_tags"], list(tag_rows(new)))
+        remembered = _remembered(connection, [each.key for each in handled])
+        new_ids = not_remembered(handled, remembered)
+        insert_rows(connection, _SQL["insert_handled"], [astuple(each) for each in new_ids])
 
 
 def _conflicts(connection: sqlite3.Connection, batch: Sequence[Append], head: int) -> dict[int, int]:

@@ -6,6 +6,12 @@ SELECT coalesce(max(position), 0) FROM events
 -- name: handled
 SELECT id, first, last FROM handled WHERE id IN ({ids})
 
+-- name: read_handled
+SELECT id, first, last FROM handled WHERE id > ? AND last BETWEEN ? AND ? ORDER BY id LIMIT ?
+
+-- name: ids_from
+SELECT id FROM events WHERE position >= ? ORDER BY position LIMIT ?
+
 -- One row per condition of one tag that fails: `types` is '' for any, or has the unit separator, char(31), around each.
 -- name: conflicts
 WITH probe (place, tag, after, types) AS (VALUES {rows})

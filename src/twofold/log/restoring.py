@@ -1,0 +1,63 @@
+"""What a log takes over from another as it is, for adapters that hold the log's lock meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from twofold.errors import LogDiverged
+from twofold.log.model import Handled, Recorded
+
+_MEANING = (
+    "This is another log, or somebody writes to it while it is being restored. Nothing of this batch was stored. Restore "
+    "into an empty place, and let nobody use it before all is there."
+)
+
+
+def lacking(events: Sequence[Recorded], head: int, there: Sequence[str]) -> Sequence[Recorded]:
+    """Return the events that are not in the log yet.
+
+    Args:
+        events: what is to be in the log, in a row.
+        head: the position of the last event in the log.
+        there: the ids that the log has from the first of these positions on.
+
+    Raises:
+        LogDiverged: the log has other events there, or lacks what comes before.
+    """
+    first = events[0].position
+    if events[-1].position != first + len(events) - 1:
+        raise AssertionError("events are restored in a row")
+    if first > head + 1:
+        raise LogDiverged(
+            f"The log ends at position {head}, and what was to be restored goes on at {first}. {_MEANING}"
+        )
+    for event, found in zip(events, there, strict=False):
+        if event.id != found:
+            raise LogDiverged(
+                f"The log has the event {found} at position {event.position}, where the {event.type} {event.id} was to be "
+                f"restored. {_MEANING}"
+            )
+    return events[len(there) :]
+
+
+def not_remembered(handled: Sequence[Handled], remembered: Mapping[str, tuple[int, int]]) -> list[Handled]:
+    """Return the ids that the log does not remember yet; ``remembered`` has the positions of those that it does.
+
+    Raises:
+        LogDiverged: the log remembers another outcome of one.
+    """
+    for each in handled:
+        if remembered.get(each.key, (each.first, each.last)) != (each.first, each.last):
+            first, last = remembered[each.key]
+            raise LogDiverged(
+                f"The log remembers the id {each.key} with the positions {first} to {last}, and not {each.first} to "
+                f"{each.last}. {_MEANING}"
+            )
+    return [each for each in handled if each.key not in remembered]
+
+
+def tag_rows(events: Sequence[Recorded]) -> Iterator[tuple[str, int, str]]:
+    """Yield each tag of each event once, with the event's position and type."""
+    for event in events:
+        for tag in dict.fromkeys(event.tags):
+            yield tag, event.position, event.type
