@@ -107,8 +107,8 @@ def test_more_events_than_are_read_at_once_are_all_shown(twofold: CommandLine) -
 
 def test_a_log_can_be_named_by_its_url(filled: CommandLine) -> None:
     """Without the service's code, its log can still be read."""
-    absolute = filled("log", "--url", f"sqlite:///{filled.folder}/bank.db", "--json", "--limit", "1").json
-    assert absolute == filled("log", "--url", "sqlite:///bank.db", "--json", "--limit", "1").json
+    absolute = filled("log", f"sqlite:///{filled.folder}/bank.db", "--json", "--limit", "1").json
+    assert absolute == filled("log", "sqlite:///bank.db", "--json", "--limit", "1").json
     assert absolute["position"] == 6
 
 
@@ -186,18 +186,14 @@ def test_a_file_that_no_service_has_made_is_told(twofold: CommandLine) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "Say whose log: give TARGET, or the log itself with --url sqlite:///bank.db; one of the two."),
-        (
-            [BANK, "--url", "sqlite:///bank.db"],
-            "Say whose log: give TARGET, or the log itself with --url sqlite:///bank.db; one of the two.",
-        ),
         (
             [BANK, "--backwards", "--follow"],
             "--backwards ends at the first event, and --follow never ends. Leave one of them out.",
         ),
         ([BANK, "--tag", "ann"], "--tag ann: a tag is written name:value, such as account:ann."),
-        (["--url", "bank.db"], "'bank.db': '' is not one of memory:, sqlite:, postgresql:."),
-        (["--url", "memory:"], IN_MEMORY),
+        (["mysql://x"], "'mysql://x': 'mysql' is not one of memory:, sqlite:, postgresql:."),
+        (["sqlite://bank.db"], "'sqlite://bank.db': a file is named after three slashes, four if absolute."),
+        (["memory:"], IN_MEMORY),
     ],
 )
 def test_options_that_make_no_sense_are_told(twofold: CommandLine, options: list[str], said: str) -> None:

@@ -1,4 +1,4 @@
-"""``twofold log``: what happened."""
+"""``twofold log``: what happened, and moving it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from twofold.cli.target import JSON, SERVICE, Complaint, one_service
+from twofold.cli.moving import copy, export, import_
+from twofold.cli.target import JSON, SERVICE, TARGET, Complaint, WithDefault, log_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,9 +19,23 @@ if TYPE_CHECKING:
 _EVENTS_PER_READ = 1000
 
 
-@click.command(short_help="Show what happened.")
-@click.argument("target", required=False)
-@click.option("--url", help="The log itself, such as sqlite:///bank.db, in place of TARGET.")
+@click.group(
+    cls=WithDefault,
+    default="show",
+    short_help="Show what happened; copy, export, import.",
+    options_metavar="",
+    subcommand_metavar="TARGET | copy TARGET URL | export TARGET [FILE] | import FILE URL",
+)
+def log() -> None:
+    """Show what happened, or move a log to another place.
+
+    `twofold log TARGET` is short for `twofold log show TARGET`. TARGET is a service, or the URL of a log itself, such as
+    sqlite:///bank.db.
+    """
+
+
+@log.command()
+@TARGET
 @SERVICE
 @click.option(
     "--tag", "tags", multiple=True, metavar="NAME:VALUE", help="Only events with this tag; with all, if several."
@@ -36,8 +51,8 @@ _EVENTS_PER_READ = 1000
 @click.option("--backwards", is_flag=True, help="The newest first.")
 @click.option("--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @JSON
-def log(
-    target: str | None, url: str | None, service: str | None, tags: tuple[str, ...], types: tuple[str, ...],
+def show(
+    target: str, service: str | None, tags: tuple[str, ...], types: tuple[str, ...],
     after: int | None, limit: int, backwards: bool, follow: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Show what happened: the last events, or those after a position; with --json one complete event a line.
@@ -51,18 +66,7 @@ def log(
     for tag in tags:
         if ":" not in tag:
             raise Complaint(f"--tag {tag}: a tag is written name:value, such as account:ann.")
-    where = _url_of(target, url, service)
-    asyncio.run(_show(where, (Criterion(types, tags),), after, limit, backwards, follow, as_json))
-
-
-def _url_of(target: str | None, url: str | None, service: str | None) -> str:
-    from twofold.service import read_settings
-
-    if (target is None) == (url is None):
-        raise Complaint("Say whose log: give TARGET, or the log itself with --url sqlite:///bank.db; one of the two.")
-    if url is not None:
-        return url
-    return read_settings(one_service(target or "", service).name).log
+    asyncio.run(_show(log_url(target, service), (Criterion(types, tags),), after, limit, backwards, follow, as_json))
 
 
 async def _show(
@@ -95,12 +99,16 @@ async def _pages(log: Log, criteria: Criteria, after: int, left: int, backwards:
 
 
 def _print(events: Iterable[Recorded], as_json: bool) -> None:
-    from twofold.cli.output import console, event_fields, event_line
-    from twofold.messages import encode
+    from twofold.cli.output import console, event_line
+    from twofold.log.lines import event_json
 
     screen = console()
     for event in events:
         if as_json:
-            click.echo(encode(event_fields(event)))
+            click.echo(event_json(event))
         else:
             screen.print(event_line(event), soft_wrap=not screen.is_terminal)
+
+
+for _command in (copy, export, import_):
+    log.add_command(_command)

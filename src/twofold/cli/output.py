@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 import click
 import msgspec
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from twofold.log import Recorded
+from twofold.log.lines import event_json
 from twofold.messages import encode
 
 _WIDE = 10_000
@@ -62,18 +65,9 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def event_fields(event: Recorded) -> dict[str, Any]:
-    """Return everything that the log has of an event."""
-    return {
-        "position": event.position,
-        "id": event.id,
-        "type": event.type,
-        "version": event.version,
-        "tags": event.tags,
-        "data": msgspec.Raw(event.data),
-        "metadata": event.metadata,
-        "recorded_at": event.recorded_at,
-    }
+def event_fields(event: Recorded) -> dict[str, msgspec.Raw]:
+    """Return everything that the log has of an event, as it is exported."""
+    return msgspec.json.decode(event_json(event), type=dict[str, msgspec.Raw])
 
 
 def event_line(event: Recorded) -> Text:
@@ -85,3 +79,19 @@ def event_line(event: Recorded) -> Text:
     line.append(f"{printable(' '.join(event.tags))}  ", style="cyan")
     line.append(printable(event.data.decode("utf-8", "replace")))
     return line
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Show bars on standard error for a block, if that is a terminal: give what to tell how far what is, and its end."""
+    screen = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=screen, disable=not screen.is_terminal) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(what: str, done: int, end: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what)
+            bars.update(tasks[what], completed=done, total=end)
+
+        yield report

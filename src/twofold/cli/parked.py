@@ -94,7 +94,7 @@ def show(target: str, follower: str, key: str | None, service: str | None, as_js
     events = asyncio.run(_events(one_service(target, service), follower, key))
     if as_json:
         notes = [{"error": each.error, "attempts": each.attempts, "parked_at": each.parked_at} for each in events]
-        print_json([event_fields(each.event) | note for each, note in zip(events, notes, strict=True)])
+        print_json([{**event_fields(each.event), **note} for each, note in zip(events, notes, strict=True)])
         return
     screen = console()
     for each in events:

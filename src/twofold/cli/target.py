@@ -1,4 +1,4 @@
-"""What a command is about: ``module:name`` is a service or a system."""
+"""What a command is about: ``module:name`` is a service or a system, and a URL is a log."""
 
 from __future__ import annotations
 
@@ -21,6 +21,20 @@ SERVICE = click.option("--service", metavar="NAME", help="Which service, if TARG
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 _TARGET = re.compile(r"(?P<module>\w+(\.\w+)*)(:(?P<name>\w+))?")
+
+
+class WithDefault(click.Group):
+    """A group one of whose commands is meant where none is named."""
+
+    def __init__(self, *args: Any, default: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._default = default
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the name of the default command before what is not the name of another."""
+        if args and args[0] not in (*self.commands, *self.get_help_option_names(ctx)):
+            args = [self._default, *args]
+        return super().parse_args(ctx, args)
 
 
 class Complaint(click.ClickException):
@@ -117,3 +131,16 @@ def one_service(target: str, only: str | None) -> Service:
         names = ", ".join(each.name for each in found)
         raise Complaint(f"{target} is a system. Say which of its services: --service with one of {names}.")
     return found[0]
+
+
+def log_url(target: str, service: str | None) -> str:
+    """Return the URL of a log: of the service that a target names, or the target itself if it is one.
+
+    Raises:
+        Complaint: it is neither, or it is not said which service; the text says what there is.
+    """
+    from twofold.service import read_settings
+
+    if "/" in target or target.startswith("memory:"):
+        return target
+    return read_settings(one_service(target, service).name).log

@@ -42,7 +42,7 @@ async def opened_log(url: str, *, clock: Clock | None = None) -> AsyncIterator[L
         LogUnavailable: there is no log.
     """
     clock = clock or SystemClock()
-    _check_shared(url)
+    check_shared(url)
     async with AsyncExitStack() as stack:
         store = open_store(url, clock)
         stack.push_async_callback(store.close)
@@ -72,7 +72,7 @@ async def opened(
 
 @asynccontextmanager
 async def _opened_views(url: str, clock: Clock, *, read_only: bool = True) -> AsyncIterator[ViewStore]:
-    _check_shared(url)
+    check_shared(url)
     views = open_views(url, clock)
     try:
         await views.open(read_only=read_only)
@@ -81,7 +81,12 @@ async def _opened_views(url: str, clock: Clock, *, read_only: bool = True) -> As
         await views.close()
 
 
-def _check_shared(url: str) -> None:
+def check_shared(url: str) -> None:
+    """Check that other processes can see what is at a URL.
+
+    Raises:
+        SettingsError: it is in the memory of one.
+    """
     if url.startswith("memory:"):
         raise SettingsError(
             f"{url!r}: what a service has in memory, no other process sees. Set TWOFOLD_LOG and TWOFOLD_VIEWS to what "

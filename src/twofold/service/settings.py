@@ -90,15 +90,19 @@ def without_password(url: str) -> str:
 
 
 def _checked(variable: str, url: str, what: str, known: Mapping[str, str]) -> str:
-    scheme = urlsplit(url).scheme
-    shown = without_password(url)
-    example = f"For example {variable}={_EXAMPLES[what]}"
-    if scheme not in known:
-        kinds = ", ".join(f"{each}:" for each in known)
-        raise SettingsError(f"{variable}={shown!r}: {scheme or 'no scheme'!r} is not one of {kinds}. {example}")
-    if scheme == "sqlite" and not (url.startswith("sqlite:///") and len(url) > len("sqlite:///")):
-        raise SettingsError(f"{variable}={shown!r}: a file is named after three slashes, four if absolute. {example}")
+    if flaw := _flaw(url, known):
+        example = f"For example {variable}={_EXAMPLES[what]}"
+        raise SettingsError(f"{variable}={without_password(url)!r}: {flaw} {example}")
     return url
+
+
+def _flaw(url: str, known: Mapping[str, str]) -> str:
+    scheme = urlsplit(url).scheme
+    if scheme not in known:
+        return f"{scheme or 'no scheme'!r} is not one of {', '.join(f'{each}:' for each in known)}."
+    if scheme == "sqlite" and not (url.startswith("sqlite:///") and len(url) > len("sqlite:///")):
+        return "a file is named after three slashes, four if absolute."
+    return ""
 
 
 def open_store(url: str, clock: Clock) -> Store:
@@ -132,11 +136,9 @@ def open_transport(url: str, clock: Clock, sources: Iterable[str] = ()) -> Trans
 
 
 def _adapter(url: str, known: Mapping[str, str]) -> Any:
+    if flaw := _flaw(url, known):
+        raise SettingsError(f"{without_password(url)!r}: {flaw}")
     scheme = urlsplit(url).scheme
-    if scheme not in known:
-        raise SettingsError(
-            f"{without_password(url)!r}: {scheme!r} is not one of {', '.join(f'{each}:' for each in known)}."
-        )
     module, _, function = known[scheme].partition(":")
     try:
         return getattr(import_module(module), function)

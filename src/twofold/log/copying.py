@@ -1,0 +1,169 @@
+"""A log in another place: copied as it is, from wherever an earlier copy ended, and compared in full."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from itertools import zip_longest
+
+from twofold.errors import LogDiverged
+from twofold.log.contents import IDS_PER_PAGE, Digest, Page, Report, ahead, contents, events_of
+from twofold.log.log import Log
+from twofold.log.model import ALL, Handled, Recorded
+from twofold.log.store import Store
+
+_LONGEST_SHOWN = 200
+_START_ANEW = "Give the copy another place, or empty this one, and copy again."
+
+
+async def copy(source: Log, target: Store, after: int, report: Report) -> Digest:
+    """Bring a copy of a log, which ends after a position, up to where the log ends now, and return what was added.
+
+    Raises:
+        LogDiverged: somebody else writes to the copy.
+    """
+    until = await source.head()
+    added = Digest()
+    async with aclosing(contents(source, after, until)) as pages:
+        async for page in pages:
+            await target.restore(page.events, page.handled)
+            added.add(page)
+            report("copying", after + added.events, until)
+    return added
+
+
+async def common_head(source: Log, target: Store) -> int:
+    """Return where a copy ends, having checked that it is the beginning of the log.
+
+    Events that have the same id are the same, and so is all that comes before them: a look at the last one will do.
+
+    Raises:
+        LogDiverged: it is not; the text names the first position at which they differ.
+    """
+    ends = await target.head()
+    last = min(ends, await source.head())
+    if last and not await _same_at(last, source, target):
+        raise LogDiverged(await _first_difference(last, source, target))
+    if ends > last:
+        raise LogDiverged(
+            f"The copy goes on after position {last}, where the log ends: somebody has written to the copy, or the two are "
+            f"the wrong way round. {_START_ANEW}"
+        )
+    return ends
+
+
+async def _first_difference(last: int, source: Log, target: Store) -> str:
+    same, other = 0, last
+    while other - same > 1:
+        middle = (same + other) // 2
+        if await _same_at(middle, source, target):
+            same = middle
+        else:
+            other = middle
+    there, here = await _at(other, target), await _at(other, source)
+    return (
+        f"At position {other} the copy has {there.type} {there.id}, and the log {here.type} {here.id}: it is a copy of "
+        f"another log, or somebody has written to it. {_START_ANEW}"
+    )
+
+
+async def _same_at(position: int, source: Log, target: Store) -> bool:
+    return (await _at(position, source)).id == (await _at(position, target)).id
+
+
+async def _at(position: int, log: Log | Store) -> Recorded:
+    (event,) = await log.read(ALL, position - 1, 1)
+    return event
+
+
+# Comparing.
+
+
+async def compare(source: Log, target: Store, after: int, report: Report) -> Digest:
+    """Read a copy and the log from a position on, and return the digest of what is in both.
+
+    The log may have gone on since it was copied.
+
+    Raises:
+        LogDiverged: they differ; the text says where and in what.
+    """
+    until = await target.head()
+    found = Digest()
+    async with aclosing(_common_ids(source, target, after, until)) as ids:
+        async for handled in ids:
+            found.add(Page(handled=handled))
+    async with aclosing(ahead(_pairs(source, target, after, until))) as pairs:
+        async for here, there in pairs:
+            if here != there:
+                raise LogDiverged(_difference(here, there))
+            found.add(Page(events=there))
+            report("comparing", after + found.events, until)
+    if await target.head() > until:
+        raise LogDiverged(
+            f"Somebody has written to the copy, after position {until}, while it was compared. {_START_ANEW}"
+        )
+    return found
+
+
+async def _pairs(
+    source: Log, target: Store, after: int, until: int
+) -> AsyncGenerator[tuple[list[Recorded], list[Recorded]], None]:
+    async with aclosing(events_of(source, after, until)) as here, aclosing(events_of(target, after, until)) as there:
+        while any(pair := await asyncio.gather(anext(here, []), anext(there, []))):
+            yield pair[0], pair[1]
+
+
+def _difference(here: Sequence[Recorded], there: Sequence[Recorded]) -> str:
+    for one, other in zip_longest(here, there):
+        if other is None or one is None or one.position != other.position:
+            missing, position = ("copy", one.position) if one else ("log", other.position)
+            return f"The {missing} has no event at position {position}. {_START_ANEW}"
+        for field in Recorded.__struct_fields__:
+            if getattr(one, field) != getattr(other, field):
+                return (
+                    f"At position {one.position} the copy has {_shown(other, field)}, and the log {_shown(one, field)}. "
+                    f"{_START_ANEW}"
+                )
+    raise AssertionError("they are equal")
+
+
+def _shown(event: Recorded, field: str) -> str:
+    text = repr(getattr(event, field))
+    return f"{field}={text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + '…'}"
+
+
+async def _common_ids(source: Log, target: Store, since: int, until: int) -> AsyncGenerator[list[Handled], None]:
+    """Yield the ids that a copy remembers, in pages, each of which is in the log too."""
+    after = ""
+    while True:
+        here, there = await asyncio.gather(
+            source.store.read_handled(since, until, after, IDS_PER_PAGE),
+            target.read_handled(since, until, after, IDS_PER_PAGE),
+        )
+        if not here and not there:
+            return
+        # Where one has fewer than the other, the rest of the other's page is left for the next one.
+        full = [page[-1].key for page in (here, there) if len(page) == IDS_PER_PAGE]
+        after = min(full, key=str.encode, default=max(here[-1:] + there[-1:], key=_bytes).key)
+        here, there = [[each for each in page if _bytes(each) <= after.encode()] for page in (here, there)]
+        if here != there and (difference := _id_difference(here, there, until)):
+            raise LogDiverged(f"{difference} {_START_ANEW}")
+        yield there
+
+
+def _bytes(handled: Handled) -> bytes:
+    return handled.key.encode()
+
+
+def _id_difference(here: Sequence[Handled], there: Sequence[Handled], until: int) -> str | None:
+    known, copied = ({each.key: (each.first, each.last) for each in page} for page in (here, there))
+    for key, at in copied.items():
+        if known.get(key) != at:
+            otherwise = f"with {known[key]}" if key in known else "not"
+            return f"The id {key!r} is remembered by the copy with the positions {at}, and by the log {otherwise}."
+    for key, (first, last) in known.items():
+        # Where the copy ends, the log may have handled more commands that led to nothing.
+        if key not in copied and not first > last == until:
+            return f"The id {key!r} is remembered by the log with the positions {(first, last)}, and by the copy not."
+    return None

@@ -1,0 +1,144 @@
+"""A log as lines of JSON: every byte comes back, and whatever is not an export is told."""
+
+import re
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twofold.errors import LogCorrupted
+from twofold.log import Handled, Recorded
+from twofold.log.contents import Digest, Page
+from twofold.log.lines import Export, event_json, first_line, last_line, page_lines
+from twofold.messages import encode
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+)
+SPACE = st.sampled_from([b"", b" ", b"\n", b"\r\n", b"\t", b"\0"])
+DATA = st.one_of(
+    JSON.map(msgspec.json.encode),
+    st.binary(),
+    st.tuples(SPACE, JSON.map(lambda value: msgspec.json.format(msgspec.json.encode(value))), SPACE).map(b"".join),
+    st.sampled_from(
+        [b"", b"1,2", b'1,"x":2', b"{}{}", b"}", b'"', b"1}\n{", b"NaN", b'"\xff"', b'"\\ud800"', b"[" * 5000]
+    ),
+    st.integers(1, 4000).map(lambda depth: b"[" * depth + b"]" * depth),
+)
+TIMES = st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999)
+EVENTS = st.builds(
+    Recorded, st.just(1), TEXTS, TEXTS, st.integers(0, 2**31 - 1), st.lists(TEXTS).map(encode), DATA, DATA, TIMES
+)
+IDS = st.builds(Handled, TEXTS, st.integers(1, 1 << 62), st.integers(0, 1 << 62))
+
+
+def in_a_row(events: list[Recorded]) -> list[Recorded]:
+    return [msgspec.structs.replace(event, position=position) for position, event in enumerate(events, 1)]
+
+
+def exported(events: list[Recorded], handled: list[Handled]) -> list[bytes]:
+    digest, page = Digest(), Page(events, handled)
+    digest.add(page)
+    text = first_line(len(events)) + b"\n" + page_lines(page) + last_line(digest) + b"\n"
+    return text.splitlines(keepends=True) if b"\r" not in text else [each + b"\n" for each in text.split(b"\n")[:-1]]
+
+
+def imported(lines: list[bytes]) -> tuple[list[Recorded], list[Handled]]:
+    pages = list(Export("a file", lines).pages())
+    return [event for page in pages for event in page.events], [each for page in pages for each in page.handled]
+
+
+@given(st.lists(EVENTS, max_size=4), st.lists(IDS, max_size=4))
+def test_every_byte_comes_back(events: list[Recorded], handled: list[Handled]) -> None:
+    """Whatever is in a log, its lines make the same log: one line for each event and each id, and each line is JSON."""
+    events = in_a_row(events)
+    lines = exported(events, handled)
+    assert len(lines) == len(events) + len(handled) + 2
+    assert all(msgspec.json.decode(line, type=dict[str, msgspec.Raw]) for line in lines)
+    assert imported(lines) == (events, handled)
+
+
+def event(**changes: object) -> Recorded:
+    plain = Recorded(1, "id-1", "A", 1, b'["x:1"]', b'{"n": 1}', b'{"actor":"ann"}', 1_767_268_800_000_001)
+    return msgspec.structs.replace(plain, **changes)
+
+
+def test_a_line_can_be_read() -> None:
+    """Where data and metadata are JSON on one line, they stand there as they are; where not, the name says so."""
+    assert event_json(event()) == (
+        b'{"position":1,"id":"id-1","type":"A","version":1,"tags":["x:1"],"data":{"n": 1},"metadata":{"actor":"ann"},'
+        b'"recorded_at":"2026-01-01T12:00:00.000001Z"}'
+    )
+    assert event_json(event(data=b"\x00\xff", encoded_metadata=b"{}\n")) == (
+        b'{"position":1,"id":"id-1","type":"A","version":1,"tags":["x:1"],"data_base64":"AP8=","metadata_base64":"e30K",'
+        b'"recorded_at":"2026-01-01T12:00:00.000001Z"}'
+    )
+
+
+def replaced(line: int, old: bytes, new: bytes) -> Callable[[list[bytes]], list[bytes]]:
+    def change(lines: list[bytes]) -> list[bytes]:
+        assert old in lines[line - 1]
+        return [*lines[: line - 1], lines[line - 1].replace(old, new), *lines[line:]]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda lines: [], r"a file, line 1: .*truncated"),
+        (lambda lines: lines[2:], r"a file, line 1: .*unknown field `position`.*`twofold log export` writes what"),
+        (
+            replaced(1, b":1,", b":2,"),
+            "a file, line 1: the format is 2, and this Twofold reads 1. Install a newer one.",
+        ),
+        (
+            lambda lines: lines[:-1],
+            "a file, line 5: the file ends before its last line, so it was cut short. Export again.",
+        ),
+        (lambda lines: [*lines[:3], lines[3][:40]], r"a file, line 4: .*truncated, in '{\"position\":2,\"id\""),
+        (
+            lambda lines: [*lines[:2], *lines[3:]],
+            "a file, line 3: position 2 stands where 1 should. Lines are missing.",
+        ),
+        (lambda lines: [lines[0], *lines[2:]], r"a file, line 4: the lines before .* not those .* 2 events and 0 ids"),
+        (lambda lines: lines * 2, "a file, line 6: this should be after the end. Import one export at a time."),
+        (
+            replaced(3, b'"n": 1', b'"n":1'),
+            "a file, line 5: the lines before this one are not those that were exported",
+        ),
+        (replaced(3, b'"version":1', b'"version":"1"'), r"a file, line 3: Expected `int`, got `str` - at `\$.version`"),
+        (replaced(3, b'"version":1', b'"version":2147483648'), r"a file, line 3: .* at `\$.version`"),
+        (replaced(3, b'["x:1"]', b"[1]"), r"a file, line 3: Expected `str`, got `int` - at `\$\[0\]`"),
+        (replaced(3, b'"data"', b'"dato"'), "a file, line 3: Object contains unknown field `dato`"),
+        (replaced(3, b'"data":{"n": 1},', b""), "a file, line 3: an event has data or data_base64, one of the two."),
+        (
+            replaced(3, b'"data"', b'"data_base64":"","data"'),
+            "a file, line 3: an event has data or data_base64, one of",
+        ),
+        (replaced(3, b"12:00:00.000001Z", b"12:00:00"), r"a file, line 3: .*timezone.* at `\$.recorded_at`"),
+        (replaced(3, b"{", b"\xff"), r"a file, line 3: JSON is malformed.*in '\\\\xff"),
+        (replaced(2, b'"last":1', b'"last":-1'), r"a file, line 2: .*>= 0.* at `\$.last`"),
+        (lambda lines: [*lines[:2], b"\n", *lines[2:]], r"a file, line 3: .*truncated, in ''"),
+        (replaced(3, b'"n": 1', b'"n": ' + b"[" * 100_000), "a file, line 3: maximum recursion depth"),
+    ],
+)
+def test_what_is_no_export_is_told(change: Callable[[list[bytes]], list[bytes]], said: str) -> None:
+    """The text names the file, the line and the reason."""
+    lines = exported(in_a_row([event(), event(id="id-2")]), [Handled("c-1", 1, 1)])
+    with pytest.raises(LogCorrupted, match=said):
+        imported(change(lines))
+
+
+def test_nothing_of_a_page_with_a_wrong_line_is_given_out() -> None:
+    """Whoever restores page by page restores none of it."""
+    lines = exported(in_a_row([event(id=f"id-{n}") for n in range(4100)]), [])
+    lines[4050] = b"what?\n"
+    pages = Export("a file", lines).pages()
+    assert [each.position for each in next(pages).events] == list(range(1, 4001))
+    with pytest.raises(LogCorrupted, match=re.escape("a file, line 4051: ")):
+        next(pages)
