@@ -143,11 +143,15 @@ async def _common_ids(source: Log, target: Store, since: int, until: int) -> Asy
         )
         if not here and not there:
             return
+        if here == there:
+            after = there[-1].key
+            yield there
+            continue
         # Where one has fewer than the other, the rest of the other's page is left for the next one.
-        full = [page[-1].key for page in (here, there) if len(page) == IDS_PER_PAGE]
-        after = min(full, key=str.encode, default=max(here[-1:] + there[-1:], key=_bytes).key)
+        full = [page[-1] for page in (here, there) if len(page) == IDS_PER_PAGE]
+        after = min(full, key=_bytes).key if full else max(here[-1:] + there[-1:], key=_bytes).key
         here, there = [[each for each in page if _bytes(each) <= after.encode()] for page in (here, there)]
-        if here != there and (difference := _id_difference(here, there, until)):
+        if difference := _id_difference(here, there, until):
             raise LogDiverged(f"{difference} {_START_ANEW}")
         yield there
 

@@ -106,9 +106,8 @@ class PostgresStore:
 
     async def read_handled(self, since: int, until: int, after: str = "", limit: int = 1000) -> list[Handled]:
         arguments = (after, since, until, min(limit, _MOST))
-        rows = await self._database.run(
-            lambda connection: connection.fetch(self._sql["read_handled"], *arguments), call_seconds=None
-        )
+        statement = self._sql["read_handled_lately" if since else "read_handled"]
+        rows = await self._database.run(lambda connection: connection.fetch(statement, *arguments), call_seconds=None)
         return [Handled(*row) for row in rows]
 
     async def restore(self, events: Sequence[Recorded], handled: Sequence[Handled]) -> None:

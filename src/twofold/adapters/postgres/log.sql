@@ -12,7 +12,12 @@ SELECT coalesce(max(position), 0) FROM {schema}.log_events
 -- name: handled
 SELECT first, last FROM {schema}.log_handled WHERE id = $1
 
+-- All ids are read along the index, page by page: of `coalesce` the server thinks that it selects much, statistics or not.
 -- name: read_handled
+SELECT id, first, last FROM {schema}.log_handled WHERE id > $1 AND coalesce(last BETWEEN $2 AND $3, true) ORDER BY id LIMIT $4
+
+-- Late ones are few, and found faster by looking at all.
+-- name: read_handled_lately
 SELECT id, first, last FROM {schema}.log_handled WHERE id > $1 AND last BETWEEN $2 AND $3 ORDER BY id LIMIT $4
 
 -- Whoever restores keeps others from appending, and is as durable, as `log_append`.
