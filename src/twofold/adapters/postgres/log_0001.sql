@@ -247,6 +247,7 @@ DECLARE
     any_type constant boolean := types = '';
     others   text[] := string_to_array(tags, E'\x1f');
     rarest   text;
+    fewest   bigint;
 BEGIN
     IF any_type AND others = '{}' THEN
         IF backwards THEN
@@ -269,19 +270,22 @@ BEGIN
         LIMIT 1;
     END IF;
     IF rarest IS NULL AND others <> '{}' THEN
-        SELECT way.tag INTO rarest FROM (
+        SELECT way.tag, way.events INTO rarest, fewest FROM (
             SELECT o.tag, (SELECT count(*) FROM (
                 SELECT FROM log_tags AS t WHERE t.tag = o.tag AND t.position > above AND t.position < below LIMIT 10000
             ) AS counted) AS events
             FROM unnest(others) AS o (tag)
-            UNION ALL
-            SELECT NULL, (SELECT count(*) FROM unnest(wanted) AS w (type) CROSS JOIN LATERAL (
-                SELECT FROM log_events AS e WHERE (e.type, e.position) > (w.type, above) AND (e.type, e.position) < (w.type, below)
-                ORDER BY e.type, e.position LIMIT 10000
-            ) AS counted)
-            WHERE NOT any_type
         ) AS way
         ORDER BY way.events LIMIT 1;
+        -- More events of the types than that need not be counted.
+        IF NOT any_type AND fewest > (
+            SELECT count(*) FROM unnest(wanted) AS w (type) CROSS JOIN LATERAL (
+                SELECT FROM log_events AS e WHERE (e.type, e.position) > (w.type, above) AND (e.type, e.position) < (w.type, below)
+                ORDER BY e.type, e.position LIMIT fewest
+            ) AS counted
+        ) THEN
+            rarest := NULL;
+        END IF;
     END IF;
     others := array_remove(others, rarest);
 
@@ -325,6 +329,9 @@ $$;
 
 -- Reads the events that any of the criteria selects. The settings keep every plan on the indexes: one that was made while
 -- the log was small would otherwise still read whole tables when it no longer is.
+--
+-- A follower that wants much of what there is goes along the log itself, for as long as a quarter of it is wanted: each row
+-- is then found once, and not first in an index. What is left is looked for along tags or types.
 CREATE FUNCTION log_read(
     tags text[], types text[], above bigint, below bigint, most integer, backwards boolean
 ) RETURNS SETOF log_events LANGUAGE plpgsql STABLE
@@ -332,7 +339,24 @@ SET search_path FROM CURRENT
 SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 #variable_conflict use_column
+DECLARE
+    first    text := tags[1];
+    wanted   text[] := string_to_array(types[1], E'\x1f');
+    along    boolean := first = '' AND cardinality(tags) = 1 AND NOT backwards;
+    stretch  constant integer := 1000;
+    found    integer;
 BEGIN
+    WHILE along AND most > 0 AND above < below LOOP
+        RETURN QUERY SELECT e.* FROM log_events AS e
+            WHERE e.position > above AND e.position <= above + stretch AND e.position < below
+              AND (wanted = '{}' OR e.type = ANY (wanted))
+            ORDER BY e.position LIMIT most;
+        GET DIAGNOSTICS found = ROW_COUNT;
+        most := most - found;
+        above := above + stretch;
+        along := found >= stretch / 4;
+    END LOOP;
+
     RETURN QUERY
     SELECT e.* FROM (
         SELECT DISTINCT s.position, CASE WHEN backwards THEN -s.position ELSE s.position END AS turn
