@@ -97,6 +97,8 @@ def test_the_service_goes_on_in_the_new_place(filled: CommandLine) -> None:
         )
         assert again.json()["receipt"] == receipt
         assert served.ask("BalanceOf", served.send("Deposit", account="cid", amount=1), account="cid")["amount"] == 8
+    # And back again: the old log is the beginning of the new one.
+    assert filled("log", "copy", BANK, "sqlite:///bank.db", "--json").json["moved"] == 1
 
 
 def test_copying_waits_for_no_writer_and_writes_nothing(filled: CommandLine) -> None:
