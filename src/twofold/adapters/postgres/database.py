@@ -50,8 +50,8 @@ class Database:
         """
         return await self._persist(self._readers.one, work, call_seconds)
 
-    async def write(self, work: Work[T]) -> T:
-        """Do work on the one connection for writing.
+    async def write(self, work: Work[T], call_seconds: float | None = CALL_SECONDS) -> T:
+        """Do work on the one connection for writing, each try for at most ``call_seconds``.
 
         Raises:
             LogUnavailable: as with `run`; the text says whether the work may have been done all the same.
@@ -63,7 +63,7 @@ class Database:
             return work(connection)
 
         try:
-            return await self._persist(self._writer.one, noted, CALL_SECONDS)
+            return await self._persist(self._writer.one, noted, call_seconds)
         except LogUnavailable as error:
             stored = "Whether this batch was stored is not known." if begun else "Nothing of this batch was stored."
             raise LogUnavailable(f"{error} {stored}") from error.__cause__

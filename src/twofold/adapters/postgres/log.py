@@ -112,7 +112,8 @@ class PostgresStore:
 
     async def restore(self, events: Sequence[Recorded], handled: Sequence[Handled]) -> None:
         async with self._turn:
-            await self._database.write(partial(self._restore, events, handled))
+            # Thousands of events at once may take a busy server a while, and nobody waits behind them.
+            await self._database.write(partial(self._restore, events, handled), call_seconds=PATIENCE_SECONDS)
 
     async def _restore(self, events: Sequence[Recorded], handled: Sequence[Handled], connection: Connection) -> None:
         async with connection.transaction(isolation="read_committed"):
