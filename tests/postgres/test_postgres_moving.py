@@ -8,17 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count, pairwise
 from pathlib import Path
 from random import Random
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from examples.bank import Balance, BalanceOf, Deposit, bank
 from tests.log import mover
 from tests.log.moving import ODD, filled, nobody, on, what_is_at
 from tests.log.test_lines import DATA, TEXTS, TIMES, in_a_row
-from twofold.errors import LogDiverged
+from twofold.errors import LogDiverged, LogUnavailable
 from twofold.log import Append, Appended, Condition, Conflict, Criterion, NewEvent, Outcome, Recorded, Store
 from twofold.messages import encode
 from twofold.service import Settings
@@ -200,6 +201,23 @@ def test_a_copy_only_reads_the_log(place: Place, database: str) -> None:
         copy_log(f"{place('postgresql', 'one')}&default_transaction_read_only=on", place("sqlite", "other"), nobody)
     )
     assert copied.moved == 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"type": "A\0"}, 'invalid byte sequence for encoding "UTF8": 0x00.'),
+        ({"version": 1 << 40}, "The target cannot hold all of positions 1 to 6: value out of int32 range."),
+    ],
+)
+def test_what_the_other_database_cannot_hold_is_told(place: Place, changes: dict[str, Any], said: str) -> None:
+    """The text says where it is; and nothing is left out of a copy in silence."""
+    events = in_a_row([structs.replace(event, **changes) for event in filled(place("sqlite", "some"))[0][:1]] * 6)
+    asyncio.run(on(place("sqlite", "one"), lambda store: store.restore(events, [])))
+    with pytest.raises(LogUnavailable, match="positions 1 to 6") as caught:
+        move(place("sqlite", "one"), place("postgresql", "other"))
+    assert said in str(caught.value)
+    assert what_is_at(place("postgresql", "other")) == ([], [])
 
 
 STORABLE = TEXTS.filter(lambda text: "\0" not in text)

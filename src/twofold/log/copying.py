@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from itertools import zip_longest
 
-from twofold.errors import LogDiverged
+from twofold.errors import LogDiverged, LogUnavailable
 from twofold.log.contents import IDS_PER_PAGE, Digest, Page, Report, ahead, contents, events_of
 from twofold.log.log import Log
 from twofold.log.model import ALL, Handled, Recorded
@@ -27,10 +27,26 @@ async def copy(source: Log, target: Store, after: int, report: Report) -> Digest
     added = Digest()
     async with aclosing(contents(source, after, until)) as pages:
         async for page in pages:
-            await target.restore(page.events, page.handled)
+            await restore(target, page)
             added.add(page)
             report("copying", after + added.events, until)
     return added
+
+
+async def restore(target: Store, page: Page) -> None:
+    """Restore a page.
+
+    Raises:
+        LogDiverged: the target holds something else.
+        LogUnavailable: the target cannot be reached, or not hold what another database can; the text says what it was about.
+    """
+    what = f"positions {page.events[0].position} to {page.events[-1].position}" if page.events else "the ids"
+    try:
+        await target.restore(page.events, page.handled)
+    except LogUnavailable as error:
+        raise LogUnavailable(f"{error} This was about {what}; again, it goes on there.") from error
+    except (ValueError, OverflowError) as error:
+        raise LogUnavailable(f"The target cannot hold all of {what}: {error}.") from error
 
 
 async def common_head(source: Log, target: Store) -> int:

@@ -18,7 +18,7 @@ from twofold.clock import SystemClock
 from twofold.errors import LogCorrupted, LogDiverged, LogUnavailable, SettingsError
 from twofold.log import Log
 from twofold.log.contents import Digest, Page, Report, ahead, contents
-from twofold.log.copying import common_head, compare, copy
+from twofold.log.copying import common_head, compare, copy, restore
 from twofold.log.lines import Export, first_line, last_line, page_lines
 from twofold.service.admin import check_shared, opened_log
 from twofold.service.settings import open_store, without_password
@@ -137,7 +137,7 @@ async def import_log(file: str, url: str, report: Report) -> Moved:
             done = 0
             async with aclosing(ahead(_pages(export))) as pages:
                 async for page in pages:
-                    await target.store.restore(page.events, page.handled)
+                    await restore(target.store, page)
                     done += len(page.events)
                     report("importing", done, export.events)
             found = await _read_back(target, export, report)
