@@ -81,6 +81,6 @@ def test_a_missing_extra_is_told(twofold: CommandLine, hidden: Callable[[str], N
 def test_a_missing_driver_is_told(twofold: CommandLine, hidden: Callable[[str], None]) -> None:
     """A URL of a database whose driver is not installed names the extra that has it."""
     hidden("asyncpg")
-    assert twofold("log", "--url", "postgresql://localhost/bank").complaint == (
+    assert twofold("log", "postgresql://localhost/bank").complaint == (
         "twofold: postgresql: needs the package asyncpg. Install it: pip install 'twofold[postgresql]'."
     )

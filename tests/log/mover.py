@@ -9,15 +9,14 @@ from twofold.service.moving import copy_log, import_log
 # A pipe takes 64 kB: so it is never more than eight pages ahead of whoever reads what it says.
 LINE = 8000
 
-for module in (contents, lines):
-    module.EVENTS_PER_PAGE = 20  # type: ignore[attr-defined]
-    module.IDS_PER_PAGE = 40  # type: ignore[attr-defined]
-
 
 def report(what: str, done: int, end: int) -> None:
     print(f"{what} {done}".ljust(LINE), flush=True)
 
 
 if __name__ == "__main__":
+    for module in (contents, lines):
+        module.EVENTS_PER_PAGE = 20  # type: ignore[attr-defined]
+        module.IDS_PER_PAGE = 40  # type: ignore[attr-defined]
     source, target = sys.argv[1:]
     asyncio.run((copy_log if "://" in source else import_log)(source, target, report))
