@@ -85,8 +85,8 @@ async def _fill(place: Place, events: int) -> str:
             last = min(start + _EVENTS_PER_STATEMENT, events)
             accounts = events // _EVENTS_PER_ACCOUNT
             await connection.execute(_FILL.format(first=start + 1, last=last, accounts=accounts))
-        for statement in ("VACUUM (ANALYZE) twofold.log_events", "VACUUM (ANALYZE) twofold.log_tags", "CHECKPOINT"):
-            await connection.execute(statement)
+        for table in ("log_events", "log_tags"):
+            await connection.execute(f"VACUUM (ANALYZE) twofold.{table}")
         size = await connection.fetchval("SELECT pg_database_size(current_database())")
     finally:
         await connection.close()
