@@ -35,8 +35,8 @@ async def stored_ids(url: str) -> list[str]:
 @asynccontextmanager
 async def opened(url: str, patience_seconds: float = 30.0) -> Any:
     store = PostgresStore(url, SystemClock(), patience_seconds)
-    await store.open()
     try:
+        await store.open()
         yield store
     finally:
         await store.close()

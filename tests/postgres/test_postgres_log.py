@@ -21,8 +21,8 @@ ONE = Append((NewEvent("an-id", "Deposited", 1, ("account:ann",), b"{}"),))
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[PostgresStore]:
     store = PostgresStore(url)
-    await store.open()
     try:
+        await store.open()
         yield store
     finally:
         await store.close()
@@ -80,7 +80,8 @@ def test_a_schema_one_version_ahead_is_used_and_one_further_ahead_is_refused(dat
                 assert await old.write([ONE], 0) == [Appended(1, 1)]
             await connection.execute("UPDATE twofold.twofold_versions SET version = version + 1 WHERE part = 'log'")
             with pytest.raises(SettingsError, match=f"is of version {known + 2}, and this Twofold knows up to {known}"):
-                await PostgresStore(database).open()
+                async with opened(database):
+                    raise AssertionError
 
     asyncio.run(scenario())
 
@@ -94,7 +95,8 @@ def test_a_user_without_the_right_to_make_schemas_uses_one_that_is_made(database
             await connection.execute("DROP ROLE IF EXISTS served; CREATE ROLE served LOGIN")
             try:
                 with pytest.raises(LogUnavailable, match="Give this user rights"):
-                    await PostgresStore(served).open()
+                    async with opened(served):
+                        raise AssertionError
                 async with opened(database):
                     pass
                 await connection.execute("GRANT USAGE ON SCHEMA twofold TO served")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeAlias, TypeVar
+from weakref import WeakValueDictionary
 
 import asyncpg
 
@@ -24,11 +25,13 @@ CALL_SECONDS = 10.0
 _CONNECT_SECONDS = 5.0
 _SHORTEST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 1.0
-_READERS = 4
+_READERS = 6
 
 
 class Database:
-    """One connection for writing, a few for reading, each made when it is needed and replaced when it fails.
+    """One connection for writing and a few for reading, each made when it is needed and replaced when it fails.
+
+    Those for reading are shared by whatever a process has in one database: a system has no more of them than a service.
 
     Work that fails for a reason that may pass (a lost connection, a restart, a failover) is done again, for as long as
     ``patience_seconds``: so it must be such that doing it twice does no harm.
@@ -40,7 +43,7 @@ class Database:
         self._clock = clock
         self._patience_seconds = patience_seconds
         self._writer = _Connections(self.connect, 1)
-        self._readers = _Connections(self.connect, _READERS)
+        self._readers: _Connections | None = None
 
     async def run(self, work: Work[T], call_seconds: float | None = CALL_SECONDS) -> T:
         """Do work beside other work, each try for at most ``call_seconds``.
@@ -48,6 +51,8 @@ class Database:
         Raises:
             LogUnavailable: it cannot be done; the text names the URL, gives the reason and says what can be done.
         """
+        if self._readers is None:
+            self._readers = _shared_readers(self)
         return await self._persist(self._readers.one, work, call_seconds)
 
     async def write(self, work: Work[T], call_seconds: float | None = CALL_SECONDS) -> T:
@@ -86,8 +91,10 @@ class Database:
         """
         if self._direct is None:
             connection = await self._connect(statement_cache_size=0)
-            self._direct = connection.get_server_pid() == await connection.fetchval("SELECT pg_backend_pid()")
-            await close(connection)
+            try:
+                self._direct = connection.get_server_pid() == await connection.fetchval("SELECT pg_backend_pid()")
+            finally:
+                await close(connection)
         return self._direct
 
     async def _connect(self, **options: Any) -> Connection:
@@ -102,9 +109,12 @@ class Database:
         return connection
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close the connections that nobody else uses."""
         await self._writer.close()
-        await self._readers.close()
+        if self._readers is not None:
+            self._readers.users.discard(self)
+            if not self._readers.users:
+                await self._readers.close()
 
     async def _persist(self, lend: _Lend, work: Work[T], call_seconds: float | None) -> T:
         deadline = self._clock.monotonic() + self._patience_seconds
@@ -133,7 +143,8 @@ class _Connections:
         self._connect = connect
         self._turns = asyncio.Semaphore(most)
         self._free: list[Connection] = []
-        self._closed = False
+        self.closed = False
+        self.users: set[Database] = set()
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[Connection]:
@@ -144,7 +155,7 @@ class _Connections:
             except BaseException:
                 connection.terminate()
                 raise
-            if self._closed:
+            if self.closed:
                 await close(connection)
             else:
                 self._free.append(connection)
@@ -157,9 +168,22 @@ class _Connections:
         return None
 
     async def close(self) -> None:
-        self._closed = True
+        self.closed = True
         while self._free:
             await close(self._free.pop())
+
+
+# By event loop and DSN, for as long as somebody uses them.
+_shared: WeakValueDictionary[tuple[asyncio.AbstractEventLoop, str], _Connections] = WeakValueDictionary()
+
+
+def _shared_readers(database: Database) -> _Connections:
+    place = (asyncio.get_running_loop(), database.address.dsn)
+    readers = _shared.get(place)
+    if readers is None or readers.closed:
+        readers = _shared[place] = _Connections(database.connect, _READERS)
+    readers.users.add(database)
+    return readers
 
 
 async def close(connection: Connection) -> None:
