@@ -1,4 +1,4 @@
-"""Runs the four services in one process, has them take in a file of documents, and asks them what they then know."""
+"""Runs the four services, has them take in a file of documents, and asks them over HTTP what they then know."""
 
 import argparse
 import asyncio
@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -17,15 +18,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from examples.shop import shop
 from examples.shop.generate import generate
-from examples.shop.load import deliver_again, load, rebuild
+from examples.shop.load import SENDERS, Send, deliver_again, load, over, rebuild, within
 from examples.shop.orders import BadFile, Order, last_lines, read_orders
+from examples.shop.processes import NotServing, databases, workers
 from examples.shop.totals import Refused, ask_for_result, tables
 from twofold import Receipt
 from twofold.errors import TwofoldError
 from twofold.http import asgi, serve
 from twofold.service import Running, Settings, read_settings
+from twofold.service.admin import Databases
 
 WEEK = Path(__file__).parents[3] / "shared/data/online-retail/week1.csv.gz"
+UNHURRIED: Any = {"timeout": 60, "limits": httpx.Limits(max_connections=SENDERS)}
 CITATION = "Online Retail, Daqing Chen, UCI Machine Learning Repository, doi:10.1057/dbm.2012.17"
 
 
@@ -33,7 +37,7 @@ def main() -> None:
     arguments = parser().parse_args()
     try:
         asyncio.run(run(arguments))
-    except* (BadFile, Refused, TwofoldError, OSError, httpx.HTTPError) as failures:
+    except* (BadFile, NotServing, Refused, TwofoldError, OSError, httpx.HTTPError) as failures:
         sys.exit(reason(failures))
     except* KeyboardInterrupt:
         sys.exit("Interrupted. With --data FOLDER, the next run goes on from here.")
@@ -56,6 +60,9 @@ def parser() -> argparse.ArgumentParser:
         "--data", type=Path, metavar="FOLDER", help="keep the databases here, and go on with what is in them"
     )
     parser.add_argument("--port", type=int, default=0, help="serve HTTP here (default: a free port)")
+    parser.add_argument(
+        "--processes", type=int, default=0, metavar="N", help="run the services in N processes (default: in this one)"
+    )
     parser.add_argument("--twice", action="store_true", help="submit every document twice")
     parser.add_argument("--deliver-twice", action="store_true", help="deliver every published event twice")
     parser.add_argument("--rebuild", action="store_true", help="rebuild every view from the first event after the load")
@@ -67,33 +74,64 @@ async def run(arguments: argparse.Namespace) -> None:
     with nullcontext(arguments.data) if arguments.data else TemporaryDirectory() as data:
         folder = Path(data)
         path = arguments.orders or week(folder, notes)
-        async with shop.run(settings(folder)) as services:
-            receipts = await take_in(path, services, arguments, notes)
-            async with serving(services, arguments.port) as (url, server), httpx.AsyncClient(base_url=url) as http:
-                result = await ask_for_result(http, receipts)
-                if arguments.json:
-                    print(msgspec.json.encode(result).decode())
-                else:
-                    Console().print(tables(result))
-                    await question_time(url, server)
+        running = in_processes if arguments.processes else in_this_process
+        async with (
+            running(arguments, folder) as services,
+            httpx.AsyncClient(base_url=services.url, **UNHURRIED) as http,
+        ):
+            receipts = await take_in(path, services.send or over(http), services.followed, arguments, notes)
+            result = await ask_for_result(http, receipts)
+            if arguments.json:
+                print(msgspec.json.encode(result).decode())
+            else:
+                Console().print(tables(result))
+                await question_time(services.url, services.server)
+
+
+class Services(msgspec.Struct):
+    """The services as they run: where they answer, what ends with them, what their followers leave, how to send to them."""
+
+    url: str
+    server: asyncio.Future[None]
+    followed: Mapping[str, Running | Databases]
+    send: Send | None = None
+
+
+@asynccontextmanager
+async def in_this_process(arguments: argparse.Namespace, folder: Path) -> AsyncIterator[Services]:
+    async with shop.run(settings(folder)) as services, serving(services, arguments.port) as (url, server):
+        yield Services(url, server, services, within(services))
+
+
+@asynccontextmanager
+async def in_processes(arguments: argparse.Namespace, folder: Path) -> AsyncIterator[Services]:
+    async with (
+        workers(arguments.processes, arguments.port, environment(folder)) as (url, server),
+        databases(settings(folder)) as followed,
+    ):
+        yield Services(url, server, followed)
 
 
 async def take_in(
-    path: Path, services: Mapping[str, Running], arguments: argparse.Namespace, notes: Console
+    path: Path,
+    send: Send,
+    followed: Mapping[str, Running | Databases],
+    arguments: argparse.Namespace,
+    notes: Console,
 ) -> dict[str, Receipt]:
     """Load the file in the way that the arguments ask for."""
     documents = last_lines(path)
     orders = read_orders(path, documents)
     with progress(notes, len(documents)) as sent:
-        receipts = await load(services, twice(orders) if arguments.twice else orders, sent)
+        receipts = await load(send, twice(orders) if arguments.twice else orders, sent)
     if arguments.deliver_twice:
-        await deliver_again(services)
+        await deliver_again(followed)
     if arguments.rebuild:
-        await rebuild(services)
+        await rebuild(followed)
     return receipts
 
 
-async def question_time(url: str, server: asyncio.Task[None]) -> None:
+async def question_time(url: str, server: asyncio.Future[None]) -> None:
     """Stay up for whoever sits at the terminal; where nobody does, ask the question that would be suggested."""
     question = f"{url}/reporting/queries/RevenueByCountry?limit=3"
     print(f"Ask for yourself:\n\n  curl '{question}'\n")
@@ -129,9 +167,12 @@ async def serving(services: Mapping[str, Running], port: int) -> AsyncIterator[t
 
 def settings(folder: Path) -> dict[str, Settings]:
     """Give each service a log and views of its own: files in the folder, unless the environment names other databases."""
+    return {name: read_settings(name, environment(folder)) for name in shop.services}
+
+
+def environment(folder: Path) -> dict[str, str]:
     url = f"sqlite:///{quote(str(folder.absolute()))}"
-    files = {"TWOFOLD_LOG": url + "/{service}.db", "TWOFOLD_VIEWS": url + "/{service}-views.db"}
-    return {name: read_settings(name, {**files, **os.environ}) for name in shop.services}
+    return {"TWOFOLD_LOG": url + "/{service}.db", "TWOFOLD_VIEWS": url + "/{service}-views.db", **os.environ}
 
 
 def twice(orders: Iterator[Order]) -> Iterator[Order]:

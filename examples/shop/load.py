@@ -1,34 +1,36 @@
-"""Loading documents into running services, and having their followers do their work again."""
+"""Loading documents into the services, and having their followers do their work again."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+
+import httpx
 
 from examples.shop import shop
 from examples.shop.orders import Order
+from examples.shop.totals import Refused
 from twofold import Receipt
+from twofold.messages import encode, parse_receipts
 from twofold.messaging import inbox_name
 from twofold.service import Running
+from twofold.service.admin import Databases
 
 SERVICE_OF = {
     command: service.name for service in shop.services.values() for command in service.declaration.commands.values()
 }
 SENDERS = 64
 LOOK_AGAIN_SECONDS = 0.05
+AWAY = {500, 502, 503, 504}
+
+Send = Callable[[Order], Awaitable[Receipt]]
 
 
-async def load(
-    services: Mapping[str, Running], orders: Iterator[Order], sent: Callable[[], object]
-) -> dict[str, Receipt]:
-    """Send all documents, many at a time so that they share commits, and return the last receipt of each service.
-
-    A document's number makes its command's id: however often it is sent, it counts once.
-    """
+async def load(send: Send, orders: Iterator[Order], sent: Callable[[], object]) -> dict[str, Receipt]:
+    """Send all documents, many at a time so that they share commits, and return the last receipt of each service."""
     receipts: dict[str, Receipt] = {}
 
     async def send_some() -> None:
         for order in orders:  # All senders take from the same iterator.
-            service = services[SERVICE_OF[type(order)]]
-            receipt = await service.send(order, id=f"document-{order.number}")
+            receipt = await send(order)
             if receipt.service not in receipts or receipt.position > receipts[receipt.service].position:
                 receipts[receipt.service] = receipt
             sent()
@@ -39,7 +41,45 @@ async def load(
     return receipts
 
 
-async def deliver_again(services: Mapping[str, Running]) -> None:
+# A document's number makes its command's id: however often and in whichever way it is sent, it counts once.
+
+
+def within(services: Mapping[str, Running]) -> Send:
+    """Send to services of this process."""
+
+    async def send(order: Order) -> Receipt:
+        service = services[SERVICE_OF[type(order)]]
+        return await service.send(order, id=f"{type(order).message_name}:document-{order.number}")
+
+    return send
+
+
+def over(http: httpx.AsyncClient) -> Send:
+    """Send over HTTP, again and again until somebody acknowledges it."""
+
+    async def send(order: Order) -> Receipt:
+        path = f"/{SERVICE_OF[type(order)]}/commands/{type(order).message_name}"
+        headers = {"Content-Type": "application/json", "Idempotency-Key": f"document-{order.number}"}
+        body = encode(order)
+        while True:
+            try:
+                response = await http.post(path, content=body, headers=headers)
+            except httpx.TransportError:
+                await asyncio.sleep(LOOK_AGAIN_SECONDS)
+                continue
+            if response.is_success:
+                return parse_receipts(response.headers["Twofold-Receipt"])[0]
+            if response.status_code not in AWAY:
+                raise Refused(f"{path}: {response.text}")
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+    return send
+
+
+# Followers that begin anew.
+
+
+async def deliver_again(services: Mapping[str, Running | Databases]) -> None:
     """Have every published event delivered to every service that hears it a second time."""
     await asyncio.gather(
         *[
@@ -50,7 +90,7 @@ async def deliver_again(services: Mapping[str, Running]) -> None:
     )
 
 
-async def rebuild(services: Mapping[str, Running]) -> None:
+async def rebuild(services: Mapping[str, Running | Databases]) -> None:
     """Empty every view, and have it filled again from the first event."""
     await asyncio.gather(
         *[
@@ -61,7 +101,9 @@ async def rebuild(services: Mapping[str, Running]) -> None:
     )
 
 
-async def _repeat(service: Running, follower: str, tables: Sequence[str], followed: Running) -> None:
+async def _repeat(
+    service: Running | Databases, follower: str, tables: Sequence[str], followed: Running | Databases
+) -> None:
     """Send a follower back to the first event once it is through, and return when it is through again."""
     head = await followed.log.head()
     await _reach(service, follower, head)
@@ -69,6 +111,6 @@ async def _repeat(service: Running, follower: str, tables: Sequence[str], follow
     await _reach(service, follower, head)
 
 
-async def _reach(service: Running, follower: str, position: int) -> None:
+async def _reach(service: Running | Databases, follower: str, position: int) -> None:
     while await service.views.position(follower) < position:  # noqa: ASYNC110 - a database has no event to wait for.
         await asyncio.sleep(LOOK_AGAIN_SECONDS)

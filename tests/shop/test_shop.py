@@ -22,7 +22,7 @@ from examples.shop import shop
 from examples.shop.__main__ import serving, settings
 from examples.shop.generate import generate
 from examples.shop.ledger import SumOfBalances
-from examples.shop.load import SERVICE_OF, load
+from examples.shop.load import SERVICE_OF, load, within
 from examples.shop.orders import last_lines, read_orders
 from examples.shop.reporting import RevenueByCountry, RevenueByMonth, Totals
 from examples.shop.totals import ask
@@ -121,9 +121,14 @@ def test_the_real_data_are_as_they_are_known_to_be(name: str) -> None:
     assert answered == totals_of(path)
 
 
-@pytest.mark.parametrize("how", [["--twice"], ["--deliver-twice"], ["--twice", "--deliver-twice", "--rebuild"]])
+EVERYTHING_TWICE = ["--twice", "--deliver-twice", "--rebuild"]
+
+
+@pytest.mark.parametrize(
+    "how", [["--twice"], ["--deliver-twice"], EVERYTHING_TWICE, ["--processes", "2", *EVERYTHING_TWICE]]
+)
 def test_repetition_changes_nothing(orders: Path, how: list[str]) -> None:
-    """Documents submitted twice, events delivered twice, and views filled twice count once."""
+    """Documents submitted twice, events delivered twice, and views filled twice count once, in several processes too."""
     assert answers("--orders", orders, *how) == totals_of(orders)
 
 
@@ -205,7 +210,7 @@ def test_the_services_agree_on_the_sum(orders: Path, tmp_path: Path) -> None:
 
     async def scenario() -> None:
         async with shop.run(settings(tmp_path)) as services:
-            receipts = await load(services, read_orders(orders, last_lines(orders)), sent=lambda: None)
+            receipts = await load(within(services), read_orders(orders, last_lines(orders)), sent=lambda: None)
             async with serving(services, port=0) as (url, _), httpx.AsyncClient(base_url=url) as http:
                 sums = await ask(http, Totals(), receipts)
                 balances = await ask(http, SumOfBalances(), receipts)
@@ -230,7 +235,7 @@ def test_a_number_counts_once_without_an_id_too(orders: Path, tmp_path: Path) ->
     async def scenario() -> None:
         async with shop.run(settings(tmp_path)) as services:
             documents = list(read_orders(orders, last_lines(orders)))
-            await load(services, iter(documents), sent=lambda: None)
+            await load(within(services), iter(documents), sent=lambda: None)
             sold = await services["sales"].log.head()
             for document in documents:
                 with pytest.raises(Rejected):

@@ -16,5 +16,6 @@ Headers of a response:
 
 from twofold.http.app import Served, asgi, read_max_body_bytes
 from twofold.http.server import DRAIN_SECONDS, serve
+from twofold.http.sockets import listen_for, url_of
 
-__all__ = ["DRAIN_SECONDS", "Served", "asgi", "read_max_body_bytes", "serve"]
+__all__ = ["DRAIN_SECONDS", "Served", "asgi", "listen_for", "read_max_body_bytes", "serve", "url_of"]

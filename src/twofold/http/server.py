@@ -13,6 +13,7 @@ import uvicorn
 from twofold.errors import SettingsError
 from twofold.http.app import asgi
 from twofold.http.exchange import ENDING
+from twofold.http.sockets import listen, url_of
 from twofold.service import Service, System
 
 DRAIN_SECONDS = 3
@@ -20,11 +21,17 @@ DRAIN_SECONDS = 3
 
 
 async def serve(
-    served: Any, *, host: str = "127.0.0.1", port: int = 8000, ready: Callable[[str], None] | None = None
+    served: Any,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    listening: socket.socket | None = None,
+    ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve a service, a system or an ASGI application until SIGTERM or SIGINT, then drain and return within five seconds.
 
-    Cancelling it drains too. ``ready`` is told the URL once connections are accepted; port 0 takes a free one::
+    Cancelling it drains too. ``ready`` is told the URL once connections are accepted; port 0 takes a free one. A socket that
+    is ``listening`` already is used in place of host and port, and closed in the end::
 
         asyncio.run(serve(bank, port=0, ready=print))
 
@@ -34,13 +41,12 @@ async def serve(
     """
     if isinstance(served, Service | System):
         async with served.run() as running:
-            await _serve(asgi(running), host, port, ready)
+            await _serve(asgi(running), listening or listen(host, port), ready)
     else:
-        await _serve(served, host, port, ready)
+        await _serve(served, listening or listen(host, port), ready)
 
 
-async def _serve(app: Any, host: str, port: int, ready: Callable[[str], None] | None) -> None:
-    listening = _listen(host, port)
+async def _serve(app: Any, listening: socket.socket, ready: Callable[[str], None] | None) -> None:
     config = uvicorn.Config(
         app,
         http="httptools",
@@ -52,8 +58,7 @@ async def _serve(app: Any, host: str, port: int, ready: Callable[[str], None] | 
         lifespan="on",
         server_header=False,
     )
-    name = f"[{host}]" if ":" in host else host
-    server = _Server(config, f"http://{name}:{listening.getsockname()[1]}", ready)
+    server = _Server(config, url_of(listening), ready)
     with listening:
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         try:
@@ -89,21 +94,3 @@ class _Server(uvicorn.Server):
         # Whoever waits for news is sent away first, so that only work under way is waited for.
         self._ending.set()
         await super().shutdown(sockets)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Named as TCP, or asyncio leaves Nagle's algorithm on, and a keep-alive connection answers every 40 ms.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-        # Listening from here on tells a taken port before anything starts.
-        listening.listen(2048)
-    except (OSError, OverflowError) as error:
-        listening.close()
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise SettingsError(
-            f"{host}:{port} cannot be listened on: {reason}. Choose another with --port, or end what uses it."
-        ) from error
-    return listening

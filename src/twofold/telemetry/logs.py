@@ -16,12 +16,13 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 _TOO_TALKATIVE = {"httpx": logging.WARNING, "httpcore": logging.WARNING, "uvicorn": logging.WARNING}
 
 
-def configure_logging(format: str = "text", level: str = "info", service: str = "") -> None:
+def configure_logging(format: str = "text", level: str = "info", service: str = "", worker: int | None = None) -> None:
     """Write the logs of the whole process to standard error, in place of whatever was configured before.
 
     ``text`` is for people and ``json`` for programs: one object a line, with ``time``, ``level``, ``logger``, ``message``,
     ``service``, the ``correlation`` and ``causation`` of the message that was being handled, what was passed as ``extra=``
-    and, of an exception, its ``traceback``. The service is ``service`` unless the record names one itself.
+    and, of an exception, its ``traceback``. The service is ``service`` unless the record names one itself; ``worker`` is the
+    number of this process where several serve together.
 
     Twofold's own loggers are ``twofold.service``, ``twofold.followers`` and so on; libraries that tell of every request are
     held to warnings.
@@ -32,21 +33,27 @@ def configure_logging(format: str = "text", level: str = "info", service: str = 
     if format not in _FORMATTERS:
         raise ValueError(f"format={format!r}: there is {', '.join(_FORMATTERS)}.")
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_FORMATTERS[format](service))
+    handler.setFormatter(_FORMATTERS[format](service, worker))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name, least in _TOO_TALKATIVE.items():
         logging.getLogger(name).setLevel(least)
 
 
 class _Structured(logging.Formatter):
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, worker: int | None) -> None:
         super().__init__()
         self._service = service
+        self._worker = worker
 
     def _circumstances(self, record: logging.LogRecord) -> dict[str, Any]:
         """Return what is known besides the message; what the record says itself comes before what is known here."""
         metadata = current.get()
-        known = {"service": self._service, "correlation": metadata.correlation, "causation": metadata.causation}
+        known = {
+            "service": self._service,
+            "worker": self._worker,
+            "correlation": metadata.correlation,
+            "causation": metadata.causation,
+        }
         return {name: value for name, value in (known | dict(_extras(record))).items() if value not in ("", None)}
 
     def _traceback(self, record: logging.LogRecord) -> str:
