@@ -69,6 +69,26 @@ asyncio.run(main())
     asyncio.run(scenario())
 
 
+def test_a_schema_that_another_process_makes_meanwhile_is_used(database: str) -> None:
+    """Also by a connection that has made another one before, and remembers of this one that it was not there."""
+
+    async def scenario() -> None:
+        async with opened(f"{database}?schema=first"), connected(database) as other, asyncio.timeout(60):
+            async with other.transaction():
+                await other.execute("SELECT pg_advisory_xact_lock(hashtextextended('twofold second', 0))")
+                opening = asyncio.create_task(head_of(f"{database}?schema=second"))
+                while not await other.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                    await asyncio.sleep(0.01)
+                await other.execute("CREATE SCHEMA second")
+            assert await opening == 0
+
+    async def head_of(url: str) -> int:
+        async with opened(url) as store:
+            return await store.head()
+
+    asyncio.run(scenario())
+
+
 def test_a_schema_one_version_ahead_is_used_and_one_further_ahead_is_refused(database: str) -> None:
     """During a rolling deploy old processes still start; after it, too old ones say so."""
 

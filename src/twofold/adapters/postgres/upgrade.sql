@@ -9,7 +9,10 @@ SELECT version FROM {schema}.twofold_versions WHERE part = $1
 -- name: lock
 SELECT pg_advisory_xact_lock(hashtextextended($1, 0))
 
+-- The first statement reads a table so that the session hears what others have made while it waited for the lock: by what it
+-- remembers, there is no such schema, and making it once more would be an error.
 -- name: prepare
+SELECT FROM pg_namespace LIMIT 0;
 CREATE SCHEMA IF NOT EXISTS {schema};
 SET LOCAL search_path TO {schema};
 CREATE TABLE IF NOT EXISTS {schema}.twofold_versions (part text PRIMARY KEY, version integer NOT NULL)
