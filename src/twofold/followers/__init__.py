@@ -1,7 +1,7 @@
 """Following: the one loop behind views, relay and inbox, with its checkpoints, leases, retries and parked events."""
 
 from twofold.followers.loop import Block, EventFailed, Follower, Target
-from twofold.followers.model import WHOLE, Claim, Parked, Progress, Segment, Settled
+from twofold.followers.model import WHOLE, Claim, Parked, Progress, Segment, Settled, Standing, standings
 from twofold.followers.roster import LEASE_SECONDS, Roster
 from twofold.followers.share import Seat, share
 from twofold.followers.store import FollowerStore
@@ -20,6 +20,8 @@ __all__ = [
     "Seat",
     "Segment",
     "Settled",
+    "Standing",
     "Target",
     "share",
+    "standings",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from zlib import crc32
 
 import msgspec
@@ -76,6 +77,38 @@ class Progress(msgspec.Struct, frozen=True):
     position: int
     owner: str
     parked: int = 0
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """Where a follower stands: as long as this is equal, so is all that it has stored.
+
+    ``position`` is the one up to which every segment is. Besides, rows change when a parked event is retried, when the
+    follower is rewound, and when segments go on by themselves: ``parked`` counts, and ``segments`` has each one's first key
+    hash, position and fence.
+    """
+
+    position: int
+    segments: tuple[tuple[int, int, int], ...]
+    parked: int
+
+
+def standings(rows: Iterable[tuple[str, int, int, int, int]]) -> dict[str, Standing]:
+    """Return where each follower stands, from rows of follower, low, position, fence and how many events it has parked.
+
+    >>> standings([("orders", 0, 7, 1, 0), ("orders", WHOLE // 2, 5, 1, 0)])["orders"].position
+    5
+    """
+    grouped: dict[str, list[tuple[int, int, int, int]]] = {}
+    for follower, *rest in rows:
+        grouped.setdefault(follower, []).append(tuple(rest))  # type: ignore[arg-type]
+    return {
+        follower: Standing(
+            min(position for _, position, *_ in found),
+            tuple(sorted((low, position, fence) for low, position, fence, _ in found)),
+            found[0][3],
+        )
+        for follower, found in grouped.items()
+    }
 
 
 class Settled(msgspec.Struct, frozen=True):

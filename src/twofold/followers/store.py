@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from twofold.followers.model import Claim, Parked, Progress, Settled
+from twofold.followers.model import Claim, Parked, Progress, Settled, Standing
 
 
 class FollowerStore(Protocol):
@@ -66,6 +66,10 @@ class FollowerStore(Protocol):
 
     async def progress(self) -> list[Progress]:
         """Return how far each segment of each follower is."""
+        ...
+
+    async def standings(self) -> dict[str, Standing]:
+        """Return where each follower stands, from one statement: asked often, it has to be cheap."""
         ...
 
     async def parked(self, follower: str = "", lane: str = "", limit: int = 1000) -> list[Parked]:

@@ -9,7 +9,16 @@ from typing import Any
 
 from twofold.errors import InvalidMessage, InvalidReceipt, NotRunning, UnknownMessage
 from twofold.http.bodies import Body
-from twofold.http.exchange import RECEIPT, Exchange, Response, json_response
+from twofold.http.events import LAST_EVENT_ID, EventStream, wants_events
+from twofold.http.exchange import (
+    RECEIPT,
+    Exchange,
+    Response,
+    Stream,
+    conditional_response,
+    encoded_response,
+    json_response,
+)
 from twofold.http.parameters import Parameters, parsed
 from twofold.messages import Receipt, parse_receipts
 from twofold.service import PATIENCE_SECONDS, Declaration, Running
@@ -18,6 +27,8 @@ LONGEST_WAIT_SECONDS = 30
 LARGEST_FEED_PAGE = 1000
 LAST_POSITION = 2**62
 _HEALTH_SECONDS = 3.0
+# From one to two seconds, so that they do not all come back at once.
+_RETRY_MS = 1000
 
 
 class Endpoints:
@@ -41,8 +52,8 @@ class Endpoints:
         receipt = str(await self._find().send(command, id=append_id))
         return json_response({"receipt": receipt}, (RECEIPT, receipt.encode()))
 
-    async def query(self, exchange: Exchange) -> Response:
-        """Answer a query, from its body or from the path's parameters."""
+    async def query(self, exchange: Exchange) -> Response | Stream:
+        """Answer a query, from its body or from the path's parameters: once, or live."""
         body = _named(exchange, self._queries, "query")
         parameters = self._parameters[body.name]
         exchange.require(*(("GET", "HEAD", "POST") if parameters.suffice else ("POST",)))
@@ -50,8 +61,15 @@ class Endpoints:
             query = body.read(await exchange.json_body(self._limit_bytes))
         else:
             query = parameters.read(exchange.scope["query_string"])
-        answer = await self._find().ask(query, after=_receipts(exchange), timeout_seconds=_patience(exchange))
-        return json_response(answer)
+        running, receipts, patience = self._find(), _receipts(exchange), _patience(exchange)
+        if wants_events(exchange):
+            seen = exchange.header(LAST_EVENT_ID)
+            subscription = await running.subscribe(query, after=receipts, since=seen, timeout_seconds=patience)
+            return EventStream(exchange, subscription, int(_RETRY_MS * (1 + running.clock.random())))
+        answered = await running.answered(query, after=receipts, timeout_seconds=patience)
+        if exchange.scope["method"] == "POST":
+            return encoded_response(answered.data)
+        return conditional_response(exchange, answered.data, answered.digest)
 
     async def feed(self, exchange: Exchange) -> Response:
         """Give published events after a position, or wait for some."""
@@ -62,7 +80,7 @@ class Endpoints:
         wait = _whole(parameters, "wait", 0, 0, LONGEST_WAIT_SECONDS)
         running = self._find()
         if wait and await running.log.head() == after:
-            await exchange.wait_for(running.log.moved_past(after), wait)
+            await exchange.wait_for(running.log.moved_past(after), seconds=wait)
         return json_response(await running.published(after, limit))
 
     async def live(self, exchange: Exchange) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.types import Receive, Scope, Send
 
@@ -25,12 +25,23 @@ _PRINTABLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,198}[\x21-\x7e])?")
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-((?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _JSON = (b"content-type", b"application/json")
 _PROBLEM = (b"content-type", b"application/problem+json")
+_REVALIDATED = (b"cache-control", b"no-cache")
+_VARIES = (b"vary", b"accept")
+_TAG = re.compile(rb'"[^"]*"')
 _DISCARDED_BYTES = 8 << 20
 
 Response = tuple[int, list[tuple[bytes, bytes]], bytes]
 
 
-class _Gone(Exception):
+class Stream(Protocol):
+    """A response that goes on, and sends itself."""
+
+    async def respond(self, send: Send) -> None:
+        """Send all of it."""
+        ...
+
+
+class Gone(Exception):
     """The client has closed the connection; nobody is left to answer."""
 
 
@@ -126,7 +137,7 @@ class Exchange:
     async def _part(self) -> tuple[Any, bool]:
         message = await self._receive()
         if message["type"] == "http.disconnect":
-            raise _Gone
+            raise Gone
         return message.get("body", b""), message.get("more_body", False)
 
     async def _too_large(self, limit_bytes: int, more: bool) -> Problem:
@@ -143,9 +154,13 @@ class Exchange:
             connection="close",
         )
 
-    async def wait_for(self, awaited: Coroutine[Any, Any, None], seconds: float) -> None:
-        """Wait for so long at most, and no longer than the client is there and the server goes on."""
-        waiting = [asyncio.ensure_future(awaited), asyncio.ensure_future(self._until_gone())]
+    async def wait_for(self, *awaited: Coroutine[Any, Any, None], seconds: float | None = None) -> None:
+        """Wait for the first of these, for so long at most, and no longer than the client is there and the server goes on.
+
+        Raises:
+            Gone: the client is not there any more.
+        """
+        waiting = [asyncio.ensure_future(each) for each in (*awaited, self._until_gone())]
         ending: asyncio.Event | None = self.scope.get("state", {}).get(ENDING)
         if ending is not None:
             waiting.append(asyncio.ensure_future(_until(ending)))
@@ -178,15 +193,30 @@ async def _until(ending: asyncio.Event) -> None:
     await ending.wait()
 
 
+def conditional_response(exchange: Exchange, data: bytes, digest: str) -> Response:
+    """Return JSON with its digest as the entity tag, or 304 without it if that is what the client has."""
+    tag = b'"%s"' % digest.encode()
+    headers = [(b"etag", tag), _REVALIDATED, _VARIES]
+    known = exchange.headers.get(b"if-none-match")
+    if known is not None and (known.strip() == b"*" or tag in _TAG.findall(known)):
+        return 304, headers, b""
+    return 200, [_JSON, *headers], data
+
+
 def json_response(value: Any, *headers: tuple[bytes, bytes]) -> Response:
     """Return a response with a value as JSON."""
-    return 200, [_JSON, *headers], encode(value)
+    return encoded_response(encode(value), *headers)
+
+
+def encoded_response(data: bytes, *headers: tuple[bytes, bytes]) -> Response:
+    """Return a response with JSON."""
+    return 200, [_JSON, *headers], data
 
 
 class Endpoint:
     """An ASGI application for one path: ``answer`` gives the response, and what it raises becomes a problem document."""
 
-    def __init__(self, answer: Callable[[Exchange], Awaitable[Response]], new_id: Callable[[], str]) -> None:
+    def __init__(self, answer: Callable[[Exchange], Awaitable[Response | Stream]], new_id: Callable[[], str]) -> None:
         self._answer = answer
         self._new_id = new_id
 
@@ -194,17 +224,19 @@ class Endpoint:
         token = current.set(NOTHING)
         try:
             response = await self._response(Exchange(scope, receive))
-            if response is not None:
+            if isinstance(response, tuple):
                 await _respond(response, scope["method"], current.get().correlation, send)
+            elif response is not None:
+                await response.respond(send)
         finally:
             current.reset(token)
 
-    async def _response(self, exchange: Exchange) -> Response | None:
+    async def _response(self, exchange: Exchange) -> Response | Stream | None:
         """Return the response, None if nobody waits for it. From here on, the request's metadata are the current ones."""
         try:
             current.set(exchange.metadata(self._new_id))
             return await self._answer(exchange)
-        except _Gone:
+        except Gone:
             return None
         except asyncio.CancelledError:
             # The server has waited long enough, and ends: who is still there learns what to do.
@@ -223,6 +255,7 @@ class Endpoint:
 
 async def _respond(response: Response, method: str, correlation: str, send: Send) -> None:
     status, headers, body = response
-    headers = [*headers, (b"content-length", b"%d" % len(body)), (CORRELATION, correlation.encode())]
+    length = [] if status == 304 else [(b"content-length", b"%d" % len(body))]
+    headers = [*headers, *length, (CORRELATION, correlation.encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})

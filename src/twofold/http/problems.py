@@ -70,35 +70,43 @@ _RETRY_AFTER = {503: "1", 504: "1"}
 
 def problem_of(error: Exception, path: str, correlation: str) -> tuple[ProblemDocument, dict[str, str]]:
     """Return the document for an error, and the headers that go with it. What is unexpected is logged, not told."""
+    document, headers = described(error, path, correlation)
+    if isinstance(error, LogUnavailable):
+        _logger.error("%s failed: %s", path, error, extra={"correlation": correlation})
+    elif document.status == 500:
+        _logger.error("%s failed unexpectedly", path, exc_info=error, extra={"correlation": correlation})
+    return document, headers
+
+
+def described(error: Exception, path: str, correlation: str) -> tuple[ProblemDocument, dict[str, str]]:
+    """Return the document for an error that was logged before, and the headers that go with it."""
     if isinstance(error, Problem):
         document, headers = error.document, error.headers
     else:
-        document, headers = _document_of(error, path, correlation), {}
+        document, headers = _document_of(error), {}
     if document.status in _RETRY_AFTER:
         headers = {"retry-after": _RETRY_AFTER[document.status], **headers}
     return msgspec.structs.replace(document, instance=path, correlation=correlation), headers
 
 
-def _document_of(error: Exception, path: str, correlation: str) -> ProblemDocument:
+def _document_of(error: Exception) -> ProblemDocument:
     if isinstance(error, Rejected):
         name = type(error).__name__
         return ProblemDocument(f"{TYPES}rejected:{name}", error.reason(), 409, str(error), arguments=_plain(error.args))
     for kind, status, slug, title in _KNOWN:
         if isinstance(error, kind):
             return ProblemDocument(f"{TYPES}{slug}", title, status, str(error), errors=_field_errors(error))
-    return _internal(error, path, correlation)
+    return _internal(error)
 
 
-def _internal(error: Exception, path: str, correlation: str) -> ProblemDocument:
-    """Log an error whose text is for who runs the service, and return what to tell who calls it."""
+def _internal(error: Exception) -> ProblemDocument:
+    """Return what to tell who calls the service of an error whose text is for who runs it."""
     if isinstance(error, LogUnavailable):
-        _logger.error("%s failed: %s", path, error, extra={"correlation": correlation})
         detail = (
             "Whether a command took effect is not known: send it again with the same Idempotency-Key. The service has "
             "logged what happened under the correlation id."
         )
         return ProblemDocument(f"{TYPES}log-unavailable", "The log cannot be used at the moment", 503, detail)
-    _logger.error("%s failed unexpectedly", path, exc_info=error, extra={"correlation": correlation})
     detail = "The service has logged what happened under the correlation id; nothing says that trying again would help."
     return ProblemDocument(f"{TYPES}unexpected", "The service failed unexpectedly", 500, detail)
 

@@ -9,6 +9,10 @@ from twofold.errors import SettingsError
 
 _BACKLOG = 2048
 
+# What the operating system does for connections, where it can: keep little that a client has not asked for yet, as what is
+# live grows old there; and give up a client that acknowledges nothing, long before it would do so by itself.
+_FOR_CONNECTIONS = {"TCP_NOTSENT_LOWAT": 1 << 16, "TCP_USER_TIMEOUT": 30_000}
+
 
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens, so that a taken port is told before anything starts; port 0 takes a free one.
@@ -49,6 +53,9 @@ def _listen(host: str, port: int, *, shared: bool) -> socket.socket:
     # Named as TCP, or asyncio leaves Nagle's algorithm on, and a keep-alive connection answers every 40 ms.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    for option, value in _FOR_CONNECTIONS.items():
+        if hasattr(socket, option):
+            listening.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
     if shared:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:

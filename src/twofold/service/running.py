@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from twofold.clock import Clock, SystemClock
 from twofold.commands import Handler
-from twofold.errors import FutureReceipt, InvalidReceipt, NotRunning, UnknownMessage
+from twofold.errors import FutureReceipt, InvalidReceipt, NotRunning
 from twofold.followers import Progress, Roster, Target
 from twofold.log import Log
 from twofold.messages import Command, Metadata, Query, Receipt
 from twofold.messaging import Delivery, InboxTarget, Outbox, RelayTarget, Transport, inbox_name
+from twofold.service.answers import Answered, Answers, Found, KeptAnswers
 from twofold.service.declaration import Declaration
+from twofold.service.live import LiveQueries, Seen, Subscription, Trouble, Update, parse_seen
 from twofold.service.settings import Settings, open_store, open_transport, open_views
-from twofold.views import Arrivals, ProjectionTarget, Views, ViewStore, ViewTarget, layout, table_name
-
-if TYPE_CHECKING:
-    from twofold.views import Answer
+from twofold.views import Arrivals, Moves, ProjectionTarget, ViewStore, ViewTarget, layout, table_name
 
 A = TypeVar("A")
 
@@ -48,9 +47,11 @@ class Running:
         self.outbox = Outbox(declaration.name, declaration.publishes, log)
         self._transport = transport
         self._handler = Handler(log, declaration.deciders, clock)
-        self._answers: dict[type, Answer] = {answer.query: answer for answer in declaration.answers}
+        self._answers = Answers(declaration, views)
+        self._kept = KeptAnswers(views, clock)
         self._arrivals = Arrivals(views.position)
-        self._filled_by = {table: name for name, tables in declaration.followers.items() for table in tables}
+        moves = Moves(views, self._arrivals, clock)
+        self._live = LiveQueries(declaration.name, self._find_now, declaration.followers, moves, clock)
         self.roster = Roster(views, self._targets(), clock, self.name, self._arrivals.moved)
         self._following: asyncio.Task[None] | None = None
         self._ended = False
@@ -98,19 +99,93 @@ class Running:
             NotRunning: the service has ended.
         """
         self._check_running()
-        answer = self._answers.get(type(query))
-        if answer is None:
-            raise UnknownMessage(f"Nothing answers {type(query).__name__} here. Add its answer to queries=[…].")
-        receipts = (after,) if isinstance(after, Receipt) else tuple(after)
+        self._answers.check(query)
         deadline = self.clock.monotonic() + timeout_seconds
-        position = await self._own_position(receipts, deadline)
-        views = Views(self.views, partial(self._reach, position, deadline))
-        return cast("A", await answer.function(query, views))
+        position = await self._own_position(after, deadline)
+        return cast("A", (await self._answers.find(query, partial(self._ready, position, deadline))).value)
 
-    async def _own_position(self, receipts: Iterable[Receipt], deadline: float) -> int:
+    async def answered(
+        self, query: Query[Any], *, after: Receipt | Iterable[Receipt] = (), timeout_seconds: float = PATIENCE_SECONDS
+    ) -> Answered:
+        """Answer a query like `ask`, as JSON.
+
+        An answer that takes long to find is kept for a while, and given again if nothing that it was read from has moved.
+
+        Raises:
+            ReceiptTimeout, FutureReceipt, InvalidReceipt, UnknownMessage, NotRunning: as `ask` does.
+        """
+        self._check_running()
+        self._answers.check(query)
+        deadline = self.clock.monotonic() + timeout_seconds
+        position = await self._own_position(after, deadline)
+        find = partial(self._answers.find, query, partial(self._ready, position, deadline))
+        return await self._kept.answered(query, position, find)
+
+    async def watch(
+        self,
+        query: Query[A],
+        *,
+        after: Receipt | Iterable[Receipt] = (),
+        since: str = "",
+        timeout_seconds: float = PATIENCE_SECONDS,
+    ) -> AsyncGenerator[Update[A], None]:
+        """Answer a query, and again whenever the answer has changed, for as long as one goes on asking.
+
+        The first answer is that of `ask`. ``since`` the id of an earlier update there is a first answer only once it is
+        another one, from views that are at least where they were then; receipts are waited for as `ask` does::
+
+            async for update in bank.watch(BalanceOf(account="ann")):
+                print(update.answer)
+
+        All who watch the same query in one process are told the same answers in the same order. Each is the latest when it
+        is found: where changes come faster than they can be told, some are told together, to everybody. A subscriber that
+        falls behind the others goes on with the newest answer, whose ``skipped`` says how many it has not been told.
+
+        Raises:
+            ReceiptTimeout, FutureReceipt, InvalidReceipt, UnknownMessage, NotRunning: as `ask` does, or the service ends.
+            Exception: what the answer failed with.
+        """
+        with await self.subscribe(query, after=after, since=since, timeout_seconds=timeout_seconds) as subscription:
+            while True:
+                update = await subscription.next()
+                if isinstance(update, Trouble):
+                    raise update.error.with_traceback(None)
+                yield update
+
+    async def subscribe(
+        self,
+        query: Query[A],
+        *,
+        after: Receipt | Iterable[Receipt] = (),
+        since: str = "",
+        timeout_seconds: float = PATIENCE_SECONDS,
+    ) -> Subscription[A]:
+        """Return a place among those who `watch` a query, once there is a first answer.
+
+        Raises:
+            ReceiptTimeout, FutureReceipt, InvalidReceipt, UnknownMessage, NotRunning: as `ask` does.
+            Exception: what the answer failed with.
+        """
+        self._check_running()
+        self._answers.check(query)
+        deadline = self.clock.monotonic() + timeout_seconds
+        seen = parse_seen(since) if since else Seen(Receipt(self.name, 0), "")
+        if seen.receipt.service != self.name:
+            raise InvalidReceipt(
+                f"{since!r} is the id of an update of {seen.receipt.service}, and this is {self.name}."
+            )
+        await self._check_reached(seen.receipt)
+        position = await self._own_position(after, deadline)
+        reach = partial(self._reach, position, deadline)
+        return await self._live.subscribe(query, max(position, seen.receipt.position), seen.digest, reach)
+
+    async def _find_now(self, query: Query[Any]) -> Found:
+        return await self._answers.find(query, partial(self._ready, 0, 0.0))
+
+    async def _own_position(self, after: Receipt | Iterable[Receipt], deadline: float) -> int:
         """Return the position in the own log that stands for all receipts, once there is one."""
         position = 0
-        for receipt in receipts:
+        for receipt in (after,) if isinstance(after, Receipt) else after:
             if receipt.service == self.name:
                 await self._check_reached(receipt)
                 position = max(position, receipt.position)
@@ -131,9 +206,13 @@ class Running:
                 "another installation, or the log was replaced; ask without it."
             )
 
-    async def _reach(self, position: int, deadline: float, table: str) -> None:
-        follower = self._filled_by.get(table)
-        if follower is not None and position:
+    async def _ready(self, position: int, deadline: float, table: str) -> None:
+        follower = self._answers.filled_by.get(table)
+        if follower is not None:
+            await self._reach(position, deadline, follower)
+
+    async def _reach(self, position: int, deadline: float, follower: str) -> None:
+        if position:
             await self._arrivals.reach(follower, position, self._until(deadline))
 
     def _until(self, deadline: float) -> float:
@@ -188,6 +267,7 @@ class Running:
     async def close(self) -> None:
         """Refuse new work, finish what was accepted, and let followers end between two batches."""
         self._ended = True
+        await self._live.close()
         if self._sending:
             self._drained.clear()
             with suppress(TimeoutError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +13,7 @@ from twofold.errors import DeclarationError, NotRunning, SettingsError
 from twofold.messages import Command, Event, Metadata, Query, Receipt
 from twofold.messaging import LogTransport, Outbox, Transport
 from twofold.service.declaration import declare
+from twofold.service.live import Update
 from twofold.service.running import PATIENCE_SECONDS, Running, opened, start
 from twofold.service.settings import Settings, read_settings, variable
 from twofold.views import Projection, View
@@ -127,6 +128,17 @@ class Service:
     ) -> A:
         """`Running.ask` of the running instance."""
         return await self.running.ask(query, after=after, timeout_seconds=timeout_seconds)
+
+    def watch(
+        self,
+        query: Query[A],
+        *,
+        after: Receipt | Iterable[Receipt] = (),
+        since: str = "",
+        timeout_seconds: float = PATIENCE_SECONDS,
+    ) -> AsyncGenerator[Update[A], None]:
+        """`Running.watch` of the running instance."""
+        return self.running.watch(query, after=after, since=since, timeout_seconds=timeout_seconds)
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:

@@ -229,6 +229,41 @@ class ViewConformance(ClaimConformance):
 
         self.run(stores, scenario, 2)
 
+    def test_where_a_follower_stands_differs_whenever_its_rows_may(self, stores: Any) -> None:
+        """Moved, parked, retried at the same position, rewound and there again: never twice the same, in any instance."""
+
+        async def scenario(follower: ViewStore, reader: ViewStore) -> None:
+            assert await reader.standings() == {}
+            stood = []
+
+            async def stands(position: int) -> None:
+                found = await reader.standings()
+                assert found.keys() == {"count_v1"}
+                assert found["count_v1"].position == position
+                assert found["count_v1"] not in stood
+                assert await follower.standings() == found == await reader.standings()
+                stood.append(found["count_v1"])
+
+            claim = await _park_two_keys(follower)
+            await stands(4)
+            await follower.apply(Settled(claim, 4, unparked=(("sku:a", 2),)), [_puts(Count(key="a", number=1))], [])
+            await stands(4)
+            await follower.settle(Settled(claim, 5))
+            await stands(5)
+            await reader.split("count_v1", 2)
+            await stands(5)
+            halves = await follower.attend("ann", ["count_v1"], LEASE_SECONDS)
+            await stands(5)
+            await follower.apply(Settled(halves[0], 6), [_puts(Count(key="b", number=1))], [])
+            await stands(5)
+            await reader.rewind("count_v1", ["count_v1"])
+            await stands(0)
+            for half in await follower.attend("ann", ["count_v1"], LEASE_SECONDS):
+                await follower.settle(Settled(half, 5 + (half.segment == halves[0].segment)))
+            await stands(5)
+
+        self.run(stores, scenario, 2)
+
     # What is parked.
 
     def test_parked_events_are_kept_in_order_of_their_keys(self, stores: Any) -> None:

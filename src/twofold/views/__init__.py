@@ -1,7 +1,7 @@
 """Answering: views and their tables, how they are filled, and how they are asked."""
 
 from twofold.views.materialize import ProjectionTarget, ViewTarget
-from twofold.views.progress import Arrivals
+from twofold.views.progress import Arrivals, Moves
 from twofold.views.projection import Projection, project
 from twofold.views.queries import Answer, Page, Views, answer, answer_of, answer_type
 from twofold.views.store import TableChange, ViewStore
@@ -14,6 +14,7 @@ __all__ = [
     "Column",
     "Index",
     "Layout",
+    "Moves",
     "Page",
     "Projection",
     "ProjectionTarget",

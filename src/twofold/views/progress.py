@@ -1,15 +1,19 @@
-"""Waiting for views: until a follower has reached a position."""
+"""Waiting for views: until a follower has reached a position, or has moved at all."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
+from twofold.clock import Clock
 from twofold.errors import ReceiptTimeout
+from twofold.followers import FollowerStore, Standing
 
 _POLL_SECONDS = 0.02
+_LOOK_SECONDS = 0.05
+_PAUSES_PER_LOOK = 10
 
 
 class Arrivals:
@@ -19,10 +23,13 @@ class Arrivals:
         self._ask = ask
         self._positions: defaultdict[str, int] = defaultdict(int)
         self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
+        self.stirred = asyncio.Event()
+        """Set by each move that is told here; whoever waits for any of them clears it before looking."""
 
     def moved(self, name: str, position: int) -> None:
         """Take note that a follower is at a position."""
         self._positions[name] = position
+        self.stirred.set()
         for waiter in self._waiting.pop(name, ()):
             if not waiter.done():
                 waiter.set_result(None)
@@ -65,3 +72,55 @@ class Arrivals:
             yield waiter
         finally:
             waiting.discard(waiter)
+
+
+class Moves:
+    """Where all followers stand, looked up again and again for all who wait for a move.
+
+    At once after a move that this process makes, and every so often for what others follow; only while `run` runs.
+    """
+
+    def __init__(self, store: FollowerStore, arrivals: Arrivals, clock: Clock) -> None:
+        self._store = store
+        self._arrivals = arrivals
+        self._clock = clock
+        self._standings: dict[str, Standing] | None = None
+        self._failure: Exception | None = None
+        self._changed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        self._standings = self._failure = None
+        while True:
+            self._arrivals.stirred.clear()
+            began = self._clock.monotonic()
+            standings, failure = await self._look()
+            if (standings, failure) != (self._standings, self._failure):
+                self._standings, self._failure = standings, failure
+                self._changed.set()
+                self._changed = asyncio.Event()
+            # Where looking takes long, it is not done more often than it costs.
+            pause = max(_LOOK_SECONDS, _PAUSES_PER_LOOK * (self._clock.monotonic() - began))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._arrivals.stirred.wait()
+
+    async def _look(self) -> tuple[dict[str, Standing] | None, Exception | None]:
+        try:
+            return await self._store.standings(), None
+        except Exception as error:
+            return self._standings, error
+
+    async def wait(self, known: Mapping[str, Standing | None] | None) -> dict[str, Standing]:
+        """Return where all stand, once one of the known ones stands elsewhere; without any known, at once.
+
+        Raises:
+            LogUnavailable: where they stand cannot be looked up now.
+        """
+        while True:
+            if self._failure is not None:
+                raise self._failure.with_traceback(None)
+            now = self._standings
+            if now is not None and (known is None or any(now.get(name) != then for name, then in known.items())):
+                return now
+            await self._changed.wait()

@@ -41,11 +41,13 @@ class Views:
     def __init__(self, store: ViewStore, ready: Callable[[str], Awaitable[None]]) -> None:
         self._store = store
         self._ready = ready
+        self.tables: set[str] = set()
+        """What was read so far; '' stands for what a statement has as text, which could be any table."""
 
     async def get(self, view: type[V], key: Any) -> V | None:
         """Return the row of a key, or None."""
         shape = layout(view)
-        await self._ready(shape.table)
+        await self._reads(shape.table)
         stored = await self._store.load(shape, [shape.pack_key(key)])
         return shape.unpack(stored[0]) if stored else None
 
@@ -65,8 +67,7 @@ class Views:
             )
         from twofold.views.paging import cursor_of, page_statement
 
-        shape = layout(view)
-        await self._ready(shape.table)
+        await self._reads(layout(view).table, *_tables_of(*where))
         statement = page_statement(view, where, order_by, limit + 1, after)
         stored = await self._store.select(statement)
         rows = [view(**row._mapping) for row in stored[:limit]]
@@ -74,12 +75,29 @@ class Views:
 
     async def select(self, statement: Any) -> list[Any]:
         """Run a SQLAlchemy Core ``select`` over views' columns, for anything that `find` does not say, and return its rows."""
-        from sqlalchemy.sql import visitors
-
-        for element in visitors.iterate(statement):
-            if element.__visit_name__ == "table":
-                await self._ready(element.name)  # type: ignore[attr-defined]
+        await self._reads(*_tables_of(statement) or ("",))
         return await self._store.select(statement)
+
+    async def _reads(self, *tables: str) -> None:
+        for table in tables:
+            self.tables.add(table)
+            await self._ready(table)
+
+
+def _tables_of(*elements: Any) -> list[str]:
+    """Return the names of the tables in parts of a statement; text is ''."""
+    from sqlalchemy.sql import visitors
+
+    names: dict[str, None] = {}
+    for element in elements:
+        for part in visitors.iterate(element):
+            # A condition has columns and not their table.
+            named: Any = getattr(part, "table", None) if part.__visit_name__ == "column" else part
+            if named is not None and named.__visit_name__ == "table":
+                names[named.name] = None
+            elif part.__visit_name__ == "textclause":
+                names[""] = None
+    return list(names)
 
 
 class Answer(msgspec.Struct, frozen=True):

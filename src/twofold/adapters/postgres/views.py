@@ -18,7 +18,7 @@ from twofold.adapters.postgres.upgrade import check_prepared, upgrade
 from twofold.adapters.statements import load_statements
 from twofold.clock import Clock
 from twofold.errors import DeclarationError, LeaseLost, LogUnavailable
-from twofold.followers import Claim, Parked, Progress, Segment, Settled
+from twofold.followers import Claim, Parked, Progress, Segment, Settled, Standing, standings
 from twofold.followers.division import merge, split
 from twofold.views import Layout, TableChange
 from twofold.views.tables import table_of
@@ -183,6 +183,9 @@ class PostgresViews:
     async def progress(self) -> list[Progress]:
         rows = await self._rows("progress")
         return [Progress(name, Segment(low, high), *rest) for name, low, high, *rest in rows]
+
+    async def standings(self) -> dict[str, Standing]:
+        return standings(await self._rows("standings"))
 
     async def parked(self, follower: str = "", lane: str = "", limit: int = 1000) -> list[Parked]:
         return [Parked(*row) for row in await self._rows("parked", follower, lane, limit)]

@@ -16,6 +16,12 @@ SELECT follower, low, high, position, CASE WHEN lease_until > clock_timestamp() 
 ) AS parked
 FROM {schema}.twofold_segments AS segment ORDER BY follower, low
 
+-- name: standings
+SELECT segment.follower, segment.low, segment.position, segment.fence, coalesce(parked.events, 0)
+FROM {schema}.twofold_segments AS segment LEFT JOIN (
+    SELECT follower, count(*) AS events FROM {schema}.twofold_parked GROUP BY follower
+) AS parked ON parked.follower = segment.follower
+
 -- name: park
 INSERT INTO {schema}.twofold_parked AS kept (follower, lane, position, error, attempts, parked_at)
 VALUES ($1, $2, $3, $4, $5, $6)

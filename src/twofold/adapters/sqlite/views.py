@@ -28,7 +28,7 @@ from twofold.adapters.sqlite.database import (
 from twofold.adapters.statements import load_statements
 from twofold.clock import Clock
 from twofold.errors import DeclarationError, LeaseLost
-from twofold.followers import Claim, Parked, Progress, Segment, Settled
+from twofold.followers import Claim, Parked, Progress, Segment, Settled, Standing, standings
 from twofold.followers.division import merge, split
 from twofold.views import Layout, TableChange
 from twofold.views.tables import table_of
@@ -159,6 +159,9 @@ class SqliteViews:
     async def progress(self) -> list[Progress]:
         rows = await self._rows("progress", self._clock.now_us() / 1e6)
         return [Progress(name, Segment(low, high), *rest) for name, low, high, *rest in rows]
+
+    async def standings(self) -> dict[str, Standing]:
+        return standings(await self._rows("standings"))
 
     async def parked(self, follower: str = "", lane: str = "", limit: int = 1000) -> list[Parked]:
         return [Parked(*row) for row in await self._rows("parked", follower, lane, limit)]

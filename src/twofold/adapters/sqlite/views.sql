@@ -14,6 +14,12 @@ SELECT follower, low, high, position, CASE WHEN lease_until > ? THEN owner ELSE 
     (SELECT count(*) FROM twofold_parked AS parked WHERE parked.follower = twofold_segments.follower)
 FROM twofold_segments ORDER BY follower, low
 
+-- name: standings
+SELECT segment.follower, segment.low, segment.position, segment.fence, coalesce(parked.events, 0)
+FROM twofold_segments AS segment LEFT JOIN (
+    SELECT follower, count(*) AS events FROM twofold_parked GROUP BY follower
+) AS parked ON parked.follower = segment.follower
+
 -- name: park
 INSERT INTO twofold_parked (follower, lane, position, error, attempts, parked_at) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (follower, lane, position) DO UPDATE

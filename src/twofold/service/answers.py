@@ -1,0 +1,147 @@
+"""Answers: found by the function that gives them, encoded, and kept for as long as what they were read from stays as it is."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from twofold.clock import Clock
+from twofold.errors import UnknownMessage
+from twofold.followers import Standing
+from twofold.messages import Query, encode
+from twofold.service.declaration import Declaration
+from twofold.views import Answer, Views, ViewStore
+
+KEPT_ANSWERS = 1000
+KEPT_BYTES = 16 << 20
+_DIGEST_BYTES = 12
+
+# An answer is kept if finding it takes so many times as long as finding out that it still holds. That is one reading of the
+# database too, so where a row is got by its key there is nothing to gain.
+_WORTHWHILE = 10.0
+# How often it is found out all the same, to know how long that takes.
+_LOOKS_APART = 100
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """An answer as JSON. ``digest`` is another one whenever ``data`` is, in every process and after every restart."""
+
+    data: bytes
+    digest: str
+
+
+def as_json(value: Any) -> Answered:
+    """Encode an answer.
+
+    >>> as_json([1, 2]).data
+    b'[1,2]'
+    """
+    data = encode(value)
+    return Answered(data, blake2b(data, digest_size=_DIGEST_BYTES).hexdigest())
+
+
+class Found(msgspec.Struct, frozen=True):
+    """An answer, and the followers that fill what it was read from; None if that is not known."""
+
+    value: Any
+    followers: frozenset[str] | None
+
+
+class Answers:
+    """The functions that answer a service's queries."""
+
+    def __init__(self, declaration: Declaration, store: ViewStore) -> None:
+        self._by_query: dict[type, Answer] = {answer.query: answer for answer in declaration.answers}
+        self._store = store
+        self.filled_by = {table: name for name, tables in declaration.followers.items() for table in tables}
+
+    def check(self, query: Query[Any]) -> None:
+        """Check that there is an answer.
+
+        Raises:
+            UnknownMessage: there is none.
+        """
+        if type(query) not in self._by_query:
+            raise UnknownMessage(f"Nothing answers {type(query).__name__} here. Add its answer to queries=[…].")
+
+    async def find(self, query: Query[Any], ready: Callable[[str], Awaitable[None]]) -> Found:
+        """Have a query answered; ``ready`` is awaited before each table that is read."""
+        views = Views(self._store, ready)
+        value = await self._by_query[type(query)].function(query, views)
+        known = views.tables <= self.filled_by.keys()
+        return Found(value, frozenset([self.filled_by[table] for table in views.tables]) if known else None)
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    answered: Answered
+    standings: dict[str, Standing]
+
+    def holds(self, now: Mapping[str, Standing], position: int) -> bool:
+        """Say whether it is still what would be found, and was read from views that were at a position."""
+        return all(now.get(name) == then and then.position >= position for name, then in self.standings.items())
+
+
+class KeptAnswers:
+    """Answers that took long to find. Each is given again only while all the followers stand where they stood before it."""
+
+    def __init__(self, store: ViewStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._kept: OrderedDict[tuple[str, bytes], _Kept] = OrderedDict()
+        self._bytes = 0
+        self._asked = 0
+        self._finding_seconds: dict[str, float] = {}
+        self._looking_seconds = 0.0
+
+    async def answered(self, query: Query[Any], position: int, find: Callable[[], Awaitable[Found]]) -> Answered:
+        """Return an answer from views that have reached a position: a kept one that holds, or one that is found now."""
+        self._asked += 1
+        if not self._is_worthwhile(type(query).message_name):
+            return as_json((await self._find(query, find)).value)
+        began = self._clock.monotonic()
+        # Before it is found: what it is read from may move meanwhile, and then it must not be taken to hold still.
+        standings = await self._store.standings()
+        self._looking_seconds = self._clock.monotonic() - began
+        key = (type(query).message_name, encode(query))
+        kept = self._kept.get(key)
+        if kept is not None and kept.holds(standings, position):
+            self._kept.move_to_end(key)
+            return kept.answered
+        found = await self._find(query, find)
+        answered = as_json(found.value)
+        self._keep(key, answered, found.followers or frozenset(), standings)
+        return answered
+
+    def _is_worthwhile(self, name: str) -> bool:
+        if self._asked % _LOOKS_APART == 1:
+            return True
+        return self._finding_seconds.get(name, 0.0) >= _WORTHWHILE * self._looking_seconds
+
+    async def _find(self, query: Query[Any], find: Callable[[], Awaitable[Found]]) -> Found:
+        began = self._clock.monotonic()
+        found = await find()
+        self._finding_seconds[type(query).message_name] = self._clock.monotonic() - began
+        return found
+
+    def _keep(
+        self, key: tuple[str, bytes], answered: Answered, followers: frozenset[str], now: Mapping[str, Standing]
+    ) -> None:
+        self._forget(key)
+        if followers and followers <= now.keys() and len(answered.data) <= KEPT_BYTES // 16:
+            self._kept[key] = _Kept(answered, {name: now[name] for name in followers})
+            self._bytes += _size(key, answered)
+        while len(self._kept) > KEPT_ANSWERS or self._bytes > KEPT_BYTES:
+            self._forget(next(iter(self._kept)))
+
+    def _forget(self, key: tuple[str, bytes]) -> None:
+        kept = self._kept.pop(key, None)
+        if kept is not None:
+            self._bytes -= _size(key, kept.answered)
+
+
+def _size(key: tuple[str, bytes], answered: Answered) -> int:
+    return len(key[1]) + len(answered.data)
