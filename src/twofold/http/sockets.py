@@ -11,7 +11,7 @@ _BACKLOG = 2048
 
 # What the operating system does for connections, where it can: keep little that a client has not asked for yet, as what is
 # live grows old there; and give up a client that acknowledges nothing, long before it would do so by itself.
-_FOR_CONNECTIONS = {"TCP_NOTSENT_LOWAT": 1 << 16, "TCP_USER_TIMEOUT": 30_000}
+_FOR_CONNECTIONS = {"TCP_NOTSENT_LOWAT": 1 << 16, "TCP_USER_TIMEOUT": 20_000}
 
 
 def listen(host: str, port: int) -> socket.socket:
