@@ -7,6 +7,7 @@ import pytest
 pytest.register_assert_rewrite(
     *[f"twofold.testing.{each}_conformance" for each in ("log", "transport", "view")],
     *[f"twofold.testing.log_{each}" for each in ("batches", "races", "restoring", "scenarios")],
+    "twofold.testing.view_rebuilding",
 )
 
 from twofold.testing.given import Given, When, given

@@ -14,15 +14,16 @@ from sqlalchemy import delete, func, select, update
 from twofold.errors import DeclarationError, LeaseLost, LogUnavailable
 from twofold.followers import Claim, Parked, Settled
 from twofold.messages import Tag
-from twofold.testing.claim_conformance import ENDED, LEASE_SECONDS, ClaimConformance, loses
+from twofold.testing.claim_conformance import ENDED, LEASE_SECONDS, loses
 from twofold.testing.samples import EVERYTHING, ODD_KEYS, Colour, Count, Everything, OnlyKey, Reserved
+from twofold.testing.view_rebuilding import ViewRebuilding
 from twofold.views import Index, TableChange, View, ViewStore, layout
 from twofold.views.tables import table_of
 
 T = TypeVar("T")
 
 
-class ViewConformance(ClaimConformance):
+class ViewConformance(ViewRebuilding):
     """Subclass it, and give it stores::
 
         class TestMyViews(ViewConformance):

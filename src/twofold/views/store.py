@@ -30,6 +30,10 @@ class ViewStore(FollowerStore, Protocol):
         """
         ...
 
+    async def has(self, layout: Layout) -> bool:
+        """Say whether there is a table from which rows of this layout can be read: it may have more columns."""
+        ...
+
     async def load(self, layout: Layout, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Return the packed rows of those packed keys that have one."""
         ...
@@ -51,4 +55,37 @@ class ViewStore(FollowerStore, Protocol):
 
     async def position(self, follower: str) -> int:
         """Return the position up to which every segment of a follower is, 0 if there is none."""
+        ...
+
+    # Rebuilding: see `twofold.views.shadow` for the names.
+
+    async def begin_rebuild(self, follower: str, layouts: Sequence[Layout]) -> bool:
+        """Make an empty shadow of each table, and a follower for them with the same segments, at the first event.
+
+        All in one transaction. False if a rebuilding is under way already; then nothing is changed.
+        """
+        ...
+
+    async def take_over(self, follower: str, layouts: Sequence[Layout]) -> bool:
+        """Put the shadows in the place of the tables, if no key of theirs is behind; say whether none is left to do so.
+
+        All in one transaction: the tables go, the shadows get their names, the segments and parked events of the shadows'
+        follower become the follower's, and whoever followed either of the two loses the claim. It holds up queries for an
+        instant or not at all: if one that takes long is in the way, this gives up and can be tried again.
+        """
+        ...
+
+    async def drop(self, follower: str, tables: Sequence[str], *, even_if_declared: bool = False) -> bool:
+        """Drop tables and all that is kept of their follower, in one transaction; say whether that was done.
+
+        It is not while a process declares the follower, unless told to be, nor while a query that takes long reads them.
+        """
+        ...
+
+    async def caught_up(self) -> set[str]:
+        """Return the followers that have once been where the log ended, so that what they fill is whole."""
+        ...
+
+    async def mark_caught_up(self, followers: Sequence[str]) -> None:
+        """Take note, for good, that these followers have been where the log ended."""
         ...

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Index, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, MetaData, Table, Text, TextClause
+from sqlalchemy.sql import visitors
 from sqlalchemy.sql.operators import is_, is_not
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -58,19 +60,56 @@ def check_ordered(column: ViewColumn) -> None:
 
 def table_of(view: Any) -> Table:
     """Return a view's table, with an index for each field that is marked with `twofold.Index`."""
-    return _table(layout(view))
+    return table_for(layout(view))
 
 
 @functools.cache
-def _table(shape: Layout) -> Table:
+def table_for(shape: Layout, name: str = "", word: str = "by") -> Table:
+    """Return a layout's table, under another name if one is given, with ``word`` in the names of its indexes.
+
+    >>> from twofold.testing.samples import Count
+    >>> [index.name for index in table_for(layout(Count), "count_v1__rebuild", "on").indexes]
+    ['count_v1_on_number']
+    """
     columns: list[Any] = []
     for position, each in enumerate(shape.columns):
         stored = Packed(each) if each.kind is str and each.pack else _TYPES[each.kind]()
         columns.append(
             Column(each.name, stored, primary_key=position == 0, nullable=each.nullable, autoincrement=False)
         )
-    table = Table(shape.table, MetaData(), *columns)
+    table = Table(name or shape.table, MetaData(), *columns)
     for each in shape.columns:
         if each.indexed:
-            Index(f"{shape.table}_by_{each.name}", table.c[each.name])
+            Index(f"{shape.table}_{word}_{each.name}", table.c[each.name])
     return table
+
+
+def redirected(statement: Any, tables: Mapping[str, Table]) -> Any:
+    """Return a statement with other tables in the place of those that are named.
+
+    >>> from sqlalchemy import delete
+    >>> from twofold.testing.samples import Count
+    >>> print(redirected(delete(table_of(Count)), {"count_v1": table_for(layout(Count), "count_v1__rebuild")}))
+    DELETE FROM count_v1__rebuild
+    """
+
+    def replace(element: Any, **_: Any) -> Any:
+        if isinstance(element, Table):
+            return tables.get(element.name)
+        if isinstance(element, Column) and isinstance(element.table, Table) and element.table.name in tables:
+            return tables[element.table.name].c[element.name]
+        return None
+
+    return visitors.replacement_traverse(statement, {}, replace)
+
+
+def named_tables(statement: Any) -> set[str]:
+    """Return the names of the tables in a statement; text that was written as SQL is taken for the name of one."""
+    names = set()
+    for element in visitors.iterate(statement):
+        if isinstance(element, TextClause):
+            names.add(element.text)
+        table = element.table if isinstance(element, Column) else element
+        if isinstance(table, Table):
+            names.add(table.name)
+    return names

@@ -56,7 +56,7 @@ class Address(msgspec.Struct, frozen=True):
 
 
 def quoted(name: str) -> str:
-    """Return a schema's name as it stands in a statement."""
+    """Return a name as it stands in a statement."""
     return '"' + name.replace('"', '""') + '"'
 
 

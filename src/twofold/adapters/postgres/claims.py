@@ -12,15 +12,21 @@ from twofold.adapters.postgres.database import Connection
 from twofold.adapters.statements import load_statements
 from twofold.followers import WHOLE, Claim, Seat, Segment, share
 from twofold.followers.division import check_named, merge
+from twofold.views.shadow import shadowed
 
 _SQL = load_statements("twofold.adapters.postgres", "claims.sql")
+
+
+def followers_lock(address: Address) -> str:
+    """Return the name of the lock under which segments are made, given, divided and dropped."""
+    return f"twofold {address.schema} followers"
 
 
 class Claims:
     """What is to be done about claims on a connection; each call is a transaction."""
 
     def __init__(self, address: Address) -> None:
-        self._lock = f"twofold {address.schema} followers"
+        self._lock = followers_lock(address)
         self._sql = {name: statement.replace("{schema}", address.quoted_schema) for name, statement in _SQL.items()}
 
     async def attend(
@@ -28,7 +34,10 @@ class Claims:
     ) -> list[Claim]:
         """Note that an owner is there, and return its claims: those that it had and keeps, and its share of what is free."""
         async with self._alone(connection):
+            shadows = await connection.fetch(self._sql["begun"], [each for each in followers if shadowed(each)])
+            followers = [each for each in followers if not shadowed(each)]
             await connection.execute(self._sql["add_followers"], followers, WHOLE)
+            followers += [follower for (follower,) in shadows]
             await connection.execute(self._sql["forget_present"], owner, followers)
             await connection.execute(self._sql["add_present"], owner, followers, lease_seconds)
             for row in await connection.fetch(self._sql["merged"]):

@@ -6,6 +6,9 @@ SELECT name, 0, $2, 0 FROM unnest($1::text[]) AS name
 WHERE NOT EXISTS (SELECT 1 FROM {schema}.twofold_segments WHERE follower = name)
 ON CONFLICT DO NOTHING
 
+-- name: begun
+SELECT DISTINCT follower FROM {schema}.twofold_segments WHERE follower = ANY ($1)
+
 -- name: forget_present
 DELETE FROM {schema}.twofold_present
 WHERE (owner = $1 AND follower <> ALL ($2)) OR present_until <= clock_timestamp()

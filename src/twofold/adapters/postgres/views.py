@@ -14,6 +14,7 @@ from sqlalchemy.pool import NullPool
 from twofold.adapters.postgres.address import Address
 from twofold.adapters.postgres.claims import Claims
 from twofold.adapters.postgres.database import FAILURES, Connection, Database
+from twofold.adapters.postgres.rebuilding import Rebuilding
 from twofold.adapters.postgres.upgrade import check_prepared, upgrade
 from twofold.adapters.statements import load_statements
 from twofold.clock import Clock
@@ -42,6 +43,7 @@ class PostgresViews:
         self._sql = {
             name: statement.replace("{schema}", self._address.quoted_schema) for name, statement in _SQL.items()
         }
+        self._rebuilding = Rebuilding(self._address)
         # SQLAlchemy runs users' statements on connections of the same making; it does not pool what may be cut off.
         self._engine: AsyncEngine = create_async_engine(
             "postgresql+asyncpg://",
@@ -55,9 +57,7 @@ class PostgresViews:
         await self._database.run(lambda connection: prepare(connection, self._address, "views"), call_seconds=None)
 
     async def create(self, layout: Layout) -> None:
-        expected = [
-            f"{column.name} {_TYPES[column.kind]}{'' if column.nullable else ' NOT NULL'}" for column in layout.columns
-        ]
+        expected = _described(layout)
         async with self._session() as session:
             raw = await _driver(session)
             # Processes that start together make the table one after the other, and the second one finds it made.
@@ -71,6 +71,11 @@ class PostgresViews:
                     f"in {self._address} has {', '.join(found)}. A changed view is a new version: declare "
                     f"class {layout.view.__name__}(View, key=…, version={layout.view.state_version + 1})."
                 )
+
+    async def has(self, layout: Layout) -> bool:
+        found = {row[0] for row in await self._rows("columns", self._address.schema, layout.table)}
+        # What may not be missing can be read as what may be.
+        return all(found & {column, f"{column} NOT NULL"} for column in _described(layout))
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[AsyncConnection]:
@@ -213,6 +218,23 @@ class PostgresViews:
 
         await self._database.write(work)
 
+    # Rebuilding.
+
+    async def begin_rebuild(self, follower: str, layouts: Sequence[Layout]) -> bool:
+        return await self._database.run(partial(self._rebuilding.begin, follower, layouts))
+
+    async def take_over(self, follower: str, layouts: Sequence[Layout]) -> bool:
+        return await self._database.run(partial(self._rebuilding.take_over, follower, layouts))
+
+    async def drop(self, follower: str, tables: Sequence[str], *, even_if_declared: bool = False) -> bool:
+        return await self._database.run(partial(self._rebuilding.drop, follower, tables, even_if_declared))
+
+    async def caught_up(self) -> set[str]:
+        return await self._database.run(self._rebuilding.caught_up)
+
+    async def mark_caught_up(self, followers: Sequence[str]) -> None:
+        await self._database.run(partial(self._rebuilding.mark_caught_up, followers))
+
     async def _rows(self, statement: str, *values: Any) -> list[Any]:
         work: Callable[[Connection], Awaitable[list[Any]]] = lambda connection: connection.fetch(  # noqa: E731
             self._sql[statement], *values
@@ -235,6 +257,10 @@ def _is_about(error: BaseException | None, classes: tuple[str, ...]) -> bool:
     cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
     state: str = getattr(cause, "sqlstate", None) or ""
     return isinstance(cause, ValueError) or state.startswith(classes)
+
+
+def _described(layout: Layout) -> list[str]:
+    return [f"{column.name} {_TYPES[column.kind]}{'' if column.nullable else ' NOT NULL'}" for column in layout.columns]
 
 
 def _names(layout: Layout) -> list[str]:

@@ -12,6 +12,7 @@ from twofold.adapters.sqlite.database import transaction
 from twofold.adapters.statements import load_statements
 from twofold.followers import WHOLE, Claim, Seat, Segment, share
 from twofold.followers.division import check_named, merge
+from twofold.views.shadow import shadowed
 
 _SQL = load_statements("twofold.adapters.sqlite", "claims.sql")
 
@@ -21,6 +22,7 @@ def attend(
 ) -> list[Claim]:
     """Note that an owner is there, and return its claims: those that it had and keeps, and its share of what is free."""
     with transaction(connection):
+        followers = [each for each in followers if not shadowed(each) or _is_begun(each, connection)]
         connection.executemany(_SQL["add_follower"], [(follower, WHOLE, follower) for follower in followers])
         connection.execute(_SQL["forget_present"], (owner, now))
         connection.executemany(_SQL["add_present"], [(follower, owner, until) for follower in followers])
@@ -33,6 +35,10 @@ def attend(
         connection.executemany(_SQL["take"], taking)
         connection.execute(_SQL["renew"], (until, owner))
         return [_claim_of(*row) for row in connection.execute(_SQL["claims"], (owner,))]
+
+
+def _is_begun(follower: str, connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute(_SQL["segments"], (follower,)).fetchall())
 
 
 def leave(owner: str, connection: sqlite3.Connection) -> None:
@@ -56,6 +62,11 @@ def _present(connection: sqlite3.Connection) -> dict[str, list[str]]:
         if not _has_ended(owner):
             present.setdefault(follower, []).append(owner)
     return present
+
+
+def is_declared(follower: str, now: float, connection: sqlite3.Connection) -> bool:
+    """Say whether a process is there that could follow."""
+    return not all(_has_ended(owner) for (owner,) in connection.execute(_SQL["declared_by"], (follower, now) * 2))
 
 
 def _claim_of(follower: str, low: int, high: int, position: int, fence: int, merge_at: int) -> Claim:

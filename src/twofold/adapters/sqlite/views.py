@@ -14,7 +14,9 @@ from typing import Any
 
 from sqlalchemy import Connection as SqlalchemyConnection
 from sqlalchemy import StaticPool, create_engine
+from sqlalchemy.dialects import sqlite as dialects
 
+from twofold.adapters.sqlite import rebuilding
 from twofold.adapters.sqlite.claims import attend, divide, leave
 from twofold.adapters.sqlite.database import (
     Connection,
@@ -34,6 +36,7 @@ from twofold.views import Layout, TableChange
 from twofold.views.tables import table_of
 
 _SQL = load_statements("twofold.adapters.sqlite", "views.sql")
+_DIALECT = dialects.dialect()
 _KEYS_PER_STATEMENT = 500
 _MEMORY = ":memory:"
 
@@ -62,19 +65,23 @@ class SqliteViews:
 
     def _create(self, layout: Layout, connection: sqlite3.Connection) -> None:
         session = self._session(connection)
-        table = table_of(layout.view)
         with transaction(connection):
-            found = [_described(*row[1:4]) for row in connection.execute(f"PRAGMA table_info({layout.table})")]
+            found = _columns_there(connection, layout.table)
             if not found:
-                table.create(session)
+                table_of(layout.view).create(session)
         session.commit()
-        expected = [_described(c.name, c.type.compile(session.dialect), not c.nullable) for c in table.columns]
+        expected = _columns_of(layout)
         if found and found != expected:
             raise DeclarationError(
                 f"The view {layout.view.__name__} has the columns {', '.join(expected)}, and its table {layout.table} in "
                 f"{self._writing.path} has {', '.join(found)}. A changed view is a new version: declare "
                 f"class {layout.view.__name__}(View, key=…, version={layout.view.state_version + 1})."
             )
+
+    async def has(self, layout: Layout) -> bool:
+        found = set(await self._reading.run(partial(_columns_there, table=layout.table)))
+        # What may not be missing can be read as what may be.
+        return all(found & {column, f"{column} NOT NULL"} for column in _columns_of(layout))
 
     def _session(self, connection: sqlite3.Connection) -> SqlalchemyConnection:
         """Return SQLAlchemy's side of a connection; it lives as long and begins nothing by itself."""
@@ -189,6 +196,24 @@ class SqliteViews:
 
         await self._writing.run(work)
 
+    # Rebuilding.
+
+    async def begin_rebuild(self, follower: str, layouts: Sequence[Layout]) -> bool:
+        return await self._writing.run(partial(rebuilding.begin, follower, layouts, self._clock.now_us()))
+
+    async def take_over(self, follower: str, layouts: Sequence[Layout]) -> bool:
+        return await self._writing.run(partial(rebuilding.take_over, follower, layouts))
+
+    async def drop(self, follower: str, tables: Sequence[str], *, even_if_declared: bool = False) -> bool:
+        now = self._clock.now_us() / 1e6
+        return await self._writing.run(partial(rebuilding.drop, follower, tables, even_if_declared, now))
+
+    async def caught_up(self) -> set[str]:
+        return await self._reading.run(rebuilding.caught_up)
+
+    async def mark_caught_up(self, followers: Sequence[str]) -> None:
+        await self._writing.run(partial(rebuilding.mark_caught_up, followers))
+
     async def _rows(self, statement: str, *values: Any) -> list[Any]:
         return await self._reading.run(lambda connection: connection.execute(_SQL[statement], values).fetchall())
 
@@ -210,6 +235,14 @@ class SqliteViews:
         session = self._sessions.pop(connection, None)
         if session is not None:
             session.close()
+
+
+def _columns_there(connection: sqlite3.Connection, table: str) -> list[str]:
+    return [_described(*row[1:4]) for row in connection.execute(f"PRAGMA table_info({table})")]
+
+
+def _columns_of(layout: Layout) -> list[str]:
+    return [_described(c.name, str(c.type.compile(_DIALECT)), not c.nullable) for c in table_of(layout.view).columns]
 
 
 def _described(name: str, kind: str, required: object) -> str:

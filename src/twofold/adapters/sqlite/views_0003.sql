@@ -1,0 +1,7 @@
+-- Version 3: which followers have once been where the log ended. Whatever was followed before this was known counts as that.
+
+CREATE TABLE twofold_caught_up (
+    follower TEXT NOT NULL PRIMARY KEY
+) WITHOUT ROWID;
+
+INSERT INTO twofold_caught_up (follower) SELECT DISTINCT follower FROM twofold_segments;

@@ -1,0 +1,344 @@
+"""What a database for views must hold to while tables are filled anew beside those that answer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import msgspec
+from sqlalchemy import select
+
+from twofold.followers import Claim, Parked, Segment, Settled
+from twofold.messages import Tag
+from twofold.testing.claim_conformance import LEASE_SECONDS, ClaimConformance, loses
+from twofold.testing.samples import Count, Reserved
+from twofold.views import Index, TableChange, View, ViewStore, layout
+from twofold.views.shadow import shadow_follower, shadow_layout, shadow_table
+from twofold.views.tables import table_of
+
+_LIVE, _SHADOW = "count_v1", shadow_follower("count_v1")
+_COUNT = [layout(Count)]
+_READINGS = 30
+
+
+class ViewRebuilding(ClaimConformance):
+    """The part of `twofold.testing.ViewConformance` that is about rebuilding."""
+
+    # A shadow is filled.
+
+    def test_a_shadow_is_filled_while_the_table_answers(self, stores: Any) -> None:
+        """It begins empty, at the first event, with a place of its own; what is stored in one is not seen in the other."""
+
+        async def scenario(store: ViewStore, other: ViewStore) -> None:
+            live = await _live(store, lamp=5)
+            assert await other.begin_rebuild(_LIVE, _COUNT)
+            assert await _numbers(other) == {"lamp": 5}
+            assert (await other.position(_LIVE), await other.position(_SHADOW)) == (5, 0)
+            shadow = await _claim(other, _SHADOW)
+            assert (shadow.segment, shadow.position) == (Segment(), 0)
+            await _put(other, shadow, 3, lamp=3)
+            await _put(store, live, 6, lamp=6)
+            assert await _numbers(store) == {"lamp": 6}
+            assert await store.load(shadow_layout(layout(Count)), ["lamp"]) == [("lamp", 3)]
+
+        self.run(stores, scenario, 2)
+
+    def test_a_rebuilding_is_begun_once(self, stores: Any) -> None:
+        """Whoever asks for it a second time, or at the same time, is told so, and the one under way is not disturbed."""
+
+        async def scenario(*opened: ViewStore) -> None:
+            await _live(opened[0], lamp=5)
+            begun = await asyncio.gather(*[store.begin_rebuild(_LIVE, _COUNT) for store in opened for _ in range(3)])
+            assert sorted(begun) == [False] * 8 + [True]
+            shadow = await _claim(opened[0], _SHADOW)
+            await _put(opened[0], shadow, 3, lamp=3)
+            assert not await opened[1].begin_rebuild(_LIVE, _COUNT)
+            await _put(opened[0], shadow, 4, lamp=4)
+
+        self.run(stores, scenario, 3)
+
+    def test_what_was_never_followed_can_be_rebuilt(self, stores: Any) -> None:
+        """There is nothing to keep, and nothing in the way."""
+
+        async def scenario(store: ViewStore) -> None:
+            await store.create(layout(Count))
+            assert await store.begin_rebuild(_LIVE, _COUNT)
+            shadow = await _claim(store, _SHADOW)
+            await _put(store, shadow, 3, lamp=3)
+            assert await store.take_over(_LIVE, _COUNT)
+            assert (await _numbers(store), await store.position(_LIVE)) == ({"lamp": 3}, 3)
+
+        self.run(stores, scenario)
+
+    # It takes over.
+
+    def test_a_shadow_does_not_take_over_while_it_is_behind(self, stores: Any) -> None:
+        """An answer would go back in time. Where it is as far as what it replaces, it does, and not a moment later."""
+
+        async def scenario(store: ViewStore) -> None:
+            live = await _live(store, lamp=5)
+            await store.begin_rebuild(_LIVE, _COUNT)
+            shadow = await _claim(store, _SHADOW)
+            await _put(store, shadow, 4, lamp=4)
+            assert not await store.take_over(_LIVE, _COUNT)
+            await _put(store, live, 6, lamp=6)
+            await _put(store, shadow, 6, lamp=60)
+            assert await _numbers(store) == {"lamp": 6}
+            assert await store.take_over(_LIVE, _COUNT)
+            assert (await _numbers(store), await store.position(_LIVE)) == ({"lamp": 60}, 6)
+            assert [each.follower for each in await store.progress()] == [_LIVE]
+
+        self.run(stores, scenario)
+
+    def test_taking_over_shuts_out_who_followed_before(self, stores: Any) -> None:
+        """Both of them: their next batch was folded into rows that are not there any more. Who follows next goes on."""
+
+        async def scenario(store: ViewStore, other: ViewStore) -> None:
+            live, shadow = await _caught_up_shadow(store, other)
+            assert await other.take_over(_LIVE, _COUNT)
+            for follower, claim in ((store, live), (other, shadow)):
+                with loses():
+                    await _put(follower, claim, 9, lamp=9)
+            successor = await _claim(other, _LIVE)
+            assert (successor.segment, successor.position) == (Segment(), 5)
+            assert successor.fence > max(live.fence, shadow.fence)
+            await _put(other, successor, 6, lamp=61)
+            assert (await _numbers(store), await store.position(_LIVE)) == ({"lamp": 61}, 6)
+
+        self.run(stores, scenario, 2)
+
+    def test_what_the_shadow_has_parked_is_kept(self, stores: Any) -> None:
+        """And what its predecessor had is not: that has been tried again, with whatever came of it."""
+
+        async def scenario(store: ViewStore) -> None:
+            live, shadow = await _caught_up_shadow(store, store)
+            await store.settle(Settled(live, 5, (Parked(_LIVE, "sku:a", 2, "broken", 4, 5),)))
+            await store.settle(Settled(shadow, 5, (Parked(_SHADOW, "sku:b", 3, "broken", 4, 5),)))
+            assert await store.take_over(_LIVE, _COUNT)
+            assert await store.parked() == [Parked(_LIVE, "sku:b", 3, "broken", 4, 5)]
+
+        self.run(stores, scenario)
+
+    def test_several_that_have_it_take_over_do_so_once(self, stores: Any) -> None:
+        """Who comes second finds it done; where none was begun, nothing happens at all."""
+
+        async def scenario(*opened: ViewStore) -> None:
+            await _caught_up_shadow(*opened[:2])
+            done = await asyncio.gather(*[store.take_over(_LIVE, _COUNT) for store in opened for _ in range(3)])
+            assert True in done
+            assert await opened[0].take_over(_LIVE, _COUNT)
+            assert (await _numbers(opened[0]), await opened[0].position(_LIVE)) == ({"lamp": 50}, 5)
+
+        self.run(stores, scenario, 3)
+
+    def test_a_view_can_be_rebuilt_again_and_again(self, stores: Any) -> None:
+        """The table that took over is the view's in every respect: the next start finds the columns that it expects."""
+
+        async def scenario(store: ViewStore) -> None:
+            await _live(store, lamp=1)
+            for position in range(6, 9):
+                assert await store.begin_rebuild(_LIVE, _COUNT)
+                await _put(store, await _claim(store, _SHADOW), position, lamp=position)
+                assert await store.take_over(_LIVE, _COUNT)
+                await store.create(layout(Count))
+                assert await _numbers(store) == {"lamp": position}
+                assert not await store.has(shadow_layout(layout(Count)))
+
+        self.run(stores, scenario)
+
+    def test_several_tables_are_replaced_together(self, stores: Any) -> None:
+        """Those of a projection have one place, and so one moment."""
+        both = [layout(Count), layout(Reserved)]
+
+        async def scenario(store: ViewStore) -> None:
+            for each in both:
+                await store.create(each)
+            live = await _claim(store, "counted_v1")
+            await store.apply(Settled(live, 5), [_change(both[0], lamp=5), _change(both[1], a=(5, "", 0))], ())
+            await store.begin_rebuild("counted_v1", both)
+            shadow = await _claim(store, shadow_follower("counted_v1"))
+            shadows = [shadow_layout(each) for each in both]
+            await store.apply(Settled(shadow, 5), [_change(shadows[0], lamp=6), _change(shadows[1], b=(6, "", 0))], ())
+            assert await store.take_over("counted_v1", both)
+            assert await store.load(both[0], ["lamp"]) == [("lamp", 6)]
+            assert await store.load(both[1], ["a", "b"]) == [("b", 6, "", False)]
+
+        self.run(stores, scenario)
+
+    def test_no_reader_fails_or_goes_back_while_tables_are_replaced(self, stores: Any) -> None:
+        """By key and by statement, in this instance and in others, in the middle of whatever they do."""
+
+        async def scenario(writer: ViewStore, *readers: ViewStore) -> None:
+            await _live(writer, lamp=1)
+            ended = asyncio.Event()
+            reading = [asyncio.create_task(_watch(each, ended)) for each in (writer, *readers) for _ in range(2)]
+            for number in range(2, 2 + _READINGS):
+                await writer.begin_rebuild(_LIVE, _COUNT)
+                await _put(writer, await _claim(writer, _SHADOW), 5 + number, lamp=number)
+                while not await writer.take_over(_LIVE, _COUNT):
+                    pass
+            ended.set()
+            for seen in await asyncio.gather(*reading):
+                assert seen == sorted(seen)
+                assert seen[-1] == 1 + _READINGS
+
+        self.run(stores, scenario, 3)
+
+    def test_no_key_goes_back_whatever_the_segments_are(self, stores: Any) -> None:
+        """A follower may be divided meanwhile: what counts is that every key is as far as it was."""
+
+        async def scenario(store: ViewStore) -> None:
+            await _live(store, lamp=5)
+            await store.begin_rebuild(_LIVE, _COUNT)
+            await store.split(_LIVE, 2)
+            first, second = await _claims(store, _LIVE)
+            await store.settle(Settled(first, 9))
+            shadow = await _claim(store, _SHADOW)
+            await store.settle(Settled(shadow, 8))
+            assert not await store.take_over(_LIVE, _COUNT)
+            await store.split(_SHADOW, 4)
+            quarters = await _claims(store, _SHADOW)
+            for claim in quarters[:2]:
+                await store.settle(Settled(claim, 9))
+            assert await store.take_over(_LIVE, _COUNT)
+            places = [(each.segment.low, each.position) for each in await store.progress()]
+            assert places == [(quarter.segment.low, at) for quarter, at in zip(quarters, (9, 9, 8, 8), strict=True)]
+            with loses():
+                await store.settle(Settled(second, 10))
+
+        self.run(stores, scenario)
+
+    # It is given up, or not wanted any more.
+
+    def test_a_rebuilding_that_was_given_up_leaves_nothing(self, stores: Any) -> None:
+        """And who still follows for it stores nothing in the next one."""
+
+        async def scenario(store: ViewStore) -> None:
+            live, shadow = await _caught_up_shadow(store, store)
+            assert await store.drop(_SHADOW, [shadow_table(_LIVE)], even_if_declared=True)
+            assert not await store.has(shadow_layout(layout(Count)))
+            assert [each.follower for each in await store.progress()] == [_LIVE]
+            await store.begin_rebuild(_LIVE, _COUNT)
+            await _claim(store, _SHADOW)
+            with loses():
+                await _put(store, shadow, 7, lamp=7)
+            await _put(store, live, 6, lamp=6)
+            assert await _numbers(store) == {"lamp": 6}
+
+        self.run(stores, scenario)
+
+    def test_what_somebody_follows_is_not_dropped(self, stores: Any) -> None:
+        """A process of earlier code answers from it; once there is none, all of it goes."""
+
+        async def scenario(store: ViewStore, other: ViewStore) -> None:
+            live = await _live(store, lamp=5)
+            await store.settle(Settled(live, 5, (Parked(_LIVE, "sku:a", 2, "broken", 4, 5),)))
+            await store.mark_caught_up([_LIVE, "other_v1"])
+            assert not await other.drop(_LIVE, [_LIVE])
+            assert await _numbers(store) == {"lamp": 5}
+            await store.leave(f"follower of {_LIVE}")
+            assert await other.drop(_LIVE, [_LIVE])
+            assert not await store.has(layout(Count))
+            assert (await store.progress(), await store.parked()) == ([], [])
+            assert await store.caught_up() == {"other_v1"}
+            assert await other.drop(_LIVE, [_LIVE])
+
+        self.run(stores, scenario, 2)
+
+    # Who has caught up, and what earlier tables hold.
+
+    def test_who_has_caught_up_is_kept(self, stores: Any) -> None:
+        """For all processes, and for good."""
+
+        async def scenario(store: ViewStore, other: ViewStore) -> None:
+            assert await store.caught_up() == set()
+            await store.mark_caught_up([_LIVE, "other_v1"])
+            await other.mark_caught_up([_LIVE])
+            await store.mark_caught_up([])
+            assert await other.caught_up() == {_LIVE, "other_v1"}
+
+        self.run(stores, scenario, 2)
+
+    def test_a_table_has_a_layout_if_its_rows_can_be_read_as_that(self, stores: Any) -> None:
+        """It may have more columns, in any order, but none of another type, and none with holes where none may be."""
+        key = Annotated[str, Tag("sku")]
+
+        class Fewer(View, key=key):
+            pass
+
+        class Swapped(View, key=key):
+            word: str | None = None
+            number: int = 0
+
+        class Other(View, key=key):
+            number: str = ""
+
+        class Whole(View, key=key):
+            word: str = ""
+
+        class Count(View, key=key):
+            number: Annotated[int, Index] = 0
+            word: str | None = None
+            real: float = 0.0
+
+        async def scenario(store: ViewStore) -> None:
+            assert not await store.has(layout(Count))
+            await store.create(layout(Count))
+            found = {
+                view.__name__: await store.has(msgspec.structs.replace(layout(view), table=_LIVE))
+                for view in (Count, Fewer, Swapped, Other, Whole)
+            }
+            assert found == {"Count": True, "Fewer": True, "Swapped": True, "Other": False, "Whole": False}
+
+        self.run(stores, scenario)
+
+
+async def _claim(store: ViewStore, follower: str) -> Claim:
+    (claim,) = await store.attend(f"follower of {follower}", [follower], LEASE_SECONDS)
+    return claim
+
+
+async def _claims(store: ViewStore, follower: str) -> list[Claim]:
+    found = await store.attend(f"follower of {follower}", [follower], LEASE_SECONDS)
+    return sorted(found, key=lambda claim: claim.segment.low)
+
+
+async def _live(store: ViewStore, **rows: int) -> Claim:
+    """Give a claim on a view with these rows, at the position 5."""
+    await store.create(layout(Count))
+    claim = await _claim(store, _LIVE)
+    await _put(store, claim, 5, **rows)
+    return claim
+
+
+async def _caught_up_shadow(store: ViewStore, other: ViewStore) -> tuple[Claim, Claim]:
+    """Give the claims on a view and on its shadow, both at the position 5, with different rows."""
+    live = await _live(store, lamp=5)
+    await other.begin_rebuild(_LIVE, _COUNT)
+    shadow = await _claim(other, _SHADOW)
+    await _put(other, shadow, 5, lamp=50)
+    return live, shadow
+
+
+async def _put(store: ViewStore, claim: Claim, position: int, **rows: int) -> None:
+    shape = layout(Count) if claim.follower == _LIVE else shadow_layout(layout(Count))
+    await store.apply(Settled(claim, position), [_change(shape, **rows)], ())
+
+
+def _change(shape: Any, **rows: Any) -> TableChange:
+    packed = [(key, *(values if isinstance(values, tuple) else (values,))) for key, values in rows.items()]
+    return TableChange(shape, packed, [])
+
+
+async def _numbers(store: ViewStore) -> dict[str, int]:
+    return {row.key: row.number for row in await store.select(select(table_of(Count)))}
+
+
+async def _watch(store: ViewStore, ended: asyncio.Event) -> list[int]:
+    """Return what is read of a row until the end, by its key and by a statement in turn."""
+    seen = []
+    while not ended.is_set():
+        seen.append((await store.load(layout(Count), ["lamp"]))[0][1])
+        seen.append((await _numbers(store))["lamp"])
+    seen.append((await _numbers(store))["lamp"])
+    return seen

@@ -1,0 +1,66 @@
+"""What only PostgreSQL has: locks that queries wait for, and rights on a table."""
+
+import asyncio
+
+import asyncpg
+
+from twofold.adapters.postgres.address import Address
+from twofold.adapters.postgres.views import PostgresViews
+from twofold.clock import SystemClock
+from twofold.testing.samples import Count
+from twofold.views import layout
+
+
+def table(database: str) -> str:
+    return f"{Address.of(database).quoted_schema}.count_v1"
+
+
+def test_a_query_that_takes_long_is_not_in_the_way_of_others(database: str) -> None:
+    """A table cannot be replaced while it is read: that is tried for a moment only, and then again."""
+    counts = [layout(Count)]
+
+    async def scenario() -> None:
+        store = PostgresViews(database, SystemClock())
+        await store.open()
+        await store.create(layout(Count))
+        await store.begin_rebuild("count_v1", counts)
+        report = await asyncpg.connect(database)
+        async with report.transaction():
+            await report.fetch(f"SELECT * FROM {table(database)}")
+            for _ in range(3):
+                trying = asyncio.create_task(store.take_over("count_v1", counts))
+                while not trying.done():
+                    assert await store.load(layout(Count), ["lamp"]) == []
+                assert not await trying
+                assert not await store.drop("count_v1", ["count_v1"])
+        assert await store.take_over("count_v1", counts)
+        await report.close()
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_who_could_read_a_table_can_read_the_one_that_takes_its_place(database: str) -> None:
+    """Reports have users of their own, and rights are granted on a table."""
+    counts = [layout(Count)]
+
+    async def scenario() -> None:
+        store = PostgresViews(database, SystemClock())
+        await store.open()
+        await store.create(layout(Count))
+        operator = await asyncpg.connect(database)
+        name = table(database)
+        await operator.execute(f"GRANT SELECT ON {name} TO PUBLIC; GRANT SELECT, UPDATE ON {name} TO pg_monitor")
+        rights = "SELECT relacl::text[] FROM pg_class WHERE oid = to_regclass($1)"
+        before = await operator.fetchval(rights, name)
+        await store.begin_rebuild("count_v1", counts)
+        assert await store.take_over("count_v1", counts)
+        assert sorted(await operator.fetchval(rights, name)) == sorted(before)
+        indexes = await operator.fetch(
+            "SELECT indexname FROM pg_indexes WHERE tablename = 'count_v1' ORDER BY indexname"
+        )
+        assert [name for (name,) in indexes] == ["count_v1_by_number", "count_v1_pkey"]
+        await operator.close()
+        await store.close()
+
+    asyncio.run(scenario())
