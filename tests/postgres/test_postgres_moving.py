@@ -19,6 +19,8 @@ from examples.bank import Balance, BalanceOf, Deposit, bank
 from tests.log import mover
 from tests.log.moving import ODD, filled, nobody, on, what_is_at
 from tests.log.test_lines import DATA, TEXTS, TIMES, in_a_row
+from tests.support.cutting import POINTS, CuttingProxy
+from twofold.adapters.postgres import PostgresStore
 from twofold.errors import LogDiverged, LogUnavailable
 from twofold.log import Append, Appended, Condition, Conflict, Criterion, NewEvent, Outcome, Recorded, Store
 from twofold.messages import encode
@@ -138,6 +140,27 @@ def killed(source: str, target: str, pages: int) -> None:
         for _ in range(pages):
             assert moving.stdout.readline(), "it has come to its end"
         moving.kill()
+
+
+def test_a_copy_survives_lost_connections(place: Place, database: str) -> None:
+    """Wherever a batch is cut off, up to and within its commit, it is there once, with what belongs to it."""
+    filled(place("sqlite", "one"), 1200)
+    events, handled = what_is_at(place("sqlite", "one"))
+    batches = [(events[start : start + 20], handled[start : start + 20]) for start in range(0, len(events), 20)]
+
+    async def scenario() -> int:
+        async with CuttingProxy(database).serving() as proxy:
+            store = PostgresStore(proxy.url)
+            await store.open()
+            for number, batch in enumerate(batches):
+                proxy.cut_next(POINTS[number % len(POINTS)], spared=number // len(POINTS))
+                await store.restore(*batch)
+            await store.restore([], handled)
+            await store.close()
+            return proxy.cuts
+
+    assert asyncio.run(scenario()) > len(batches) // 2
+    assert what_is_at(database) == (events, handled)
 
 
 @pytest.mark.parametrize("other", ["sqlite", "postgresql"])

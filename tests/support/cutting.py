@@ -22,14 +22,19 @@ class CuttingProxy:
         self.cuts = 0
         self._target = urlsplit(url)
         self._next: Point | None = None
+        self._spared = 0
         self._conversations: set[asyncio.Task[None]] = set()
         self._open = asyncio.Event()
         self._open.set()
         self.url = ""
 
-    def cut_next(self, point: Point) -> None:
-        """Cut the connection on which the client speaks next, before or after the server has heard it."""
+    def cut_next(self, point: Point, spared: int = 0) -> None:
+        """Cut the connection on which the client speaks next, before or after the server has heard it.
+
+        Before that, so many times that a client speaks are spared.
+        """
         self._next = point
+        self._spared = spared
 
     def has_cut(self) -> bool:
         """Say whether the cut that was asked for has been made."""
@@ -79,7 +84,7 @@ class CuttingProxy:
         try:
             while request := await client.read(1 << 20):
                 await self._open.wait()
-                point, self._next = self._next, None
+                point = self._due()
                 self.cuts += point is not None
                 if point == "before the request":
                     return
@@ -99,6 +104,13 @@ class CuttingProxy:
         finally:
             answering.cancel()
             to_server.transport.abort()
+
+    def _due(self) -> Point | None:
+        if self._next is not None and self._spared > 0:
+            self._spared -= 1
+            return None
+        point, self._next = self._next, None
+        return point
 
     async def _answers(
         self, server: asyncio.StreamReader, to_client: asyncio.StreamWriter, muted: asyncio.Event
