@@ -1,7 +1,7 @@
 """Loading documents into the services, and having their followers do their work again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 import httpx
 
@@ -83,7 +83,7 @@ async def deliver_again(services: Mapping[str, Running | Databases]) -> None:
     """Have every published event delivered to every service that hears it a second time."""
     await asyncio.gather(
         *[
-            _repeat(service, inbox_name(source), (), services[source])
+            _repeat(service, inbox_name(source), services[source])
             for service in services.values()
             for source in service.declaration.sources
         ]
@@ -91,23 +91,17 @@ async def deliver_again(services: Mapping[str, Running | Databases]) -> None:
 
 
 async def rebuild(services: Mapping[str, Running | Databases]) -> None:
-    """Empty every view, and have it filled again from the first event."""
+    """Have every view filled again from the first event, beside the rows that answer meanwhile."""
     await asyncio.gather(
-        *[
-            _repeat(service, follower, tables, service)
-            for service in services.values()
-            for follower, tables in service.declaration.followers.items()
-        ]
+        *[service.rebuild(follower) for service in services.values() for follower in service.declaration.followers]
     )
 
 
-async def _repeat(
-    service: Running | Databases, follower: str, tables: Sequence[str], followed: Running | Databases
-) -> None:
+async def _repeat(service: Running | Databases, follower: str, followed: Running | Databases) -> None:
     """Send a follower back to the first event once it is through, and return when it is through again."""
     head = await followed.log.head()
     await _reach(service, follower, head)
-    await service.views.rewind(follower, tables)
+    await service.views.rewind(follower, ())
     await _reach(service, follower, head)
 
 

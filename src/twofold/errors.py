@@ -12,6 +12,7 @@
     │   ├── InvalidReceipt      not a receipt at all, or of another service
     │   ├── FutureReceipt       it names a position that the log has not reached
     │   └── ReceiptTimeout      the view did not get there in time
+    ├── ViewNotReady            a view is still being filled, and nothing else could answer
     ├── TooManyConflicts        others kept changing what the command decides on
     ├── LogError                the log could not do what was asked
     │   ├── LogUnavailable      it cannot be reached or written now; trying again later may help
@@ -88,6 +89,10 @@ class FutureReceipt(ReceiptError):
 
 class ReceiptTimeout(ReceiptError):
     """The followers did not reach the receipt's position in the time allowed."""
+
+
+class ViewNotReady(TwofoldError):
+    """A view is being filled from the first event, and has not once been where the log ended: it knows half of it."""
 
 
 class TooManyConflicts(TwofoldError):

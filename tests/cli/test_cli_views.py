@@ -1,3 +1,4 @@
+import asyncio
 import signal
 import sqlite3
 from pathlib import Path
@@ -8,6 +9,8 @@ from examples.bank import Account, Deposit, bank
 from tests.cli.conftest import CommandLine
 from tests.cli.shaky import UNLUCKY, Throw, shaky
 from twofold import Service
+from twofold.service import Settings
+from twofold.service.admin import begin_rebuild, opened
 
 BANK = "examples.bank:bank"
 DEPOSITS = [Deposit(account="ann", amount=1), Deposit(account="ann", amount=2), Deposit(account="bob", amount=3)]
@@ -121,7 +124,7 @@ def test_the_work_of_rebuilding_is_the_running_service_s(twofold: CommandLine) -
         found = twofold("views", "rebuild", "tests.cli.shaky:shaky", "score_v1", "--yes")
         assert found.errors == "score_v1 is filled again by the running shaky.\n"
         _, logged = served.end()
-    assert "score_v1 parks player:ann from position 1 on: ValueError: 13 is unlucky" in [
+    assert "score_v1:rebuild parks player:ann from position 1 on: ValueError: 13 is unlucky" in [
         line["message"] for line in logged
     ]
 
@@ -145,6 +148,46 @@ def test_an_empty_view_is_rebuilt_at_once(twofold: CommandLine) -> None:
     ]
 
 
+def test_a_view_can_be_emptied_and_filled_in_place(twofold: CommandLine) -> None:
+    """For what cannot be filled twice at once."""
+    twofold.fill(bank, *DEPOSITS)
+    spoil(twofold.folder)
+    found = twofold("views", "rebuild", BANK, "balance_v1", "--in-place", typed="y\n")
+    assert found.errors.startswith("Empty balance_v1 of bank and fill it again from the first event? [y/N]")
+    assert found.lines == ["balance_v1 has caught up, at position 3."]
+    assert balance(twofold.folder, "ann") == 3
+
+
+def test_a_rebuilding_that_is_under_way_is_shown_joined_and_cancelled(twofold: CommandLine) -> None:
+    """It is there for as long as it takes, whoever began it; and where there is none, none is cancelled."""
+    twofold.fill(bank, *DEPOSITS)
+    spoil(twofold.folder)
+    none = "twofold: balance_v1 of bank is not being rebuilt."
+    assert twofold("views", "rebuild", BANK, "balance_v1", "--cancel").complaint == none
+    for last in (["--cancel"], ["--yes"]):
+        begin(twofold.folder)
+        found = {each["follower"]: each for each in twofold("views", BANK, "--json").json}
+        assert (found["balance_v1"]["position"], found["balance_v1:rebuild"]["position"]) == (3, 0)
+        assert found["balance_v1:rebuild"]["declared"]
+        assert balance(twofold.folder, "ann") == 999
+        ended = twofold("views", "rebuild", BANK, "balance_v1", *last)
+        assert ended.code == 0
+        assert len(twofold("views", BANK, "--json").json) == 1
+    assert ended.errors == "balance_v1 is filled again already.\n"
+    assert balance(twofold.folder, "ann") == 3
+
+
+def begin(folder: Path) -> None:
+    """Begin a rebuilding, with nobody there to do it."""
+
+    async def scenario() -> None:
+        settings = Settings(log=f"sqlite:///{folder}/bank.db", views=f"sqlite:///{folder}/bank-views.db")
+        async with opened(bank.declaration, settings, to_mend=True) as databases:
+            assert await begin_rebuild(databases, "balance_v1")
+
+    asyncio.run(scenario())
+
+
 def test_a_rebuilding_asks_first(twofold: CommandLine) -> None:
     """Without a yes, nothing is touched."""
     twofold.fill(bank, *DEPOSITS)
@@ -153,7 +196,7 @@ def test_a_rebuilding_asks_first(twofold: CommandLine) -> None:
         found = twofold("views", "rebuild", BANK, "balance_v1", typed=typed)
         assert found.code == 1
         assert found.output == ""
-        assert found.errors.startswith("Empty balance_v1 of bank and fill it again from the first event? [y/N]")
+        assert found.errors.startswith("Fill balance_v1 of bank again from the first event? [y/N]")
     assert balance(twofold.folder, "ann") == 999
     assert twofold("views", "rebuild", BANK, "balance_v1", typed="y\n").code == 0
     assert balance(twofold.folder, "ann") == 3

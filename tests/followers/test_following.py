@@ -89,12 +89,8 @@ async def caught_up(running: Running, position: int) -> None:
 
 
 async def words(running: Running, item: str) -> tuple[str, ...]:
-    found = await Views(running.views, _at_once).get(Words, item)
+    found = await Views(running.views).get(Words, item)
     return found.words if found else ()
-
-
-async def _at_once(table: str) -> None:
-    pass
 
 
 def test_a_failing_key_is_parked_in_order_and_all_others_flow_on(tmp_path: Path) -> None:

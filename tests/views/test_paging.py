@@ -1,7 +1,7 @@
 """Pages: every row once, in order, whatever is equal, missing, or changed in between."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -22,6 +22,7 @@ from twofold.errors import DeclarationError, InvalidMessage
 from twofold.followers import Settled
 from twofold.messages import encode
 from twofold.views import TableChange, layout
+from twofold.views.queries import at_once
 
 MORNING = datetime(2026, 1, 1, 8, tzinfo=UTC)
 
@@ -45,19 +46,15 @@ class Other(View, key=Annotated[int, Tag("other")]):
     rank: int = 0
 
 
-async def ready(table: str) -> None:
-    """All views are always ready here."""
-
-
 @asynccontextmanager
-async def stored(*rows: View, ready: Any = ready) -> AsyncIterator[Views]:
+async def stored(*rows: View, reading: Any = at_once) -> AsyncIterator[Views]:
     store = SqliteViews(":memory:", SystemClock())
     await store.open()
     try:
         for view in (Item, Other):
             await store.create(layout(view))
         await write(store, *rows)
-        yield Views(store, ready)
+        yield Views(store, reading)
     finally:
         await store.close()
 
@@ -250,10 +247,12 @@ def test_a_statement_waits_for_every_view_that_it_names() -> None:
     async def scenario() -> None:
         named: list[str] = []
 
-        async def ready(table: str) -> None:
-            named.append(table)
+        @asynccontextmanager
+        async def reading(tables: Sequence[str]) -> AsyncIterator[Mapping[str, str]]:
+            named.extend(tables)
+            yield {}
 
-        async with stored(Item(key="a"), Other(key=1), ready=ready) as views:
+        async with stored(Item(key="a"), Other(key=1), reading=reading) as views:
             for statement, tables in statements.items():
                 named.clear()
                 await views.select(statement)
@@ -268,10 +267,12 @@ def test_get_and_find_wait_for_their_view() -> None:
     async def scenario() -> None:
         named: list[str] = []
 
-        async def ready(table: str) -> None:
-            named.append(table)
+        @asynccontextmanager
+        async def reading(tables: Sequence[str]) -> AsyncIterator[Mapping[str, str]]:
+            named.extend(tables)
+            yield {}
 
-        async with stored(Item(key="a"), ready=ready) as views:
+        async with stored(Item(key="a"), reading=reading) as views:
             assert await views.get(Item, "a") == Item(key="a")
             assert await views.get(Other, 1) is None
             assert list(await views.find(Other)) == []

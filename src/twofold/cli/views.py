@@ -95,35 +95,67 @@ def _follower_of(position: Position) -> str:
 @TARGET
 @click.argument("follower")
 @SERVICE
+@click.option("--in-place", is_flag=True, help="Empty the table first: queries find half of it until it is full again.")
+@click.option("--cancel", is_flag=True, help="Give up a rebuilding that is under way.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def rebuild(target: str, follower: str, service: str | None, yes: bool) -> None:
-    """Empty a view's table and fill it again, and show how that goes.
+def rebuild(target: str, follower: str, service: str | None, in_place: bool, cancel: bool, yes: bool) -> None:
+    """Fill a view again from the first event, beside its table, which answers until the new one takes its place.
 
-    A running service does the work, and answers from what is there by then; if none runs, it is done here.
+    A running service does the work; if none runs, it is done here. To end this command does not end the rebuilding: said
+    again, it shows how far that is.
     """
     from twofold.service.admin import rebuilt_tables
 
     chosen = one_service(target, service)
-    tables = rebuilt_tables(chosen.declaration, follower)
+    tables = ", ".join(rebuilt_tables(chosen.declaration, follower))
+    if cancel:
+        asyncio.run(_cancel(chosen, follower))
+        return
+    how = f"Empty {tables} of {chosen.name} and fill it again" if in_place else f"Fill {tables} of {chosen.name} again"
     if not yes:
-        click.confirm(
-            f"Empty {', '.join(tables)} of {chosen.name} and fill it again from the first event?", abort=True, err=True
-        )
-    asyncio.run(_rebuild(chosen, follower))
+        click.confirm(f"{how} from the first event?", abort=True, err=True)
+    asyncio.run(_rebuild(chosen, follower, in_place=in_place))
 
 
-async def _rebuild(service: Service, follower: str) -> None:
+async def _cancel(service: Service, follower: str) -> None:
     from twofold.service import read_settings
-    from twofold.service.admin import followed, is_followed, opened, rewind
+    from twofold.service.admin import cancel_rebuild, opened
+
+    async with opened(service.declaration, read_settings(service.name), to_mend=True) as databases:
+        await cancel_rebuild(databases, follower)
+    click.echo(f"{follower} is not rebuilt any more, and answers as before.")
+
+
+async def _rebuild(service: Service, follower: str, *, in_place: bool) -> None:
+    from twofold.service import read_settings
+    from twofold.service.admin import begin_rebuild, followed, is_followed, opened, rewind
 
     async with opened(service.declaration, read_settings(service.name), to_mend=True) as databases:
         elsewhere = await is_followed(databases, follower)
         by = f"by the running {service.name}" if elsewhere else "here, as nobody follows it"
+        number = 0
+        if in_place:
+            await rewind(databases, follower)
+        elif not (number := await begin_rebuild(databases, follower)):
+            by = "already"
         click.echo(f"{follower} is filled again {by}.", err=True)
-        await rewind(databases, follower)
         async with followed(databases, follower, elsewhere=elsewhere):
+            if not in_place:
+                await _taken_over(databases, follower, number)
             position = await _caught_up(databases, follower)
     click.echo(f"{follower} has caught up, at position {position}.")
+
+
+async def _taken_over(databases: Databases, follower: str, number: int) -> None:
+    """Show a bar until what is filled anew answers."""
+    from twofold.service.admin import rebuilding
+
+    with _bar() as bar:
+        task = bar.add_task(f"{follower}, anew", total=await databases.log.head())
+        async for position in rebuilding(databases, follower, number):
+            bar.update(task, completed=position)
+            await databases.clock.sleep(_LOOK_AGAIN_SECONDS)
+        bar.update(task, completed=await databases.views.position(follower))
 
 
 async def _caught_up(databases: Databases, follower: str) -> int:

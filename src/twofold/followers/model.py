@@ -70,13 +70,14 @@ class Parked(msgspec.Struct, frozen=True):
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far one segment of a follower is, and whose it is."""
+    """How far one segment of a follower is, whose it is, and the fence of the latest claim on it."""
 
     follower: str
     segment: Segment
     position: int
     owner: str
     parked: int = 0
+    fence: int = 0
 
 
 class Standing(msgspec.Struct, frozen=True):

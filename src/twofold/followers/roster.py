@@ -77,6 +77,10 @@ class Roster:
         """Return what this process follows now."""
         return [work.follower for work in self._work.values() if not work.rests]
 
+    def look_again(self) -> None:
+        """Look at once, and not only when it is time, what there is to follow."""
+        self._again.set()
+
     def failing(self) -> dict[str, str]:
         """Return the followers that are in trouble here, with the reason."""
         if self._away:

@@ -101,8 +101,11 @@ class Endpoints:
             return {"service": self._name, "head": 0, "failing": {"service": str(error)}}
         head, log = await _tried(running.log.head())
         _, views = await _tried(running.progress())
+        building, _ = await _tried(running.building.unready())
         broken = {name: reason for name, reason in (("log", log), ("views", views)) if reason}
-        return {"service": self._name, "head": head or 0, "failing": {**running.failing(), **broken}}
+        return {
+            "service": self._name, "head": head or 0, "failing": {**(building or {}), **running.failing(), **broken},
+        }  # fmt: skip
 
 
 def readiness(states: Iterable[dict[str, Any]]) -> Response:

@@ -18,6 +18,7 @@ from twofold.errors import (
     Rejected,
     TooManyConflicts,
     UnknownMessage,
+    ViewNotReady,
 )
 from twofold.messages import encode
 
@@ -62,6 +63,7 @@ _KNOWN: tuple[tuple[type[Exception], int, str, str], ...] = (
     (InvalidReceipt, 400, "invalid-receipt", "That is not a receipt that this service can wait for"),
     (FutureReceipt, 409, "future-receipt", "The receipt is beyond the end of the log"),
     (ReceiptTimeout, 504, "receipt-timeout", "The views are not there yet"),
+    (ViewNotReady, 503, "view-not-ready", "The view is being built"),
     (TooManyConflicts, 503, "too-many-conflicts", "Others kept changing what the command decides on"),
     (NotRunning, 503, "not-running", "The service is not running"),
 )

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 
 import msgspec
 
 from twofold.clock import Clock, SystemClock
-from twofold.errors import NotFound, SettingsError
-from twofold.followers import LEASE_SECONDS, Progress, Roster, Segment, Target
+from twofold.errors import NotFound, NotNow, SettingsError
+from twofold.followers import LEASE_SECONDS, Progress, Roster, Segment
 from twofold.log import Log
 from twofold.messaging import inbox_name
+from twofold.service.building import layouts, view_targets
 from twofold.service.declaration import Declaration
 from twofold.service.settings import Settings, open_store, open_views
-from twofold.views import ProjectionTarget, ViewStore, ViewTarget, layout, table_name
+from twofold.views import ViewStore, table_name
+from twofold.views.shadow import shadow_follower, shadow_table, shadowed
+
+_LOOK_AGAIN_SECONDS = 0.1
 
 
 class Databases(msgspec.Struct, frozen=True):
@@ -31,6 +34,19 @@ class Databases(msgspec.Struct, frozen=True):
     def service(self) -> str:
         """The service's name."""
         return self.declaration.name
+
+    async def rebuild(self, follower: str) -> None:
+        """Have a view filled anew from the first event, while it answers as it is, and return once the new rows do.
+
+        Whoever follows the view does the work; it is waited for.
+
+        Raises:
+            NotFound: there is no such follower of a view; the text lists those that there are.
+            NotNow: it was given up; the log says why.
+        """
+        number = await begin_rebuild(self, follower)
+        async for _ in rebuilding(self, follower, number):
+            await self.clock.sleep(_LOOK_AGAIN_SECONDS)
 
 
 @asynccontextmanager
@@ -137,7 +153,7 @@ async def _positions(databases: Databases, heads: Mapping[str, int]) -> list[Pos
 
 def _position(service: str, at: Progress, head: int | None, declared: set[str]) -> Position:
     lag = None if head is None else max(0, head - at.position)
-    is_declared = at.follower in declared
+    is_declared = at.follower in declared or shadowed(at.follower) in declared
     return Position(service, at.follower, at.segment, at.position, head, lag, at.parked, at.owner, is_declared)
 
 
@@ -167,17 +183,67 @@ def _classes(declaration: Declaration, tables: Sequence[str]) -> list[str]:
     return [view.__name__ for view in declaration.views if table_name(view) in tables]
 
 
+async def begin_rebuild(databases: Databases, follower: str) -> int:
+    """Have a view filled anew beside its table; whoever follows it does the work, for which `rebuilding` waits.
+
+    Return a number for this rebuilding, 0 if one is under way already.
+
+    Raises:
+        NotFound: it is not a view's follower.
+        DeclarationError: a table has other columns than its view.
+    """
+    rebuilt_tables(databases.declaration, follower)
+    shapes = layouts(databases.declaration)[follower]
+    for shape in shapes:
+        await databases.views.create(shape)
+    return await databases.views.begin_rebuild(follower, shapes)
+
+
+async def rebuilding(databases: Databases, follower: str, number: int = 0) -> AsyncIterator[int]:
+    """Yield how far a rebuilding is (0: the one that is under way) each time that it is asked, until the new rows answer.
+
+    Raises:
+        NotNow: it was given up.
+    """
+    shapes = layouts(databases.declaration)[follower]
+    while found := await _segments(databases, shadow_follower(follower)):
+        number = number or min(each.fence for each in found)
+        yield min(each.position for each in found)
+        await databases.views.take_over(follower, shapes)
+    if not any(each.fence > number for each in await _segments(databases, follower)):
+        raise NotNow(
+            f"The rebuilding of {follower} was given up, by an operator or because it could not be done: then the log of who "
+            "follows says why. The view answers as before."
+        )
+
+
+async def cancel_rebuild(databases: Databases, follower: str) -> None:
+    """Give up filling a view anew; the view answers as before.
+
+    Raises:
+        NotFound: it is not a view's follower, or it is not being rebuilt.
+    """
+    tables = rebuilt_tables(databases.declaration, follower)
+    if not await _segments(databases, shadow_follower(follower)):
+        raise NotFound(f"{follower} of {databases.service} is not being rebuilt.")
+    shadows = [shadow_table(table) for table in tables]
+    await databases.views.drop(shadow_follower(follower), shadows, even_if_declared=True)
+
+
+async def _segments(databases: Databases, follower: str) -> list[Progress]:
+    return [each for each in await databases.views.progress() if each.follower == follower]
+
+
 async def rewind(databases: Databases, follower: str) -> None:
-    """Empty a follower's tables and send it back to the first event; whoever follows it begins anew within a second.
+    """Empty a view's tables and have them filled again: until that is done, the view answers from half of it.
 
     Raises:
         NotFound: it is not a view's follower.
         DeclarationError: a table has other columns than its view.
     """
     tables = rebuilt_tables(databases.declaration, follower)
-    for view in databases.declaration.views:
-        if table_name(view) in tables:
-            await databases.views.create(layout(view))
+    for shape in layouts(databases.declaration)[follower]:
+        await databases.views.create(shape)
     await databases.views.rewind(follower, tables)
 
 
@@ -190,7 +256,10 @@ async def followed(databases: Databases, follower: str, *, elsewhere: bool) -> A
     Raises:
         NotFound: the code at hand fills nothing under that name.
     """
-    roster = Roster(databases.views, {follower: _target(databases, follower)}, databases.clock, databases.service)
+    check_filled(databases.declaration, follower)
+    targets = view_targets(databases.declaration, databases.log, databases.views, databases.clock)
+    own = {name: targets[name] for name in (follower, shadow_follower(follower))}
+    roster = Roster(databases.views, own, databases.clock, databases.service)
     following = asyncio.create_task(_follow(databases, roster, LEASE_SECONDS if elsewhere else 0))
     try:
         yield
@@ -207,16 +276,6 @@ async def _follow(databases: Databases, roster: Roster, pause_seconds: float) ->
 async def is_followed(databases: Databases, follower: str) -> bool:
     """Say whether a process follows now."""
     return any(each.owner for each in await databases.views.progress() if each.follower == follower)
-
-
-def _target(databases: Databases, name: str) -> Callable[[], Target]:
-    declaration, log, views, clock = databases.declaration, databases.log, databases.views, databases.clock
-    check_filled(declaration, name)
-    for projection in declaration.projections:
-        if projection.name == name:
-            return partial(ProjectionTarget, projection, log, views, clock)
-    (view,) = [view for view in declaration.folded if table_name(view) == name]
-    return partial(ViewTarget, view, log, views, clock)
 
 
 def check_filled(declaration: Declaration, follower: str) -> None:

@@ -15,6 +15,7 @@ from twofold.followers import Standing
 from twofold.messages import Query, encode
 from twofold.service.declaration import Declaration
 from twofold.views import Answer, Views, ViewStore
+from twofold.views.queries import Reading
 
 KEPT_ANSWERS = 1000
 KEPT_BYTES = 16 << 20
@@ -68,9 +69,9 @@ class Answers:
         if type(query) not in self._by_query:
             raise UnknownMessage(f"Nothing answers {type(query).__name__} here. Add its answer to queries=[…].")
 
-    async def find(self, query: Query[Any], ready: Callable[[str], Awaitable[None]]) -> Found:
-        """Have a query answered; ``ready`` is awaited before each table that is read."""
-        views = Views(self._store, ready)
+    async def find(self, query: Query[Any], reading: Reading) -> Found:
+        """Have a query answered; what it reads is what ``reading`` gives it."""
+        views = Views(self._store, reading)
         value = await self._by_query[type(query)].function(query, views)
         known = views.tables <= self.filled_by.keys()
         return Found(value, frozenset([self.filled_by[table] for table in views.tables]) if known else None)

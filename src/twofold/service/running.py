@@ -16,11 +16,14 @@ from twofold.followers import Progress, Roster, Target
 from twofold.log import Log
 from twofold.messages import Command, Metadata, Query, Receipt
 from twofold.messaging import Delivery, InboxTarget, Outbox, RelayTarget, Transport, inbox_name
+from twofold.service.admin import Databases
 from twofold.service.answers import Answered, Answers, Found, KeptAnswers
+from twofold.service.building import Building, view_targets
 from twofold.service.declaration import Declaration
 from twofold.service.live import LiveQueries, Seen, Subscription, Trouble, Update, parse_seen
 from twofold.service.settings import Settings, open_store, open_transport, open_views
-from twofold.views import Arrivals, Moves, ProjectionTarget, ViewStore, ViewTarget, layout, table_name
+from twofold.views import Arrivals, Moves, ViewStore, layout
+from twofold.views.shadow import shadowed
 
 A = TypeVar("A")
 
@@ -52,8 +55,10 @@ class Running:
         self._arrivals = Arrivals(views.position)
         moves = Moves(views, self._arrivals, clock)
         self._live = LiveQueries(declaration.name, self._find_now, declaration.followers, moves, clock)
+        self.building = Building(declaration, log, views, self._arrivals, clock)
         self.roster = Roster(views, self._targets(), clock, self.name, self._arrivals.moved)
         self._following: asyncio.Task[None] | None = None
+        self._tending: asyncio.Task[None] | None = None
         self._ended = False
         self._sending = 0
         self._drained = asyncio.Event()
@@ -93,6 +98,7 @@ class Running:
 
         Raises:
             ReceiptTimeout: the views did not get there in time.
+            ViewNotReady: a view is new, and is not filled in time.
             FutureReceipt: the log has not reached the receipt's position.
             InvalidReceipt: it is of a service that this one does not hear.
             UnknownMessage: nothing answers the query here.
@@ -102,7 +108,7 @@ class Running:
         self._answers.check(query)
         deadline = self.clock.monotonic() + timeout_seconds
         position = await self._own_position(after, deadline)
-        return cast("A", (await self._answers.find(query, partial(self._ready, position, deadline))).value)
+        return cast("A", (await self._answers.find(query, partial(self.building.reading, position, deadline))).value)
 
     async def answered(
         self, query: Query[Any], *, after: Receipt | Iterable[Receipt] = (), timeout_seconds: float = PATIENCE_SECONDS
@@ -118,7 +124,7 @@ class Running:
         self._answers.check(query)
         deadline = self.clock.monotonic() + timeout_seconds
         position = await self._own_position(after, deadline)
-        find = partial(self._answers.find, query, partial(self._ready, position, deadline))
+        find = partial(self._answers.find, query, partial(self.building.reading, position, deadline))
         return await self._kept.answered(query, position, find)
 
     async def watch(
@@ -180,7 +186,7 @@ class Running:
         return await self._live.subscribe(query, max(position, seen.receipt.position), seen.digest, reach)
 
     async def _find_now(self, query: Query[Any]) -> Found:
-        return await self._answers.find(query, partial(self._ready, 0, 0.0))
+        return await self._answers.find(query, partial(self.building.reading, 0, 0.0))
 
     async def _own_position(self, after: Receipt | Iterable[Receipt], deadline: float) -> int:
         """Return the position in the own log that stands for all receipts, once there is one."""
@@ -205,11 +211,6 @@ class Running:
                 f"{receipt} is beyond the log of {self.name}, which ends at {self.log.known_head}. The receipt is from "
                 "another installation, or the log was replaced; ask without it."
             )
-
-    async def _ready(self, position: int, deadline: float, table: str) -> None:
-        follower = self._answers.filled_by.get(table)
-        if follower is not None:
-            await self._reach(position, deadline, follower)
 
     async def _reach(self, position: int, deadline: float, follower: str) -> None:
         if position:
@@ -239,14 +240,20 @@ class Running:
     def follow(self) -> None:
         """Start following: views, projections, relay and inboxes, as many of them as are not followed elsewhere."""
         self._following = asyncio.create_task(self.roster.run(), name=f"{self.name} follows")
+        self._tending = asyncio.create_task(self.building.tend(self.roster.look_again), name=f"{self.name} builds")
+
+    async def rebuild(self, follower: str) -> None:
+        """Have a view filled anew from the first event, while it answers as it is, and return once the new rows do.
+
+        Raises:
+            NotFound: there is no such follower of a view; the text lists those that there are.
+            NotNow: it was given up; the log says why.
+        """
+        await Databases(self.declaration, self.log, self.views, self.clock).rebuild(follower)
 
     def _targets(self) -> dict[str, Callable[[], Target]]:
         declaration, log, store, clock = self.declaration, self.log, self.views, self.clock
-        targets: dict[str, Callable[[], Target]] = {}
-        for view in declaration.folded:
-            targets[table_name(view)] = partial(ViewTarget, view, log, store, clock)
-        for projection in declaration.projections:
-            targets[projection.name] = partial(ProjectionTarget, projection, log, store, clock)
+        targets = view_targets(declaration, log, store, clock)
         if self._transport is not None:
             if declaration.publishes and self._transport.pushes:
                 targets[RelayTarget.name] = partial(RelayTarget, self.outbox, store, self._transport)
@@ -261,8 +268,8 @@ class Running:
         return await self.views.progress()
 
     def failing(self) -> dict[str, str]:
-        """Return the followers that are in trouble now, with the reason."""
-        return self.roster.failing()
+        """Return the followers that are in trouble now, with the reason; a rebuilding that is does no harm."""
+        return {name: reason for name, reason in self.roster.failing().items() if not shadowed(name)}
 
     async def close(self) -> None:
         """Refuse new work, finish what was accepted, and let followers end between two batches."""
@@ -273,9 +280,9 @@ class Running:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_DRAINING_SECONDS):
                     await self._drained.wait()
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
+        for task in filter(None, (self._tending, self._following)):
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
         await self._handler.states.close()
 
 
@@ -319,6 +326,7 @@ async def opened(
             transport = open_transport(settings.transport, clock, declaration.sources)
             stack.push_async_callback(transport.close)
         running = Running(declaration, settings, log, views, transport, clock)
+        await running.building.open()
         stack.push_async_callback(running.close)
         _logger.info("%s runs; its log is at position %d", running.name, log.known_head)
         yield running

@@ -122,8 +122,8 @@ class ClaimConformance:
             await store.settle(Settled(claim, 7, (Parked("orders", "sku:lamp", 6, "broken", 4, 5),)))
             await store.attend("bob", ["others"], ENDED)
             owned, free = await store.progress()
-            assert owned == Progress("orders", Segment(), 7, "ann", 1)
-            assert free == Progress("others", Segment(), 0, "", 0)
+            assert owned == Progress("orders", Segment(), 7, "ann", 1, claim.fence)
+            assert free == Progress("others", Segment(), 0, "", 0, free.fence)
             assert await store.position("orders") == 7
 
         self.run(stores, scenario)

@@ -49,7 +49,7 @@ class ViewRebuilding(ClaimConformance):
         async def scenario(*opened: ViewStore) -> None:
             await _live(opened[0], lamp=5)
             begun = await asyncio.gather(*[store.begin_rebuild(_LIVE, _COUNT) for store in opened for _ in range(3)])
-            assert sorted(begun) == [False] * 8 + [True]
+            assert len([fence for fence in begun if fence]) == 1
             shadow = await _claim(opened[0], _SHADOW)
             await _put(opened[0], shadow, 3, lamp=3)
             assert not await opened[1].begin_rebuild(_LIVE, _COUNT)
@@ -95,6 +95,7 @@ class ViewRebuilding(ClaimConformance):
 
         async def scenario(store: ViewStore, other: ViewStore) -> None:
             live, shadow = await _caught_up_shadow(store, other)
+            assert shadow.fence > live.fence
             assert await other.take_over(_LIVE, _COUNT)
             for follower, claim in ((store, live), (other, shadow)):
                 with loses():

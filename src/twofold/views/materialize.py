@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,11 +14,14 @@ from twofold.log import Batch, Criteria, Criterion, Log, Recorded
 from twofold.messages import reader, tag_fields
 from twofold.messages.tags import identities
 from twofold.views.projection import Projection
+from twofold.views.shadow import shadow_follower, shadow_layout, shadowed
 from twofold.views.store import ViewStore
-from twofold.views.transaction import Transaction
-from twofold.views.view import View, layout
+from twofold.views.transaction import NotShadowed, Transaction
+from twofold.views.view import Layout, View, layout
 
 _MOST_PARKED = 1_000_000
+
+_logger = logging.getLogger("twofold.views")
 
 
 class _RowTarget:
@@ -26,11 +30,12 @@ class _RowTarget:
     name: str
     criteria: Criteria
 
-    def __init__(self, log: Log, store: ViewStore, clock: Clock) -> None:
+    def __init__(self, log: Log, store: ViewStore, clock: Clock, shadows: Mapping[str, Layout]) -> None:
         self._log = log
         self._store = store
         self._clock = clock
-        self._rows = Transaction(store)
+        self._shadows = shadows
+        self._rows = Transaction(store, shadows)
         self._claim: Claim
         self._position = 0
 
@@ -51,6 +56,9 @@ class _RowTarget:
         except (EventFailed, LeaseLost, LogUnavailable):
             self._rows.discard()
             raise
+        except NotShadowed as error:
+            self._rows.discard()
+            await self._give_up(error)
         except Exception as error:
             self._rows.discard()
             await self._apply_each(new, position, blocked, error)
@@ -72,13 +80,24 @@ class _RowTarget:
             await self.apply([event], event.position, blocked)
         await self.apply([], position, blocked)
 
+    async def _give_up(self, error: NotShadowed) -> None:
+        """End a rebuilding that cannot come to a good end."""
+        follower = shadowed(self.name)
+        tables = [shadow.table for shadow in self._shadows.values()]
+        if await self._store.drop(self.name, tables, even_if_declared=True):
+            _logger.error(
+                "The rebuilding of %s was given up: %s. What it writes elsewhere cannot be written twice: empty those tables, "
+                "and rebuild it with --in-place.", follower, error,
+            )  # fmt: skip
+        raise LeaseLost(f"{follower} is not rebuilt any more: {error}.") from error
+
     async def retry(self, lane: str) -> bool:
         for each in await self._parked(lane):
             (event,) = await self._log.read(after=each.position - 1, limit=1)
             try:
                 await self._handle(event, lane)
                 await self._save(Settled(self._claim, self._position, unparked=((lane, each.position),)))
-            except (LeaseLost, LogUnavailable):
+            except (LeaseLost, LogUnavailable, NotShadowed):
                 self._rows.discard()
                 raise
             except Exception as error:
@@ -117,15 +136,16 @@ class _RowTarget:
 
 
 class ViewTarget(_RowTarget):
-    """Fills one view: every event is folded into the rows of the keys that it names."""
+    """Fills one view, or its shadow: every event is folded into the rows of the keys that it names."""
 
-    def __init__(self, view: type[View], log: Log, store: ViewStore, clock: Clock) -> None:
-        super().__init__(log, store, clock)
+    def __init__(self, view: type[View], log: Log, store: ViewStore, clock: Clock, *, as_shadow: bool = False) -> None:
+        shape = layout(view)
+        super().__init__(log, store, clock, {shape.table: shadow_layout(shape)} if as_shadow else {})
         self._steps = fold_of(view).steps
         self._tag = fold_of(view).tag
         self._view = view
-        self._layout = layout(view)
-        self.name = self._layout.table
+        self._layout = self._shadows.get(shape.table, shape)
+        self.name = shadow_follower(shape.table) if as_shadow else shape.table
         self.criteria = (Criterion(types=fold_of(view).types),)
         self._fields = {
             event: tuple([field for field in tag_fields(event) if field.tag == self._tag])
@@ -199,12 +219,18 @@ class ViewTarget(_RowTarget):
 
 
 class ProjectionTarget(_RowTarget):
-    """Runs one projection. Its rows may be anybody's, so its events have one order: it has a single key, ''."""
+    """Runs one projection, perhaps to fill the shadows of its views.
 
-    def __init__(self, projection: Projection, log: Log, store: ViewStore, clock: Clock) -> None:
-        super().__init__(log, store, clock)
+    Its rows may be anybody's, so its events have one order: it has a single key, ''.
+    """
+
+    def __init__(
+        self, projection: Projection, log: Log, store: ViewStore, clock: Clock, *, as_shadow: bool = False
+    ) -> None:
+        shapes = map(layout, projection.views) if as_shadow else ()
+        super().__init__(log, store, clock, {shape.table: shadow_layout(shape) for shape in shapes})
         self._projection = projection
-        self.name = projection.name
+        self.name = shadow_follower(projection.name) if as_shadow else projection.name
         self.criteria: Criteria = (Criterion(types=tuple(sorted(projection.events))),)
 
     async def _fold(self, events: Sequence[Recorded], blocked: Mapping[str, Block]) -> list[Parked]:
@@ -221,7 +247,7 @@ class ProjectionTarget(_RowTarget):
         try:
             kind = self._projection.events[event.type]
             await self._projection.function(reader(kind, event.version)(event.data), self._rows)
-        except LogUnavailable:
+        except (LogUnavailable, NotShadowed):
             raise
         except Exception as error:
             raise EventFailed(event.position, lane, error) from error

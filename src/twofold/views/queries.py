@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, Generic, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
@@ -15,6 +16,16 @@ from twofold.views.store import ViewStore
 from twofold.views.view import View, layout
 
 V = TypeVar("V", bound=View)
+
+Reading: TypeAlias = Callable[[Sequence[str]], AbstractAsyncContextManager[Mapping[str, str]]]
+"""Gives what to read for some tables, by their names; nothing if it is just those."""
+
+
+@asynccontextmanager
+async def at_once(tables: Sequence[str]) -> AsyncIterator[Mapping[str, str]]:
+    """Read tables as they are."""
+    yield {}
+
 
 _LARGEST_PAGE = 10_000
 
@@ -35,21 +46,23 @@ class Page(msgspec.Struct, Generic[V], frozen=True):
 class Views:
     """Read access to a service's views, for answers.
 
-    Every reading waits until the view that it reads has got as far as the receipts that the question came with.
+    Every reading waits until the view that it reads has got as far as the receipts that the question came with. It reads
+    what ``reading`` gives for the tables' names during a block: those, or earlier ones while they are being filled.
     """
 
-    def __init__(self, store: ViewStore, ready: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(self, store: ViewStore, reading: Reading = at_once) -> None:
         self._store = store
-        self._ready = ready
+        self._reading = reading
         self.tables: set[str] = set()
         """What was read so far; '' stands for what a statement has as text, which could be any table."""
 
     async def get(self, view: type[V], key: Any) -> V | None:
         """Return the row of a key, or None."""
         shape = layout(view)
-        await self._reads(shape.table)
-        stored = await self._store.load(shape, [shape.pack_key(key)])
-        return shape.unpack(stored[0]) if stored else None
+        async with self._reads({shape.table}) as names:
+            found = msgspec.structs.replace(shape, table=names[shape.table]) if names else shape
+            stored = await self._store.load(found, [shape.pack_key(key)])
+            return shape.unpack(stored[0]) if stored else None
 
     async def find(
         self, view: type[V], *where: Any, order_by: Any = None, limit: int = 100, after: str = ""
@@ -66,38 +79,30 @@ class Views:
                 f"limit={limit}: ask for 1 to {_LARGEST_PAGE} rows, and for more with after=page.next."
             )
         from twofold.views.paging import cursor_of, page_statement
+        from twofold.views.tables import named_tables
 
-        await self._reads(layout(view).table, *_tables_of(*where))
         statement = page_statement(view, where, order_by, limit + 1, after)
-        stored = await self._store.select(statement)
+        stored = await self._select(statement, {layout(view).table} | named_tables(*where))
         rows = [view(**row._mapping) for row in stored[:limit]]
         return Page(rows, cursor_of(rows[-1], order_by) if len(stored) > limit else "")
 
     async def select(self, statement: Any) -> list[Any]:
         """Run a SQLAlchemy Core ``select`` over views' columns, for anything that `find` does not say, and return its rows."""
-        await self._reads(*_tables_of(statement) or ("",))
-        return await self._store.select(statement)
+        from twofold.views.tables import named_tables
 
-    async def _reads(self, *tables: str) -> None:
-        for table in tables:
-            self.tables.add(table)
-            await self._ready(table)
+        return await self._select(statement, named_tables(statement) or {""})
 
+    async def _select(self, statement: Any, tables: set[str]) -> list[Any]:
+        from twofold.views.tables import redirected
 
-def _tables_of(*elements: Any) -> list[str]:
-    """Return the names of the tables in parts of a statement; text is ''."""
-    from sqlalchemy.sql import visitors
+        async with self._reads(tables) as names:
+            return await self._store.select(redirected(statement, names) if names else statement)
 
-    names: dict[str, None] = {}
-    for element in elements:
-        for part in visitors.iterate(element):
-            # A condition has columns and not their table.
-            named: Any = getattr(part, "table", None) if part.__visit_name__ == "column" else part
-            if named is not None and named.__visit_name__ == "table":
-                names[named.name] = None
-            elif part.__visit_name__ == "textclause":
-                names[""] = None
-    return list(names)
+    @asynccontextmanager
+    async def _reads(self, tables: set[str]) -> AsyncIterator[Mapping[str, str]]:
+        async with self._reading(sorted(tables)) as names:
+            self.tables.update(names.get(table, table) for table in tables)
+            yield names
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -59,10 +59,12 @@ class ViewStore(FollowerStore, Protocol):
 
     # Rebuilding: see `twofold.views.shadow` for the names.
 
-    async def begin_rebuild(self, follower: str, layouts: Sequence[Layout]) -> bool:
+    async def begin_rebuild(self, follower: str, layouts: Sequence[Layout]) -> int:
         """Make an empty shadow of each table, and a follower for them with the same segments, at the first event.
 
-        All in one transaction. False if a rebuilding is under way already; then nothing is changed.
+        All in one transaction. Return the fence with which these segments begin: it is beyond all that were ever given, and
+        the follower's own are beyond it once the shadows have taken over. 0 if a rebuilding is under way already; then
+        nothing is changed.
         """
         ...
 
@@ -80,6 +82,10 @@ class ViewStore(FollowerStore, Protocol):
 
         It is not while a process declares the follower, unless told to be, nor while a query that takes long reads them.
         """
+        ...
+
+    async def declared(self) -> set[str]:
+        """Return the followers that a process is there for now, whether it follows them or stands by."""
         ...
 
     async def caught_up(self) -> set[str]:

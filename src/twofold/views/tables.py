@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, Index, MetaData, Table, Text, TextClause
@@ -84,29 +85,30 @@ def table_for(shape: Layout, name: str = "", word: str = "by") -> Table:
     return table
 
 
-def redirected(statement: Any, tables: Mapping[str, Table]) -> Any:
-    """Return a statement with other tables in the place of those that are named.
+def redirected(statement: Any, names: Mapping[str, str]) -> Any:
+    """Return a statement with other tables of the same columns in the place of those that are named.
 
     >>> from sqlalchemy import delete
     >>> from twofold.testing.samples import Count
-    >>> print(redirected(delete(table_of(Count)), {"count_v1": table_for(layout(Count), "count_v1__rebuild")}))
+    >>> print(redirected(delete(table_of(Count)), {"count_v1": "count_v1__rebuild"}))
     DELETE FROM count_v1__rebuild
     """
+    found: dict[Table, Table] = {}
 
     def replace(element: Any, **_: Any) -> Any:
-        if isinstance(element, Table):
-            return tables.get(element.name)
-        if isinstance(element, Column) and isinstance(element.table, Table) and element.table.name in tables:
-            return tables[element.table.name].c[element.name]
-        return None
+        table = element.table if isinstance(element, Column) else element
+        if not isinstance(table, Table) or table.name not in names:
+            return None
+        other = found.setdefault(table, table.to_metadata(MetaData(), name=names[table.name]))
+        return other if table is element else other.c[element.name]
 
     return visitors.replacement_traverse(statement, {}, replace)
 
 
-def named_tables(statement: Any) -> set[str]:
-    """Return the names of the tables in a statement; text that was written as SQL is taken for the name of one."""
+def named_tables(*parts: Any) -> set[str]:
+    """Return the names of the tables in parts of a statement; text of SQL could mean any table, and is among them as it is."""
     names = set()
-    for element in visitors.iterate(statement):
+    for element in chain.from_iterable(map(visitors.iterate, parts)):
         if isinstance(element, TextClause):
             names.add(element.text)
         table = element.table if isinstance(element, Column) else element

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from twofold.views.store import TableChange, ViewStore
@@ -13,15 +13,22 @@ V = TypeVar("V", bound=View)
 _ROWS_KEPT = 50_000
 
 
+class NotShadowed(Exception):
+    """Raised while shadows are filled: a projection writes a table that is not one of its views', and so has no shadow."""
+
+
 class Transaction:
     """What a projection may do: get rows, put rows, delete rows, and run statements of its own.
 
     All of it is stored together with the follower's checkpoint, when the batch is through. Rows that were read or
     written stay in memory for the next batch, as a follower is the only writer of its tables while it holds its claim.
+
+    ``shadows`` are the layouts with which the tables of these names are filled anew: all that is written goes there.
     """
 
-    def __init__(self, store: ViewStore) -> None:
+    def __init__(self, store: ViewStore, shadows: Mapping[str, Layout] | None = None) -> None:
         self._store = store
+        self._shadows = shadows or {}
         self._known: dict[tuple[str, Any], Any] = {}
         self._changed: dict[tuple[str, Any], tuple[Layout, Any]] = {}
         self.statements: list[Any] = []
@@ -29,6 +36,7 @@ class Transaction:
     async def get(self, view: type[V], key: Any) -> V:
         """Return the row of a key, or what a row starts as if there is none."""
         shape = layout(view)
+        shape = self._shadows.get(shape.table, shape)
         at = (shape.table, key)
         if at not in self._changed and at not in self._known:
             await self.prefetch(shape, [key])
@@ -55,18 +63,36 @@ class Transaction:
 
     def put(self, row: View) -> None:
         """Write a row."""
-        self._set(layout(type(row)), row.key, row)
+        shape = layout(type(row))
+        self._set(self._shadow_of(shape) if self._shadows else shape, row.key, row)
 
     def delete(self, view: type[View], key: Any) -> None:
         """Delete the row of a key, if there is one."""
-        self._set(layout(view), key, None)
+        shape = layout(view)
+        self._set(self._shadow_of(shape) if self._shadows else shape, key, None)
+
+    def _shadow_of(self, shape: Layout) -> Layout:
+        self._check_shadowed({shape.table})
+        return self._shadows[shape.table]
 
     def _set(self, shape: Layout, key: Any, row: Any) -> None:
         self._changed[shape.table, key] = (shape, row)
 
     def execute(self, statement: Any) -> None:
         """Run a SQLAlchemy Core statement that writes, on tables of your own, when the batch is stored."""
+        if self._shadows:
+            from twofold.views.tables import named_tables, redirected
+
+            self._check_shadowed(named_tables(statement))
+            statement = redirected(statement, {table: shadow.table for table, shadow in self._shadows.items()})
         self.statements.append(statement)
+
+    def _check_shadowed(self, tables: set[str]) -> None:
+        others = sorted(tables - self._shadows.keys())
+        if others:
+            raise NotShadowed(
+                f"it writes or reads {', '.join(others)} by statements, beside {', '.join(self._shadows)}"
+            )
 
     def changes(self) -> list[TableChange]:
         """Return what is to be written, by table."""

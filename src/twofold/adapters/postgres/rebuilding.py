@@ -33,19 +33,23 @@ class Rebuilding:
         self._address = address
         self._sql = {name: statement.replace("{schema}", address.quoted_schema) for name, statement in _SQL.items()}
 
-    async def begin(self, follower: str, layouts: Sequence[Layout], connection: Connection) -> bool:
-        """Make the shadows and their follower, unless they are there; its fences begin at one that was never given."""
+    async def begin(self, follower: str, layouts: Sequence[Layout], connection: Connection) -> int:
+        """Make the shadows and their follower, unless they are there, and return its fence: one that was never given.
+
+        A process that still follows an earlier rebuilding must not come in between. So it is the time, or more.
+        """
         shadow = shadow_follower(follower)
         async with connection.transaction():
             await connection.execute(self._sql["lock"], followers_lock(self._address))
             if await connection.fetchval(self._sql["is_begun"], shadow):
-                return False
+                return 0
             for layout in layouts:
                 for statement in self._creation(table_for(layout, shadow_table(layout.table), "on")):
                     await connection.execute(statement)
             await connection.execute(self._sql["ensure_follower"], follower, WHOLE)
-            await connection.execute(self._sql["begin"], shadow, follower)
-            return True
+            fence: int = await connection.fetchval(self._sql["new_fence"], follower)
+            await connection.execute(self._sql["begin"], shadow, follower, fence)
+            return fence
 
     def _creation(self, table: Table) -> Iterator[str]:
         elements: list[DDLElement] = [CreateTable(table), *map(CreateIndex, table.indexes)]
@@ -107,7 +111,7 @@ class Rebuilding:
                 await connection.execute(self._sql["be_quick"], _PATIENCE)
                 await connection.execute(self._sql["lock"], followers_lock(self._address))
                 await connection.execute(self._sql["lock_segments"], [follower])
-                if not even_if_declared and await connection.fetchval(self._sql["is_declared"], follower):
+                if not even_if_declared and follower in await self.declared(connection):
                     return False
                 await self._drop_follower(follower, connection)
                 await connection.execute(self._sql["forget_caught_up"], follower)
@@ -120,6 +124,10 @@ class Rebuilding:
     async def _drop_follower(self, follower: str, connection: Connection) -> None:
         await connection.execute(self._sql["drop_segments"], follower)
         await connection.execute(self._sql["drop_parked"], follower)
+
+    async def declared(self, connection: Connection) -> set[str]:
+        """Return the followers that a process is there for."""
+        return {row[0] for row in await connection.fetch(self._sql["declared"])}
 
     async def caught_up(self, connection: Connection) -> set[str]:
         """Return the followers that have once been where the log ended."""

@@ -11,11 +11,13 @@ INSERT INTO {schema}.twofold_segments (follower, low, high, position)
 SELECT $1, 0, $2, 0 WHERE NOT EXISTS (SELECT 1 FROM {schema}.twofold_segments WHERE follower = $1)
 ON CONFLICT DO NOTHING
 
--- A fence that is beyond all of earlier rebuildings: a process that still follows one of those must not come in between.
+-- name: new_fence
+SELECT greatest(max(fence) + 1, extract(epoch FROM clock_timestamp())::numeric * 1000000)::bigint
+FROM {schema}.twofold_segments WHERE follower = $1
+
 -- name: begin
 INSERT INTO {schema}.twofold_segments (follower, low, high, position, fence)
-SELECT $1, low, high, 0, greatest(fence, extract(epoch FROM clock_timestamp())::numeric * 1000000)
-FROM {schema}.twofold_segments WHERE follower = $2
+SELECT $1, low, high, 0, $3 FROM {schema}.twofold_segments WHERE follower = $2
 
 -- name: be_quick
 SELECT set_config('lock_timeout', $1, true)
@@ -65,9 +67,9 @@ UPDATE {schema}.twofold_segments SET follower = $1, fence = $2, owner = '', leas
 UPDATE {schema}.twofold_parked SET follower = $1 WHERE follower = $2
 
 -- Of a process from before presences were noted, it is only known what it follows.
--- name: is_declared
-SELECT EXISTS (SELECT 1 FROM {schema}.twofold_segments WHERE follower = $1 AND lease_until > clock_timestamp())
-    OR EXISTS (SELECT 1 FROM {schema}.twofold_present WHERE follower = $1 AND present_until > clock_timestamp())
+-- name: declared
+SELECT follower FROM {schema}.twofold_segments WHERE lease_until > clock_timestamp()
+UNION SELECT follower FROM {schema}.twofold_present WHERE present_until > clock_timestamp()
 
 -- name: forget_caught_up
 DELETE FROM {schema}.twofold_caught_up WHERE follower = $1

@@ -220,7 +220,7 @@ class PostgresViews:
 
     # Rebuilding.
 
-    async def begin_rebuild(self, follower: str, layouts: Sequence[Layout]) -> bool:
+    async def begin_rebuild(self, follower: str, layouts: Sequence[Layout]) -> int:
         return await self._database.run(partial(self._rebuilding.begin, follower, layouts))
 
     async def take_over(self, follower: str, layouts: Sequence[Layout]) -> bool:
@@ -228,6 +228,9 @@ class PostgresViews:
 
     async def drop(self, follower: str, tables: Sequence[str], *, even_if_declared: bool = False) -> bool:
         return await self._database.run(partial(self._rebuilding.drop, follower, tables, even_if_declared))
+
+    async def declared(self) -> set[str]:
+        return await self._database.run(self._rebuilding.declared)
 
     async def caught_up(self) -> set[str]:
         return await self._database.run(self._rebuilding.caught_up)

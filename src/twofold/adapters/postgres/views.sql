@@ -13,7 +13,7 @@ SELECT coalesce(min(position), 0) FROM {schema}.twofold_segments WHERE follower 
 -- name: progress
 SELECT follower, low, high, position, CASE WHEN lease_until > clock_timestamp() THEN owner ELSE '' END AS owner, (
     SELECT count(*) FROM {schema}.twofold_parked AS parked WHERE parked.follower = segment.follower
-) AS parked
+) AS parked, fence
 FROM {schema}.twofold_segments AS segment ORDER BY follower, low
 
 -- name: standings

@@ -64,9 +64,10 @@ def _present(connection: sqlite3.Connection) -> dict[str, list[str]]:
     return present
 
 
-def is_declared(follower: str, now: float, connection: sqlite3.Connection) -> bool:
-    """Say whether a process is there that could follow."""
-    return not all(_has_ended(owner) for (owner,) in connection.execute(_SQL["declared_by"], (follower, now) * 2))
+def declared(now: float, connection: sqlite3.Connection) -> set[str]:
+    """Return the followers that a process is there for."""
+    rows = connection.execute(_SQL["declared"], (now, now)).fetchall()
+    return {follower for follower, owner in rows if not _has_ended(owner)}
 
 
 def _claim_of(follower: str, low: int, high: int, position: int, fence: int, merge_at: int) -> Claim:

@@ -48,6 +48,6 @@ SELECT count(*) FROM twofold_parked WHERE follower = ? AND (lane = '' OR lane LI
 SELECT follower FROM twofold_segments GROUP BY follower HAVING min(merge_at) > 0 AND min(position) >= max(merge_at)
 
 -- Of a process from before presences were noted, it is only known what it follows.
--- name: declared_by
-SELECT owner FROM twofold_segments WHERE follower = ? AND lease_until > ?
-UNION SELECT owner FROM twofold_present WHERE follower = ? AND present_until > ?
+-- name: declared
+SELECT follower, owner FROM twofold_segments WHERE lease_until > ?
+UNION SELECT follower, owner FROM twofold_present WHERE present_until > ?

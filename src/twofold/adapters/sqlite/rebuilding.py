@@ -9,7 +9,7 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import sqlite as dialects
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
-from twofold.adapters.sqlite.claims import is_declared
+from twofold.adapters.sqlite.claims import declared
 from twofold.adapters.sqlite.database import marks, transaction
 from twofold.adapters.statements import load_statements
 from twofold.followers import WHOLE
@@ -20,18 +20,23 @@ from twofold.views.tables import table_for
 _SQL = load_statements("twofold.adapters.sqlite", "rebuilding.sql")
 
 
-def begin(follower: str, layouts: Sequence[Layout], fence: int, connection: sqlite3.Connection) -> bool:
-    """Make the shadows and their follower, unless they are there; its fences begin at one that was never given."""
+def begin(follower: str, layouts: Sequence[Layout], now_us: int, connection: sqlite3.Connection) -> int:
+    """Make the shadows and their follower, unless they are there, and return its fence: one that was never given.
+
+    A process that still follows an earlier rebuilding must not come in between. So it is the time, or more.
+    """
     shadow = shadow_follower(follower)
     with transaction(connection):
         if _says(connection, "is_begun", shadow):
-            return False
+            return 0
         for layout in layouts:
             for statement in _creation(_new_table(connection, layout)):
                 connection.execute(statement)
         connection.execute(_SQL["ensure_follower"], (follower, WHOLE, follower))
+        (highest,) = connection.execute(_SQL["highest_fence"], (follower, shadow)).fetchone()
+        fence: int = max(now_us, highest + 1)
         connection.execute(_SQL["begin"], (shadow, fence, follower))
-        return True
+        return fence
 
 
 def _new_table(connection: sqlite3.Connection, layout: Layout) -> Table:
@@ -74,7 +79,7 @@ def drop(
 ) -> bool:
     """Drop tables and all that is kept of their follower; say whether that was done."""
     with transaction(connection):
-        if not even_if_declared and is_declared(follower, now, connection):
+        if not even_if_declared and follower in declared(now, connection):
             return False
         _drop_follower(connection, follower)
         connection.execute(_SQL["forget_caught_up"], (follower,))

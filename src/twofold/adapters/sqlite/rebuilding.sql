@@ -10,10 +10,9 @@ SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'index' AND name IN ({na
 INSERT INTO twofold_segments (follower, low, high, position)
 SELECT ?, 0, ?, 0 WHERE NOT EXISTS (SELECT 1 FROM twofold_segments WHERE follower = ?)
 
--- A fence that is beyond all of earlier rebuildings: a process that still follows one of those must not come in between.
 -- name: begin
 INSERT INTO twofold_segments (follower, low, high, position, fence)
-SELECT ?, low, high, 0, max(fence, ?) FROM twofold_segments WHERE follower = ?
+SELECT ?, low, high, 0, ? FROM twofold_segments WHERE follower = ?
 
 -- name: is_behind
 SELECT EXISTS (

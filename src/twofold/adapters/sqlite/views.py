@@ -17,7 +17,7 @@ from sqlalchemy import StaticPool, create_engine
 from sqlalchemy.dialects import sqlite as dialects
 
 from twofold.adapters.sqlite import rebuilding
-from twofold.adapters.sqlite.claims import attend, divide, leave
+from twofold.adapters.sqlite.claims import attend, declared, divide, leave
 from twofold.adapters.sqlite.database import (
     Connection,
     check_prepared,
@@ -198,7 +198,7 @@ class SqliteViews:
 
     # Rebuilding.
 
-    async def begin_rebuild(self, follower: str, layouts: Sequence[Layout]) -> bool:
+    async def begin_rebuild(self, follower: str, layouts: Sequence[Layout]) -> int:
         return await self._writing.run(partial(rebuilding.begin, follower, layouts, self._clock.now_us()))
 
     async def take_over(self, follower: str, layouts: Sequence[Layout]) -> bool:
@@ -207,6 +207,9 @@ class SqliteViews:
     async def drop(self, follower: str, tables: Sequence[str], *, even_if_declared: bool = False) -> bool:
         now = self._clock.now_us() / 1e6
         return await self._writing.run(partial(rebuilding.drop, follower, tables, even_if_declared, now))
+
+    async def declared(self) -> set[str]:
+        return await self._reading.run(partial(declared, self._clock.now_us() / 1e6))
 
     async def caught_up(self) -> set[str]:
         return await self._reading.run(rebuilding.caught_up)

@@ -11,7 +11,7 @@ SELECT coalesce(min(position), 0) FROM twofold_segments WHERE follower = ?
 
 -- name: progress
 SELECT follower, low, high, position, CASE WHEN lease_until > ? THEN owner ELSE '' END,
-    (SELECT count(*) FROM twofold_parked AS parked WHERE parked.follower = twofold_segments.follower)
+    (SELECT count(*) FROM twofold_parked AS parked WHERE parked.follower = twofold_segments.follower), fence
 FROM twofold_segments ORDER BY follower, low
 
 -- name: standings

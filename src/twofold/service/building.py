@@ -1,0 +1,226 @@
+"""Views that are being filled: what answers until they are whole, and what becomes of what they replace."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+import msgspec
+
+from twofold.clock import Clock
+from twofold.errors import TwofoldError, ViewNotReady
+from twofold.followers import LEASE_SECONDS, Progress, Target
+from twofold.log import Log
+from twofold.service.declaration import Declaration
+from twofold.views import Arrivals, Layout, ProjectionTarget, ViewStore, ViewTarget, layout, table_name
+from twofold.views.shadow import shadow_follower, shadow_table, shadowed
+
+_LOOK_SECONDS = 0.5
+_LOOK_AGAIN_SECONDS = 0.1
+_POLL_SECONDS = 0.02
+# A process whose followers have all failed pauses for a while, and says meanwhile of none that it is there for it.
+_GONE_SECONDS = 3 * LEASE_SECONDS
+_ADVICE = "Ask again later, or a process that runs the code of before."
+
+_logger = logging.getLogger("twofold.service")
+
+
+class Building:
+    """What a service's tables are filled with in the end, and which of them are whole."""
+
+    def __init__(self, declaration: Declaration, log: Log, store: ViewStore, arrivals: Arrivals, clock: Clock) -> None:
+        self._declaration = declaration
+        self._log = log
+        self._store = store
+        self._arrivals = arrivals
+        self._clock = clock
+        self._layouts = layouts(declaration)
+        self._filled_by = {shape.table: name for name, shapes in self._layouts.items() for shape in shapes}
+        self._unready = set(self._layouts)
+        self._floors: defaultdict[str, int] = defaultdict(int)
+        self._goals: dict[str, int] = {}
+        self._gone_since: dict[str, float] = {}
+
+    async def open(self) -> None:
+        """Find out which tables are whole. In front of an empty log, all are."""
+        self._unready -= await self._store.caught_up()
+        if self._unready and not await self._log.head():
+            await self._store.mark_caught_up(sorted(self._unready))
+            self._unready.clear()
+
+    # Answering.
+
+    @asynccontextmanager
+    async def reading(self, position: int, deadline: float, tables: Sequence[str]) -> AsyncIterator[Mapping[str, str]]:
+        """Give what to read for some tables, for a block, once that has reached a position.
+
+        Raises:
+            ReceiptTimeout: it has not in time.
+            ViewNotReady: a table is not whole in time, and there is no earlier one that would do.
+        """
+        earlier = {}
+        for table in tables:
+            follower = self._filled_by.get(table)
+            if follower in self._unready:
+                if other := await self._other(follower, table, position, deadline):
+                    earlier[table] = other
+            elif follower is not None and (position or self._floors[follower]):
+                await self._arrivals.reach(follower, max(position, self._floors[follower]), self._left(deadline))
+        try:
+            yield earlier
+        except TwofoldError:
+            raise
+        except Exception as error:
+            if not earlier:
+                raise
+            # Two versions may store different things in the same way.
+            raise ViewNotReady(f"{await self._how_far(self._filled_by[next(iter(earlier))])} {_ADVICE}") from error
+        for table, other in earlier.items():
+            # Once it is whole, a table must not answer from before what its predecessor was asked for last.
+            follower = self._filled_by[table]
+            self._floors[follower] = max(self._floors[follower], await self._store.position(other))
+
+    def _left(self, deadline: float) -> float:
+        return max(0.0, deadline - self._clock.monotonic())
+
+    async def _other(self, follower: str, table: str, position: int, deadline: float) -> str:
+        """Return which table answers in the place of one that is not whole; '' once it is."""
+        head, other = await self._log.head(), await self._predecessor(table)
+        while True:
+            self._unready -= await self._store.caught_up()
+            if follower not in self._unready:
+                await self._arrivals.reach(follower, max(position, self._floors[follower]), self._left(deadline))
+                return ""
+            if await self._store.position(follower) >= max(head, self._floors[follower]):
+                return ""
+            if other and await self._store.position(other) >= position:
+                return other
+            if not self._left(deadline):
+                raise ViewNotReady(f"{await self._how_far(follower)} {_ADVICE}")
+            await self._clock.sleep(_POLL_SECONDS)
+
+    async def _predecessor(self, table: str) -> str:
+        """Return the newest earlier version of a table that is whole, if rows of this version can be read from it."""
+        known = {each.follower for each in await self._store.progress()} & await self._store.caught_up()
+        for shape in (shape for shapes in self._layouts.values() for shape in shapes if shape.table == table):
+            for other in sorted(earlier_versions(table, known), key=_version, reverse=True)[:1]:
+                if await self._store.has(msgspec.structs.replace(shape, table=other)):
+                    return other
+        return ""
+
+    async def _how_far(self, follower: str) -> str:
+        position, head = await self._store.position(follower), await self._log.head()
+        return f"{follower} is being built: it is at position {position} of {head}."
+
+    async def unready(self) -> dict[str, str]:
+        """Return the followers whose tables are not whole, with how far they are."""
+        if self._unready:
+            self._unready -= await self._store.caught_up()
+        return {follower: await self._how_far(follower) for follower in sorted(self._unready)}
+
+    # Tending.
+
+    async def tend(self, taken_over: Callable[[], None]) -> None:
+        """See to it, until cancelled, that what is filled takes the place of what it replaces."""
+        while True:
+            pause = _LOOK_SECONDS
+            try:
+                if await self._look(taken_over):
+                    pause = _LOOK_AGAIN_SECONDS
+            except TwofoldError as error:
+                _logger.warning("What is being built cannot take over: %s", error)
+            except Exception:
+                _logger.exception("What is being built cannot take over.")
+            await self._clock.sleep(pause)
+
+    async def _look(self, taken_over: Callable[[], None]) -> bool:
+        """Do what can be done now, and say whether it is worth looking again soon."""
+        progress = await self._store.progress()
+        shadows = [name for name in self._layouts if _has(progress, shadow_follower(name))]
+        for follower in shadows:
+            if await self._store.take_over(follower, self._layouts[follower]):
+                _logger.info("%s was rebuilt: what was filled anew answers now.", follower)
+                taken_over()
+        if self._unready:
+            await self._mark_caught_up(progress)
+        await self._drop_predecessors(progress)
+        return bool(shadows or self._unready)
+
+    async def _mark_caught_up(self, progress: Sequence[Progress]) -> None:
+        # Who is where the log ended when this was looked at last is as near to its end as anybody ever is.
+        self._unready -= await self._store.caught_up()
+        done = [
+            follower
+            for follower in sorted(self._unready & self._goals.keys())
+            if min([each.position for each in progress if each.follower == follower], default=-1)
+            >= self._goals[follower]
+        ]
+        if done:
+            await self._store.mark_caught_up(done)
+            self._unready -= {*done}
+            _logger.info("%s: built, and answers from now on.", ", ".join(done))
+        self._goals = dict.fromkeys(self._unready, await self._log.head())
+
+    async def _drop_predecessors(self, progress: Sequence[Progress]) -> None:
+        known = {shadowed(each.follower) or each.follower for each in progress}
+        old = {
+            other: follower
+            for follower in map(table_name, self._declaration.folded)
+            if follower not in self._unready
+            for other in earlier_versions(follower, known - self._layouts.keys())
+        }
+        there = await self._store.declared() if old else set()
+        now = self._clock.monotonic()
+        self._gone_since = {other: self._gone_since.get(other, now) for other in old if other not in there}
+        for other, since in self._gone_since.items():
+            if now - since >= _GONE_SECONDS and await self._drop(other):
+                _logger.warning(
+                    "%s was dropped, with its table: %s answers, and no process declares it.", other, old[other]
+                )
+
+    async def _drop(self, follower: str) -> bool:
+        if not await self._store.drop(follower, [follower]):
+            return False
+        return await self._store.drop(shadow_follower(follower), [shadow_table(follower)], even_if_declared=True)
+
+
+def _has(progress: Iterable[Progress], follower: str) -> bool:
+    return any(each.follower == follower for each in progress)
+
+
+def layouts(declaration: Declaration) -> dict[str, list[Layout]]:
+    """Return the tables that each follower of a service fills, by the follower's name."""
+    shapes = {table_name(view): layout(view) for view in declaration.views}
+    return {name: [shapes[table] for table in tables] for name, tables in declaration.followers.items()}
+
+
+def view_targets(declaration: Declaration, log: Log, store: ViewStore, clock: Clock) -> dict[str, Callable[[], Target]]:
+    """Return what fills the views, and what fills their shadows when they are rebuilt, by the followers' names."""
+    targets: dict[str, Callable[[], Target]] = {}
+    for view in declaration.folded:
+        make = partial(ViewTarget, view, log, store, clock)
+        targets[table_name(view)], targets[shadow_follower(table_name(view))] = make, partial(make, as_shadow=True)
+    for projection in declaration.projections:
+        run = partial(ProjectionTarget, projection, log, store, clock)
+        targets[projection.name], targets[shadow_follower(projection.name)] = run, partial(run, as_shadow=True)
+    return targets
+
+
+def earlier_versions(table: str, names: Iterable[str]) -> list[str]:
+    """Return those of some names that are earlier versions of a view's table.
+
+    >>> earlier_versions("balance_v3", ["balance_v1", "balance_v3", "balance_v4", "balances_v1", "relay"])
+    ['balance_v1']
+    """
+    base = table.rpartition("_v")[0]
+    return [
+        each for each in names if re.fullmatch(re.escape(base) + r"_v\d+", each) and _version(each) < _version(table)
+    ]
+
+
+def _version(table: str) -> int:
+    return int(table.rpartition("_v")[2])
