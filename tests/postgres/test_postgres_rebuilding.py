@@ -4,11 +4,18 @@ import asyncio
 
 import asyncpg
 
+from tests.support.tallies import rebuilt_under_load
 from twofold.adapters.postgres.address import Address
 from twofold.adapters.postgres.views import PostgresViews
 from twofold.clock import SystemClock
+from twofold.service import Settings
 from twofold.testing.samples import Count
 from twofold.views import layout
+
+
+def test_a_view_is_rebuilt_while_commands_arrive_and_queries_run(database: str) -> None:
+    """None of them fails or goes back in time, receipts are kept, and at the end the rows are those of a fresh fold."""
+    asyncio.run(rebuilt_under_load(Settings(log=database, views=database)))
 
 
 def table(database: str) -> str:
