@@ -4,7 +4,8 @@ import asyncio
 
 import asyncpg
 
-from tests.support.tallies import rebuilt_under_load
+from tests.support.tallies import killed_while_rebuilding, rebuilt_under_load
+from tests.support.versions import rolled_out
 from twofold.adapters.postgres.address import Address
 from twofold.adapters.postgres.views import PostgresViews
 from twofold.clock import SystemClock
@@ -16,6 +17,16 @@ from twofold.views import layout
 def test_a_view_is_rebuilt_while_commands_arrive_and_queries_run(database: str) -> None:
     """None of them fails or goes back in time, receipts are kept, and at the end the rows are those of a fresh fold."""
     asyncio.run(rebuilt_under_load(Settings(log=database, views=database)))
+
+
+def test_a_process_that_is_killed_while_it_rebuilds_is_of_no_consequence(database: str) -> None:
+    """Whatever it was doing: the view answers with all that it knew, and who comes next goes on with the rebuilding."""
+    asyncio.run(killed_while_rebuilding(Settings(log=database, views=database), 1))
+
+
+def test_a_new_version_takes_over_in_a_rolling_deployment(database: str) -> None:
+    """Old and new code at once: both answer, never from before what they said last; in the end the old table is gone."""
+    asyncio.run(rolled_out(Settings(log=database, views=database)))
 
 
 def table(database: str) -> str:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from random import Random
 from typing import Annotated, Self
 
+from tests.support.waiting import until
 from twofold import (
     Aggregate,
     Command,
@@ -26,7 +32,9 @@ from twofold.clock import SystemClock
 from twofold.log import ALL, Log, NewEvent
 from twofold.messages import encode, tagger
 from twofold.service import Running, Settings
-from twofold.views import Transaction
+from twofold.service.admin import Databases, opened
+from twofold.views import Transaction, ViewStore
+from twofold.views.shadow import shadow_follower
 
 TallyId = Annotated[str, Tag("tally")]
 
@@ -126,7 +134,8 @@ async def rebuilt_under_load(settings: Settings) -> None:
             for running, first, second in ((one, "tally_v1", "summed_v1"), (other, "summed_v1", "tally_v1")):
                 await asyncio.gather(running.rebuild(first), running.rebuild(second))
             ended.set()
-        sent = sending.result(); print("SENT", sent)
+        sent = sending.result()
+        print("SENT", sent)
         await _until_caught_up(other, BEFORE + sent)
         assert await one.ask(AllTallies()) == await _folded(one.log)
         assert await one.ask(Total()) == BEFORE + sent
@@ -188,3 +197,49 @@ async def _folded(log: Log) -> dict[str, tuple[int, int]]:
             counts[tally] = counts.get(tally, 0) + 1
             position = event.position
     return {tally: (count, 0) for tally, count in counts.items()}
+
+
+async def killed_while_rebuilding(settings: Settings, kills: int) -> None:
+    """Have processes rebuild both views, kill each at another moment, and let a last one come to the end."""
+    seed = Random(11)
+    async with tallies.run(settings) as running:
+        await _append(running.log, BEFORE)
+        await _until_caught_up(running, BEFORE)
+    async with opened(tallies.declaration, settings, to_mend=True) as databases:
+        shadows = [shadow_follower(name) for name in tallies.declaration.followers]
+        in_the_middle = 0
+        while in_the_middle < kills:
+            place = seed.randrange(BEFORE // 2)
+            with rebuilding_process(settings):
+                await until(partial(_is_past, databases, shadows, place))
+            left = [each for each in await databases.views.progress() if each.follower in shadows]
+            in_the_middle += any(each.position < BEFORE for each in left)
+            # Nobody is there now, and what there is answers with all that it knew.
+            assert await _rows(databases.views) == (await _folded(databases.log), BEFORE)
+        async with tallies.run(settings) as running:
+            for follower in tallies.declaration.followers:
+                await running.rebuild(follower)
+            assert await running.ask(AllTallies()) == await _folded(running.log)
+            assert await running.ask(Total()) == BEFORE
+            assert {each.follower for each in await running.progress()} == {*tallies.declaration.followers}
+
+
+async def _is_past(databases: Databases, shadows: list[str], place: int) -> bool:
+    return any(each.follower in shadows and each.position >= place for each in await databases.views.progress())
+
+
+@contextmanager
+def rebuilding_process(settings: Settings) -> Iterator[None]:
+    """Run a process that rebuilds the views again and again, and kill it."""
+    command = [sys.executable, "-m", "tests.support.rebuild", settings.log, settings.views]
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def _rows(store: ViewStore) -> tuple[dict[str, tuple[int, int]], int]:
+    views = Views(store)
+    return await all_tallies(AllTallies(), views), await total(Total(), views)
