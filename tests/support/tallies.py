@@ -39,8 +39,9 @@ from twofold.views.shadow import shadow_follower
 TallyId = Annotated[str, Tag("tally")]
 
 KEYS = [f"t{number}" for number in range(8)]
-BEFORE = 20_000
+BEFORE = 12_000
 PER_SECOND = 500
+AT_ONCE = 32
 CLOCK = SystemClock()
 
 
@@ -121,12 +122,13 @@ tallies = Service(
 
 
 async def rebuilt_under_load(settings: Settings) -> None:
-    """Rebuild both views, from two processes' worth of instances, while commands arrive and are asked about."""
+    """Rebuild both views, one of them in segments, in two instances, while commands arrive and are asked about."""
     async with AsyncExitStack() as stack:
         one = await stack.enter_async_context(tallies.run(settings))
         await _append(one.log, BEFORE)
         other = await stack.enter_async_context(tallies.run(settings))
         await _until_caught_up(one, BEFORE)
+        await one.views.split("tally_v1", 3)
         ended = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             sending = group.create_task(_send(one, other, ended))
@@ -160,10 +162,13 @@ async def _send(one: Running, other: Running, ended: asyncio.Event) -> int:
     """Send commands at a steady rate, and return how many; after each one, ask in another process what it has changed."""
     sent = 0
     began = CLOCK.monotonic()
+    room = asyncio.Semaphore(AT_ONCE)
     async with asyncio.TaskGroup() as group:
         while not ended.is_set():
             for _ in range(PER_SECOND // 50):
-                group.create_task(_add(KEYS[sent % len(KEYS)], *((one, other) if sent % 2 else (other, one))))
+                await room.acquire()
+                adding = group.create_task(_add(KEYS[sent % len(KEYS)], *((one, other) if sent % 2 else (other, one))))
+                adding.add_done_callback(lambda _: room.release())
                 sent += 1
             await asyncio.sleep(max(0.0, began + sent / PER_SECOND - CLOCK.monotonic()))
     return sent

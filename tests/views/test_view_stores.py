@@ -1,6 +1,7 @@
 """The views' databases that Twofold brings, certified by the suite that it ships."""
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from twofold.followers import Settled
 from twofold.testing import ViewConformance
 from twofold.testing.samples import Count
 from twofold.views import TableChange, ViewStore, layout
+from twofold.views.shadow import shadow_layout
 
 
 class TestSqliteFile(ViewConformance):
@@ -49,6 +51,28 @@ def test_a_slow_statement_holds_up_nobody_else(tmp_path: Path) -> None:
         assert not slow.done()
         going_on.set()
         await slow
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_view_in_sql_reads_the_table_that_takes_its_place(tmp_path: Path) -> None:
+    """Reports that others have made of a view's table go on."""
+
+    async def scenario() -> None:
+        store = SqliteViews(str(tmp_path / "views.db"), SystemClock())
+        await store.open()
+        await store.create(layout(Count))
+        others = sqlite3.connect(tmp_path / "views.db")
+        others.execute("CREATE VIEW report AS SELECT sum(number) FROM count_v1")
+        await store.begin_rebuild("count_v1", [layout(Count)])
+        shadow = await claimed(store, "count_v1:rebuild")
+        change = TableChange(shadow_layout(layout(Count)), [("lamp", 7)], [])
+        await store.apply(Settled(shadow, 1), [change], ())
+        assert others.execute("SELECT * FROM report").fetchone() == (None,)
+        assert await store.take_over("count_v1", [layout(Count)])
+        assert others.execute("SELECT * FROM report").fetchone() == (7,)
+        others.close()
         await store.close()
 
     asyncio.run(scenario())

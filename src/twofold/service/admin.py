@@ -258,7 +258,7 @@ async def followed(databases: Databases, follower: str, *, elsewhere: bool) -> A
     """
     check_filled(databases.declaration, follower)
     targets = view_targets(databases.declaration, databases.log, databases.views, databases.clock)
-    own = {name: targets[name] for name in (follower, shadow_follower(follower))}
+    own = {name: targets[name] for name in (follower, shadow_follower(follower)) if name in targets}
     roster = Roster(databases.views, own, databases.clock, databases.service)
     following = asyncio.create_task(_follow(databases, roster, LEASE_SECONDS if elsewhere else 0))
     try:
@@ -284,7 +284,7 @@ def check_filled(declaration: Declaration, follower: str) -> None:
     Raises:
         NotFound: earlier code did, or other code does.
     """
-    if follower not in declaration.followers:
+    if (shadowed(follower) or follower) not in declaration.followers:
         raise NotFound(
             f"Nothing in the code of {declaration.name} follows as {follower}: run the code that does, or discard what it has "
             f"parked. This code has {', '.join(declaration.followers) or 'no views'}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import defaultdict
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -21,12 +21,24 @@ from twofold.views.shadow import shadow_follower, shadow_table, shadowed
 
 _LOOK_SECONDS = 0.5
 _LOOK_AGAIN_SECONDS = 0.1
+_FEW_LOOKS = 20
+_NEAR_EVENTS = 1000
+_HOLD_SECONDS = 0.5
+_LOOKS_BEFORE_HOLD = 3
+_LOOKS_PER_HOLD = 30
 _POLL_SECONDS = 0.02
 # A process whose followers have all failed pauses for a while, and says meanwhile of none that it is there for it.
 _GONE_SECONDS = 3 * LEASE_SECONDS
 _ADVICE = "Ask again later, or a process that runs the code of before."
 
 _logger = logging.getLogger("twofold.service")
+
+
+class _Goal(msgspec.Struct):
+    """Where the log ended once, and how often it was looked since."""
+
+    position: int
+    looks: int = 0
 
 
 class Building:
@@ -41,8 +53,9 @@ class Building:
         self._layouts = layouts(declaration)
         self._filled_by = {shape.table: name for name, shapes in self._layouts.items() for shape in shapes}
         self._unready = set(self._layouts)
-        self._floors: defaultdict[str, int] = defaultdict(int)
-        self._goals: dict[str, int] = {}
+        self._floors: dict[str, int] = {}
+        self._goals: dict[str, _Goal] = {}
+        self._neck_and_neck: Counter[str] = Counter()
         self._gone_since: dict[str, float] = {}
 
     async def open(self) -> None:
@@ -68,8 +81,8 @@ class Building:
             if follower in self._unready:
                 if other := await self._other(follower, table, position, deadline):
                     earlier[table] = other
-            elif follower is not None and (position or self._floors[follower]):
-                await self._arrivals.reach(follower, max(position, self._floors[follower]), self._left(deadline))
+            elif follower is not None and (position or self._floors):
+                await self._reach(follower, position, deadline)
         try:
             yield earlier
         except TwofoldError:
@@ -81,8 +94,12 @@ class Building:
             raise ViewNotReady(f"{await self._how_far(self._filled_by[next(iter(earlier))])} {_ADVICE}") from error
         for table, other in earlier.items():
             # Once it is whole, a table must not answer from before what its predecessor was asked for last.
-            follower = self._filled_by[table]
-            self._floors[follower] = max(self._floors[follower], await self._store.position(other))
+            follower, position = self._filled_by[table], await self._store.position(other)
+            self._floors[follower] = max(self._floors.get(follower, 0), position)
+
+    async def _reach(self, follower: str, position: int, deadline: float) -> None:
+        await self._arrivals.reach(follower, max(position, self._floors.get(follower, 0)), self._left(deadline))
+        self._floors.pop(follower, None)
 
     def _left(self, deadline: float) -> float:
         return max(0.0, deadline - self._clock.monotonic())
@@ -93,9 +110,9 @@ class Building:
         while True:
             self._unready -= await self._store.caught_up()
             if follower not in self._unready:
-                await self._arrivals.reach(follower, max(position, self._floors[follower]), self._left(deadline))
+                await self._reach(follower, position, deadline)
                 return ""
-            if await self._store.position(follower) >= max(head, self._floors[follower]):
+            if await self._store.position(follower) >= max(head, self._floors.get(follower, 0)):
                 return ""
             if other and await self._store.position(other) >= position:
                 return other
@@ -126,23 +143,27 @@ class Building:
 
     async def tend(self, taken_over: Callable[[], None]) -> None:
         """See to it, until cancelled, that what is filled takes the place of what it replaces."""
+        trouble = ""
         while True:
-            pause = _LOOK_SECONDS
+            pause, known, trouble = _LOOK_SECONDS, trouble, ""
             try:
                 if await self._look(taken_over):
                     pause = _LOOK_AGAIN_SECONDS
-            except TwofoldError as error:
-                _logger.warning("What is being built cannot take over: %s", error)
-            except Exception:
-                _logger.exception("What is being built cannot take over.")
+            except Exception as error:
+                trouble = str(error)
+                if trouble != known:
+                    expected = isinstance(error, TwofoldError)
+                    _logger.warning("What was built cannot take over: %s", error, exc_info=None if expected else error)
             await self._clock.sleep(pause)
 
     async def _look(self, taken_over: Callable[[], None]) -> bool:
         """Do what can be done now, and say whether it is worth looking again soon."""
         progress = await self._store.progress()
-        shadows = [name for name in self._layouts if _has(progress, shadow_follower(name))]
+        shadows = [name for name in self._layouts if any(each.follower == shadow_follower(name) for each in progress)]
+        self._neck_and_neck = Counter({name: self._neck_and_neck[name] for name in shadows})
         for follower in shadows:
-            if await self._store.take_over(follower, self._layouts[follower]):
+            hold_seconds = self._how_long_to_hold(follower, progress)
+            if await self._store.take_over(follower, self._layouts[follower], hold_seconds):
                 _logger.info("%s was rebuilt: what was filled anew answers now.", follower)
                 taken_over()
         if self._unready:
@@ -150,20 +171,34 @@ class Building:
         await self._drop_predecessors(progress)
         return bool(shadows or self._unready)
 
+    def _how_long_to_hold(self, follower: str, progress: Sequence[Progress]) -> float:
+        """Say for how long a view had best not move, so that its shadow can take over.
+
+        Where much is coming in, each segment of either is ahead now and then, and all of the shadow's at one time perhaps
+        never. It is held when that was so for a few looks, and not again soon: it must not stand still for its shadow.
+        """
+        if not 0 < _lag(follower, progress) <= _NEAR_EVENTS:
+            return 0
+        self._neck_and_neck[follower] += 1
+        return _HOLD_SECONDS if self._neck_and_neck[follower] % _LOOKS_PER_HOLD == _LOOKS_BEFORE_HOLD else 0
+
     async def _mark_caught_up(self, progress: Sequence[Progress]) -> None:
-        # Who is where the log ended when this was looked at last is as near to its end as anybody ever is.
+        """Find out who has been where the log ended, not longer ago than it takes to look a few times."""
         self._unready -= await self._store.caught_up()
-        done = [
-            follower
-            for follower in sorted(self._unready & self._goals.keys())
-            if min([each.position for each in progress if each.follower == follower], default=-1)
-            >= self._goals[follower]
-        ]
+        done = []
+        for follower in sorted(self._unready):
+            goal = self._goals.get(follower)
+            position = min([each.position for each in progress if each.follower == follower], default=-1)
+            if goal is None or (position >= goal.position and goal.looks > _FEW_LOOKS):
+                self._goals[follower] = _Goal(await self._log.head())
+            elif position >= goal.position:
+                done.append(follower)
+            else:
+                goal.looks += 1
         if done:
             await self._store.mark_caught_up(done)
             self._unready -= {*done}
             _logger.info("%s: built, and answers from now on.", ", ".join(done))
-        self._goals = dict.fromkeys(self._unready, await self._log.head())
 
     async def _drop_predecessors(self, progress: Sequence[Progress]) -> None:
         known = {shadowed(each.follower) or each.follower for each in progress}
@@ -188,8 +223,24 @@ class Building:
         return await self._store.drop(shadow_follower(follower), [shadow_table(follower)], even_if_declared=True)
 
 
-def _has(progress: Iterable[Progress], follower: str) -> bool:
-    return any(each.follower == follower for each in progress)
+def _lag(follower: str, progress: Sequence[Progress]) -> int:
+    """Return by how many events a follower's shadow is behind it, where that is most.
+
+    >>> from twofold.followers import Segment
+    >>> live = [Progress("a_v1", Segment(0, 4), 7, ""), Progress("a_v1", Segment(4, 8), 5, "")]
+    >>> _lag("a_v1", [*live, Progress("a_v1:rebuild", Segment(0, 8), 6, "")])
+    1
+    """
+    shadows = [each for each in progress if each.follower == shadow_follower(follower)]
+    lags = [
+        live.position - shadow.position
+        for live in progress
+        for shadow in shadows
+        if live.follower == follower
+        and live.segment.low < shadow.segment.high
+        and shadow.segment.low < live.segment.high
+    ]
+    return max(lags, default=0)
 
 
 def layouts(declaration: Declaration) -> dict[str, list[Layout]]:

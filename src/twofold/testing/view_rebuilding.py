@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from twofold.followers import Claim, Parked, Segment, Settled
 from twofold.messages import Tag
-from twofold.testing.claim_conformance import LEASE_SECONDS, ClaimConformance, loses
+from twofold.testing.claim_conformance import ENDED, LEASE_SECONDS, ClaimConformance, loses
 from twofold.testing.samples import Count, Reserved
 from twofold.views import Index, TableChange, View, ViewStore, layout
 from twofold.views.shadow import shadow_follower, shadow_layout, shadow_table
@@ -87,6 +87,31 @@ class ViewRebuilding(ClaimConformance):
             assert await store.take_over(_LIVE, _COUNT)
             assert (await _numbers(store), await store.position(_LIVE)) == ({"lamp": 60}, 6)
             assert [each.follower for each in await store.progress()] == [_LIVE]
+
+        self.run(stores, scenario)
+
+    def test_a_view_can_be_held_until_its_shadow_has_passed(self, stores: Any) -> None:
+        """For so long nobody follows it, and what it had done stays; where nobody passes, it is followed again after that."""
+
+        async def scenario(store: ViewStore) -> None:
+            live, shadow = await _caught_up_shadow(store, store)
+            await _put(store, live, 6, lamp=6)
+            assert not await store.take_over(_LIVE, _COUNT, ENDED)
+            await _put(store, live, 7, lamp=7)
+            assert not await store.take_over(_LIVE, _COUNT, LEASE_SECONDS)
+            with loses():
+                await _put(store, live, 8, lamp=8)
+            assert await store.attend("somebody", [_LIVE], LEASE_SECONDS) == []
+            assert await _numbers(store) == {"lamp": 7}
+            await _put(store, shadow, 7, lamp=70)
+            assert await store.take_over(_LIVE, _COUNT)
+            live = (await store.attend("somebody", [_LIVE], LEASE_SECONDS))[0]
+            await store.begin_rebuild(_LIVE, _COUNT)
+            assert not await store.take_over(_LIVE, _COUNT, 1e-6)
+            (again,) = await store.attend("somebody", [_LIVE], LEASE_SECONDS)
+            assert again.fence > live.fence
+            await _put(store, again, 8, lamp=71)
+            assert await _numbers(store) == {"lamp": 71}
 
         self.run(stores, scenario)
 

@@ -6,6 +6,9 @@ import msgspec
 
 from twofold.views.view import Layout
 
+HELD = "nobody, while a rebuilt one takes over"
+"""Who has the segments of a view while it waits for its shadow to pass it."""
+
 _FOLLOWER = ":rebuild"
 _TABLE = "__rebuild"
 _LONGEST_NAME = 63

@@ -68,8 +68,10 @@ class ViewStore(FollowerStore, Protocol):
         """
         ...
 
-    async def take_over(self, follower: str, layouts: Sequence[Layout]) -> bool:
+    async def take_over(self, follower: str, layouts: Sequence[Layout], hold_seconds: float = 0) -> bool:
         """Put the shadows in the place of the tables, if no key of theirs is behind; say whether none is left to do so.
+
+        If one is, nobody may follow the tables for ``hold_seconds``, so that the shadows can pass what does not move.
 
         All in one transaction: the tables go, the shadows get their names, the segments and parked events of the shadows'
         follower become the follower's, and whoever followed either of the two loses the claim. It holds up queries for an

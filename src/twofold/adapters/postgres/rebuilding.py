@@ -19,7 +19,7 @@ from twofold.adapters.postgres.database import Connection
 from twofold.adapters.statements import load_statements
 from twofold.followers import WHOLE
 from twofold.views import Layout
-from twofold.views.shadow import shadow_follower, shadow_table
+from twofold.views.shadow import HELD, shadow_follower, shadow_table
 from twofold.views.tables import table_for
 
 _SQL = load_statements("twofold.adapters.postgres", "rebuilding.sql")
@@ -61,11 +61,13 @@ class Rebuilding:
             )
             yield str(compiled)
 
-    async def take_over(self, follower: str, layouts: Sequence[Layout], connection: Connection) -> bool:
+    async def take_over(
+        self, follower: str, layouts: Sequence[Layout], hold_seconds: float, connection: Connection
+    ) -> bool:
         """Put the shadows in the tables' place if they are not behind; say whether there is none any more."""
         shadow = shadow_follower(follower)
         # Without the locks first: that is asked again and again, and nearly always in vain.
-        if await connection.fetchval(self._sql["is_behind"], shadow, follower):
+        if not hold_seconds and await connection.fetchval(self._sql["is_behind"], shadow, follower):
             return False
         try:
             async with connection.transaction():
@@ -76,6 +78,8 @@ class Rebuilding:
                 if shadow not in {row[0] for row in locked}:
                     return True
                 if await connection.fetchval(self._sql["is_behind"], shadow, follower):
+                    if hold_seconds:
+                        await connection.execute(self._sql["hold"], HELD, hold_seconds, follower)
                     return False
                 for layout in layouts:
                     await self._replace(layout, connection)

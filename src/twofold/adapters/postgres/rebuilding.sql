@@ -32,6 +32,10 @@ SELECT EXISTS (
     WHERE shadow.follower = $1 AND live.follower = $2
 )
 
+-- name: hold
+UPDATE {schema}.twofold_segments
+SET owner = $1, lease_until = clock_timestamp() + make_interval(secs => $2), fence = fence + 1 WHERE follower = $3
+
 -- name: highest_fence
 SELECT max(fence) FROM {schema}.twofold_segments WHERE follower = ANY ($1)
 

@@ -223,8 +223,8 @@ class PostgresViews:
     async def begin_rebuild(self, follower: str, layouts: Sequence[Layout]) -> int:
         return await self._database.run(partial(self._rebuilding.begin, follower, layouts))
 
-    async def take_over(self, follower: str, layouts: Sequence[Layout]) -> bool:
-        return await self._database.run(partial(self._rebuilding.take_over, follower, layouts))
+    async def take_over(self, follower: str, layouts: Sequence[Layout], hold_seconds: float = 0) -> bool:
+        return await self._database.run(partial(self._rebuilding.take_over, follower, layouts, hold_seconds))
 
     async def drop(self, follower: str, tables: Sequence[str], *, even_if_declared: bool = False) -> bool:
         return await self._database.run(partial(self._rebuilding.drop, follower, tables, even_if_declared))

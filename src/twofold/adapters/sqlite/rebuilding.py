@@ -14,7 +14,7 @@ from twofold.adapters.sqlite.database import marks, transaction
 from twofold.adapters.statements import load_statements
 from twofold.followers import WHOLE
 from twofold.views import Layout
-from twofold.views.shadow import shadow_follower, shadow_table
+from twofold.views.shadow import HELD, shadow_follower, shadow_table
 from twofold.views.tables import table_for
 
 _SQL = load_statements("twofold.adapters.sqlite", "rebuilding.sql")
@@ -53,16 +53,20 @@ def _creation(table: Table) -> Iterator[str]:
         yield str(element.compile(dialect=dialects.dialect()))
 
 
-def take_over(follower: str, layouts: Sequence[Layout], connection: sqlite3.Connection) -> bool:
+def take_over(follower: str, layouts: Sequence[Layout], held_until: float, connection: sqlite3.Connection) -> bool:
     """Put the shadows in the tables' place if they are not behind; say whether there is none any more."""
     shadow = shadow_follower(follower)
     # Without the lock first: that is asked again and again, and nearly always in vain.
-    if _says(connection, "is_behind", shadow, follower):
+    if not held_until and _says(connection, "is_behind", shadow, follower):
         return False
+    # What others have made of a table, such as views in SQL, goes by its name, and is not looked at while that is missing.
+    connection.execute(_SQL["rename_this_table_only"])
     with transaction(connection):
         if not _says(connection, "is_begun", shadow):
             return True
         if _says(connection, "is_behind", shadow, follower):
+            if held_until:
+                connection.execute(_SQL["hold"], (HELD, held_until, follower))
             return False
         for layout in layouts:
             connection.execute(_SQL["drop_table"].format(table=layout.table))

@@ -21,11 +21,17 @@ SELECT EXISTS (
     WHERE shadow.follower = ? AND live.follower = ?
 )
 
+-- name: hold
+UPDATE twofold_segments SET owner = ?, lease_until = ?, fence = fence + 1 WHERE follower = ?
+
 -- name: highest_fence
 SELECT max(fence) FROM twofold_segments WHERE follower IN (?, ?)
 
 -- name: drop_table
 DROP TABLE IF EXISTS {table}
+
+-- name: rename_this_table_only
+PRAGMA legacy_alter_table = ON
 
 -- name: rename
 ALTER TABLE {shadow} RENAME TO {table}

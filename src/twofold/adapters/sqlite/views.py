@@ -201,8 +201,9 @@ class SqliteViews:
     async def begin_rebuild(self, follower: str, layouts: Sequence[Layout]) -> int:
         return await self._writing.run(partial(rebuilding.begin, follower, layouts, self._clock.now_us()))
 
-    async def take_over(self, follower: str, layouts: Sequence[Layout]) -> bool:
-        return await self._writing.run(partial(rebuilding.take_over, follower, layouts))
+    async def take_over(self, follower: str, layouts: Sequence[Layout], hold_seconds: float = 0) -> bool:
+        held_until = self._clock.now_us() / 1e6 + hold_seconds if hold_seconds else 0
+        return await self._writing.run(partial(rebuilding.take_over, follower, layouts, held_until))
 
     async def drop(self, follower: str, tables: Sequence[str], *, even_if_declared: bool = False) -> bool:
         now = self._clock.now_us() / 1e6
