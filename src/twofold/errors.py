@@ -21,7 +21,8 @@
     ├── LeaseLost               another process follows this segment now
     ├── NotFound                an operator named a follower, a key or an event that is not there
     ├── NotNow                  what an operator asked for has to wait until something else is done
-    └── NotRunning              a service was used before its start or after its end
+    ├── NotRunning              a service was used before its start or after its end
+    └── WrongRole               this process leaves to others what was asked of it
 
 Each message says what happened, where, and what the reader can do.
 """
@@ -129,3 +130,7 @@ class NotNow(TwofoldError):
 
 class NotRunning(TwofoldError):
     """The service has not been started, or has ended."""
+
+
+class WrongRole(TwofoldError):
+    """This process has other roles than the one that was asked of it; another process has it."""

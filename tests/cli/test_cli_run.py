@@ -47,6 +47,19 @@ def test_a_system_serves_each_service_under_its_name(twofold: CommandLine) -> No
     assert {line["service"] for line in logged} == {"shop"}
 
 
+def test_processes_share_a_service_by_roles(twofold: CommandLine) -> None:
+    """One decides and carries, one fills views, one answers; together they do what one does with all roles."""
+    with (
+        twofold.serving(BANK, "--role", "commands", "--role", "relay") as deciding,
+        twofold.serving(BANK, "--role", "followers"),
+        twofold.serving(BANK, "--role", "queries") as answering,
+    ):
+        receipt = deciding.send("Deposit", account="ann", amount=5)
+        assert answering.ask("BalanceOf", receipt, account="ann")["amount"] == 5
+        assert answering.http.post("commands/Deposit", json={"account": "ann", "amount": 5}).status_code == 421
+        assert deciding.http.get("feed").status_code == 200
+
+
 def test_what_was_acknowledged_is_there_after_the_next_start(twofold: CommandLine) -> None:
     """Ending loses nothing, and neither does being killed."""
     with twofold.serving(BANK) as bank:

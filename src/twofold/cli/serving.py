@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twofold.cli.target import Complaint
@@ -11,7 +11,7 @@ from twofold.cli.target import Complaint
 if TYPE_CHECKING:
     import socket
 
-    from twofold.service import Service, System
+    from twofold.service import Role, Service, System
 
 _CLOSING_SECONDS = 1.5
 """How long closing the databases may take: with what requests may, it is less than five seconds."""
@@ -20,7 +20,7 @@ _logger = logging.getLogger("twofold.cli")
 
 
 async def serve_here(
-    served: Service | System, ready: Callable[[str], None], **where: str | int | socket.socket
+    served: Service | System, roles: Sequence[Role], ready: Callable[[str], None], **where: str | int | socket.socket
 ) -> None:
     """Serve until a signal; ``ready`` is told the URL, and ``where`` are a host and a port or a socket that is listening.
 
@@ -28,7 +28,7 @@ async def serve_here(
         TwofoldError: a database cannot be opened, or the address not be listened on.
     """
     edge = http()
-    async with served.run() as running:
+    async with served.run(roles=roles) as running:
         await edge.serve(edge.asgi(running), ready=ready, **where)
         _end_soon(", ".join(names(served)))
     _logger.info("%s ended.", ", ".join(names(served)))

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
@@ -23,7 +24,7 @@ from twofold.cli.serving import http, serve_here, tell_where
 from twofold.cli.target import Complaint, load, services
 from twofold.clock import Clock, SystemClock
 from twofold.errors import TwofoldError
-from twofold.service import Service, System, read_settings
+from twofold.service import Role, Service, System, read_settings
 from twofold.telemetry import configure_logging
 
 _ENDING_SECONDS = 4.9
@@ -43,6 +44,7 @@ class Options(msgspec.Struct, frozen=True):
     """What each worker has to know."""
 
     target: str
+    roles: Sequence[Role]
     log_format: str
     log_level: str
 
@@ -201,18 +203,18 @@ def _work(options: Options, number: int, listening: socket.socket, tells: Connec
     os.setpgrp()
     options.configure_logging(number)
     try:
-        asyncio.run(_serve(load(options.target), listening, tells))
+        asyncio.run(_serve(load(options.target), options.roles, listening, tells))
     except (Complaint, TwofoldError) as error:
         click.echo(f"twofold: worker {number}: {error}", err=True)
         sys.exit(Complaint.exit_code)
 
 
-async def _serve(served: Service | System, listening: socket.socket, tells: Connection) -> None:
+async def _serve(served: Service | System, roles: Sequence[Role], listening: socket.socket, tells: Connection) -> None:
     parent = multiprocessing.parent_process()
     if parent is None:
         raise AssertionError("a worker is started by its parent")
     asyncio.get_running_loop().add_reader(parent.sentinel, _end_orphaned, parent.sentinel)
-    await serve_here(served, tells.send, listening=listening)
+    await serve_here(served, roles, tells.send, listening=listening)
 
 
 def _end_orphaned(sentinel: int) -> None:

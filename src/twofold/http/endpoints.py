@@ -79,6 +79,7 @@ class Endpoints:
         limit = _whole(parameters, "limit", LARGEST_FEED_PAGE, 1, LARGEST_FEED_PAGE)
         wait = _whole(parameters, "wait", 0, 0, LONGEST_WAIT_SECONDS)
         running = self._find()
+        running.check_role("relay")
         if wait and await running.log.head() == after:
             await exchange.wait_for(running.log.moved_past(after), seconds=wait)
         return json_response(await running.published(after, limit))
@@ -89,7 +90,7 @@ class Endpoints:
         return json_response({"status": "live"})
 
     async def ready(self, exchange: Exchange) -> Response:
-        """Say whether the log and the views can be read and every follower follows."""
+        """Say whether what this process needs of the log and the views can be read, and whatever it follows goes on."""
         exchange.require("GET", "HEAD")
         return readiness([await self.state()])
 
@@ -99,13 +100,15 @@ class Endpoints:
             running = self._find()
         except NotRunning as error:
             return {"service": self._name, "head": 0, "failing": {"service": str(error)}}
-        head, log = await _tried(running.log.head())
-        _, views = await _tried(running.progress())
-        building, _ = await _tried(running.building.unready())
-        broken = {name: reason for name, reason in (("log", log), ("views", views)) if reason}
-        return {
-            "service": self._name, "head": head or 0, "failing": {**(building or {}), **running.failing(), **broken},
-        }  # fmt: skip
+        asked = {"log": running.log.head, "views": running.progress}
+        found = {name: await _tried(asked[name]()) for name in sorted(running.needs)}
+        broken = {name: reason for name, (_, reason) in found.items() if reason}
+        building: dict[str, str] | None = {}
+        if running.roles & {"queries", "followers"}:
+            building, _ = await _tried(running.building.unready())
+        head, _ = found.get("log", (running.log.known_head, ""))
+        failing = {**(building or {}), **running.failing(), **broken}
+        return {"service": self._name, "head": head or 0, "failing": failing}
 
 
 def readiness(states: Iterable[dict[str, Any]]) -> Response:

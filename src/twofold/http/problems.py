@@ -19,6 +19,7 @@ from twofold.errors import (
     TooManyConflicts,
     UnknownMessage,
     ViewNotReady,
+    WrongRole,
 )
 from twofold.messages import encode
 
@@ -66,6 +67,7 @@ _KNOWN: tuple[tuple[type[Exception], int, str, str], ...] = (
     (ViewNotReady, 503, "view-not-ready", "The view is being built"),
     (TooManyConflicts, 503, "too-many-conflicts", "Others kept changing what the command decides on"),
     (NotRunning, 503, "not-running", "The service is not running"),
+    (WrongRole, 421, "wrong-role", "Other processes of this service do that"),
 )
 _RETRY_AFTER = {503: "1", 504: "1"}
 

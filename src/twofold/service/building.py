@@ -58,10 +58,10 @@ class Building:
         self._neck_and_neck: Counter[str] = Counter()
         self._gone_since: dict[str, float] = {}
 
-    async def open(self) -> None:
-        """Find out which tables are whole. In front of an empty log, all are."""
+    async def open(self, *, may_write: bool) -> None:
+        """Find out which tables are whole. In front of an empty log, all are; who ``may_write`` says so to all others."""
         self._unready -= await self._store.caught_up()
-        if self._unready and not await self._log.head():
+        if may_write and self._unready and not await self._log.head():
             await self._store.mark_caught_up(sorted(self._unready))
             self._unready.clear()
 

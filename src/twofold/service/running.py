@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -21,6 +21,7 @@ from twofold.service.answers import Answered, Answers, Found, KeptAnswers
 from twofold.service.building import Building, view_targets
 from twofold.service.declaration import Declaration
 from twofold.service.live import LiveQueries, Seen, Subscription, Trouble, Update, parse_seen
+from twofold.service.roles import ROLES, Role, check_role, roles_of
 from twofold.service.settings import Settings, open_store, open_transport, open_views
 from twofold.views import Arrivals, Moves, ViewStore, layout
 from twofold.views.shadow import shadowed
@@ -31,6 +32,7 @@ PATIENCE_SECONDS = 5.0
 """How long a query waits for its receipts unless told otherwise."""
 
 _DRAINING_SECONDS = 3.0
+_NEEDS = {"commands": {"log"}, "queries": {"views"}}
 
 _logger = logging.getLogger("twofold.service")
 
@@ -40,9 +42,10 @@ class Running:
 
     def __init__(
         self, declaration: Declaration, settings: Settings, log: Log, views: ViewStore, transport: Transport | None,
-        clock: Clock,
+        clock: Clock, roles: frozenset[Role],
     ) -> None:  # fmt: skip
         self.declaration = declaration
+        self.roles = roles
         self.settings = settings
         self.log = log
         self.views = views
@@ -68,6 +71,12 @@ class Running:
         """The service's name."""
         return self.declaration.name
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """What this process cannot do without: the log, the views or both. Questions without receipts need no log."""
+        found = {role: _NEEDS.get(role, {"log", "views"}) for role in self.roles}
+        return frozenset().union(*found.values())
+
     async def send(self, command: Command, *, id: str = "", metadata: Metadata | None = None) -> Receipt:
         """Have a command decided, and return once its events are durable.
 
@@ -79,8 +88,9 @@ class Running:
             UnknownMessage: nothing decides on it here.
             LogUnavailable: the log failed.
             NotRunning: the service has ended.
+            WrongRole: this process takes no commands.
         """
-        self._check_running()
+        self.check_role("commands")
         self._sending += 1
         try:
             return Receipt(self.name, await self._handler.handle(command, id=id, metadata=metadata))
@@ -103,8 +113,9 @@ class Running:
             InvalidReceipt: it is of a service that this one does not hear.
             UnknownMessage: nothing answers the query here.
             NotRunning: the service has ended.
+            WrongRole: this process answers no queries.
         """
-        self._check_running()
+        self.check_role("queries")
         self._answers.check(query)
         deadline = self.clock.monotonic() + timeout_seconds
         position = await self._own_position(after, deadline)
@@ -118,9 +129,9 @@ class Running:
         An answer that takes long to find is kept for a while, and given again if nothing that it was read from has moved.
 
         Raises:
-            ReceiptTimeout, FutureReceipt, InvalidReceipt, UnknownMessage, NotRunning: as `ask` does.
+            ReceiptTimeout, FutureReceipt, InvalidReceipt, UnknownMessage, NotRunning, WrongRole: as `ask` does.
         """
-        self._check_running()
+        self.check_role("queries")
         self._answers.check(query)
         deadline = self.clock.monotonic() + timeout_seconds
         position = await self._own_position(after, deadline)
@@ -148,7 +159,8 @@ class Running:
         falls behind the others goes on with the newest answer, whose ``skipped`` says how many it has not been told.
 
         Raises:
-            ReceiptTimeout, FutureReceipt, InvalidReceipt, UnknownMessage, NotRunning: as `ask` does, or the service ends.
+            ReceiptTimeout, FutureReceipt, InvalidReceipt, UnknownMessage, WrongRole: as `ask` does.
+            NotRunning: the service has ended, or ends.
             Exception: what the answer failed with.
         """
         with await self.subscribe(query, after=after, since=since, timeout_seconds=timeout_seconds) as subscription:
@@ -169,10 +181,10 @@ class Running:
         """Return a place among those who `watch` a query, once there is a first answer.
 
         Raises:
-            ReceiptTimeout, FutureReceipt, InvalidReceipt, UnknownMessage, NotRunning: as `ask` does.
+            ReceiptTimeout, FutureReceipt, InvalidReceipt, UnknownMessage, NotRunning, WrongRole: as `ask` does.
             Exception: what the answer failed with.
         """
-        self._check_running()
+        self.check_role("queries")
         self._answers.check(query)
         deadline = self.clock.monotonic() + timeout_seconds
         seen = parse_seen(since) if since else Seen(Receipt(self.name, 0), "")
@@ -226,21 +238,32 @@ class Running:
 
         Raises:
             NotRunning: the service has ended.
+            WrongRole: this process serves no feed.
             LogUnavailable: the log failed.
         """
-        self._check_running()
+        self.check_role("relay")
         return await self.outbox.page(after, limit)
 
-    def _check_running(self) -> None:
+    def check_role(self, role: Role) -> None:
+        """Check that this process has a role, and still runs.
+
+        Raises:
+            NotRunning: it has ended.
+            WrongRole: it leaves that to others; the text says where to go.
+        """
         if self._ended:
             raise NotRunning(f"{self.name} has ended. Start it again, or send to another process.")
+        check_role(self.name, self.roles, role)
 
     # Followers.
 
     def follow(self) -> None:
-        """Start following: views, projections, relay and inboxes, as many of them as are not followed elsewhere."""
+        """Start following what this process's roles have to follow, as much of it as is not followed elsewhere."""
+        if not self.roles & {"followers", "relay"}:
+            return
         self._following = asyncio.create_task(self.roster.run(), name=f"{self.name} follows")
-        self._tending = asyncio.create_task(self.building.tend(self.roster.look_again), name=f"{self.name} builds")
+        if "followers" in self.roles:
+            self._tending = asyncio.create_task(self.building.tend(self.roster.look_again), name=f"{self.name} builds")
 
     async def rebuild(self, follower: str) -> None:
         """Have a view filled anew from the first event, while it answers as it is, and return once the new rows do.
@@ -252,15 +275,20 @@ class Running:
         await Databases(self.declaration, self.log, self.views, self.clock).rebuild(follower)
 
     def _targets(self) -> dict[str, Callable[[], Target]]:
-        declaration, log, store, clock = self.declaration, self.log, self.views, self.clock
-        targets = view_targets(declaration, log, store, clock)
-        if self._transport is not None:
-            if declaration.publishes and self._transport.pushes:
-                targets[RelayTarget.name] = partial(RelayTarget, self.outbox, store, self._transport)
-            for source, events in declaration.sources.items():
-                targets[inbox_name(source)] = partial(
-                    InboxTarget, self.name, source, events, log, store, self._transport, clock
-                )
+        targets: dict[str, Callable[[], Target]] = {}
+        if "followers" in self.roles:
+            targets |= view_targets(self.declaration, self.log, self.views, self.clock)
+        if "relay" in self.roles and self._transport is not None:
+            targets |= self._carrying(self._transport)
+        return targets
+
+    def _carrying(self, transport: Transport) -> dict[str, Callable[[], Target]]:
+        log, store, clock = self.log, self.views, self.clock
+        targets: dict[str, Callable[[], Target]] = {}
+        if self.declaration.publishes and transport.pushes:
+            targets[RelayTarget.name] = partial(RelayTarget, self.outbox, store, transport)
+        for source, events in self.declaration.sources.items():
+            targets[inbox_name(source)] = partial(InboxTarget, self.name, source, events, log, store, transport, clock)
         return targets
 
     async def progress(self) -> list[Progress]:
@@ -288,7 +316,12 @@ class Running:
 
 @asynccontextmanager
 async def start(
-    declaration: Declaration, settings: Settings, *, transport: Transport | None = None, clock: Clock | None = None
+    declaration: Declaration,
+    settings: Settings,
+    *,
+    roles: Collection[Role] = ROLES,
+    transport: Transport | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Running]:
     """Run a service until the block ends.
 
@@ -297,14 +330,19 @@ async def start(
         LogUnavailable: a database cannot be opened.
         DeclarationError: a view's table has other columns than the view.
     """
-    async with opened(declaration, settings, transport=transport, clock=clock) as running:
+    async with opened(declaration, settings, roles=roles, transport=transport, clock=clock) as running:
         running.follow()
         yield running
 
 
 @asynccontextmanager
 async def opened(
-    declaration: Declaration, settings: Settings, *, transport: Transport | None = None, clock: Clock | None = None
+    declaration: Declaration,
+    settings: Settings,
+    *,
+    roles: Collection[Role] = ROLES,
+    transport: Transport | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Running]:
     """Open a service's databases and let it take commands; its followers start with `Running.follow`.
 
@@ -313,20 +351,29 @@ async def opened(
         LogUnavailable: a database cannot be opened.
         DeclarationError: a view's table has other columns than the view.
     """
-    clock = clock or SystemClock()
+    clock, roles = clock or SystemClock(), roles_of(roles)
     async with AsyncExitStack() as stack:
         views = open_views(settings.views, clock)
         stack.push_async_callback(views.close)
-        await views.open()
-        for view in declaration.views:
-            await views.create(layout(view))
-        log = await Log.open(open_store(settings.log, clock), clock)
+        await _prepare(views, declaration, roles)
+        log = await Log.open(open_store(settings.log, clock), clock, read_only=roles == {"queries"})
         stack.push_async_callback(log.close)
         if transport is None and settings.transport:
             transport = open_transport(settings.transport, clock, declaration.sources)
             stack.push_async_callback(transport.close)
-        running = Running(declaration, settings, log, views, transport, clock)
-        await running.building.open()
+        running = Running(declaration, settings, log, views, transport, clock, roles)
+        if roles & {"queries", "followers"}:
+            await running.building.open(may_write="followers" in roles)
         stack.push_async_callback(running.close)
         _logger.info("%s runs; its log is at position %d", running.name, log.known_head)
         yield running
+
+
+async def _prepare(views: ViewStore, declaration: Declaration, roles: frozenset[Role]) -> None:
+    """Open the views as far as the roles need: to write, to read (a replica, perhaps), or not at all."""
+    if roles & {"followers", "relay"}:
+        await views.open()
+        for view in declaration.views:
+            await views.create(layout(view))
+    elif "queries" in roles:
+        await views.open(read_only=True)

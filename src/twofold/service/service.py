@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +14,7 @@ from twofold.messages import Command, Event, Metadata, Query, Receipt
 from twofold.messaging import LogTransport, Outbox, Transport
 from twofold.service.declaration import declare
 from twofold.service.live import Update
+from twofold.service.roles import ROLES, Role
 from twofold.service.running import PATIENCE_SECONDS, Running, opened, start
 from twofold.service.settings import Settings, read_settings, variable
 from twofold.views import Projection, View
@@ -74,15 +75,24 @@ class Service:
         return self.declaration.name
 
     def run(
-        self, settings: Settings | None = None, *, transport: Transport | None = None, clock: Clock | None = None
+        self,
+        settings: Settings | None = None,
+        *,
+        roles: Collection[Role] = ROLES,
+        transport: Transport | None = None,
+        clock: Clock | None = None,
     ) -> AbstractAsyncContextManager[Running]:
         """Run the service for a block; without settings, by those in the environment.
+
+        Of ``roles`` this process takes some and leaves the others to other processes: with ``roles=["queries"]`` it
+        answers, writes nothing, and may have the URL of a replica for its views.
 
         Raises:
             SettingsError: a setting is wrong; the text names the variable.
             LogUnavailable: a database cannot be opened.
         """
-        return start(self.declaration, settings or read_settings(self.name), transport=transport, clock=clock)
+        settings = settings or read_settings(self.name)
+        return start(self.declaration, settings, roles=roles, transport=transport, clock=clock)
 
     # The one instance that a module-level service stands for, where a program has just one of it.
 
@@ -169,9 +179,13 @@ class System:
 
     @asynccontextmanager
     async def run(
-        self, settings: Mapping[str, Settings] | None = None, *, clock: Clock | None = None
+        self,
+        settings: Mapping[str, Settings] | None = None,
+        *,
+        roles: Collection[Role] = ROLES,
+        clock: Clock | None = None,
     ) -> AsyncIterator[dict[str, Running]]:
-        """Run all services for a block; without settings, by those in the environment.
+        """Run all services for a block, in the same roles; without settings, by those in the environment.
 
         Services that name no transport follow each other's logs, so any number of processes may run the same system.
 
@@ -189,7 +203,7 @@ class System:
             for name, service in self.services.items():
                 transport = None if settings[name].transport else shared
                 running[name] = await stack.enter_async_context(
-                    opened(service.declaration, settings[name], transport=transport, clock=clock)
+                    opened(service.declaration, settings[name], roles=roles, transport=transport, clock=clock)
                 )
                 outboxes[name] = running[name].outbox
             # All end together, before the first log is closed that another one still follows.

@@ -39,6 +39,7 @@ class Database:
 
     def __init__(self, address: Address, clock: Clock, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self.address = address
+        self.read_only = False
         self._direct: bool | None = None
         self._clock = clock
         self._patience_seconds = patience_seconds
@@ -74,7 +75,7 @@ class Database:
             raise LogUnavailable(f"{error} {stored}") from error.__cause__
 
     async def connect(self) -> Connection:
-        """Open a connection to the server that takes writes; whoever asks for it closes it.
+        """Open a connection to the server that takes writes, or where nothing is written to any; whoever asks closes it.
 
         Raises:
             SettingsError: the driver cannot read the URL.
@@ -99,7 +100,7 @@ class Database:
 
     async def _connect(self, **options: Any) -> Connection:
         if "target_session_attrs=" not in self.address.dsn:
-            options["target_session_attrs"] = "primary"
+            options["target_session_attrs"] = "any" if self.read_only else "primary"
         if "application_name=" not in self.address.dsn:
             options["server_settings"] = {"application_name": f"twofold {self.address.schema}"}
         try:
@@ -174,11 +175,11 @@ class _Connections:
 
 
 # By event loop and DSN, for as long as somebody uses them.
-_shared: WeakValueDictionary[tuple[asyncio.AbstractEventLoop, str], _Connections] = WeakValueDictionary()
+_shared: WeakValueDictionary[tuple[asyncio.AbstractEventLoop, str, bool], _Connections] = WeakValueDictionary()
 
 
 def _shared_readers(database: Database) -> _Connections:
-    place = (asyncio.get_running_loop(), database.address.dsn)
+    place = (asyncio.get_running_loop(), database.address.dsn, database.read_only)
     readers = _shared.get(place)
     if readers is None or readers.closed:
         readers = _shared[place] = _Connections(database.connect, _READERS)

@@ -53,6 +53,8 @@ class PostgresViews:
         )
 
     async def open(self, *, read_only: bool = False) -> None:
+        # A replica will do for reading.
+        self._database.read_only = read_only
         prepare = check_prepared if read_only else upgrade
         await self._database.run(lambda connection: prepare(connection, self._address, "views"), call_seconds=None)
 
