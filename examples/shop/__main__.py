@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -18,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from examples.shop import shop
 from examples.shop.generate import generate
-from examples.shop.load import SENDERS, Send, deliver_again, load, over, rebuild, within
+from examples.shop.load import Send, deliver_again, load, over, rebuild, within
 from examples.shop.orders import BadFile, Order, last_lines, read_orders
 from examples.shop.processes import NotServing, databases, workers
 from examples.shop.totals import Refused, ask_for_result, tables
@@ -29,7 +28,6 @@ from twofold.service import Running, Settings, read_settings
 from twofold.service.admin import Databases
 
 WEEK = Path(__file__).parents[3] / "shared/data/online-retail/week1.csv.gz"
-UNHURRIED: Any = {"timeout": 60, "limits": httpx.Limits(max_connections=SENDERS)}
 CITATION = "Online Retail, Daqing Chen, UCI Machine Learning Repository, doi:10.1057/dbm.2012.17"
 
 
@@ -77,9 +75,9 @@ async def run(arguments: argparse.Namespace) -> None:
         running = in_processes if arguments.processes else in_this_process
         async with (
             running(arguments, folder) as services,
-            httpx.AsyncClient(base_url=services.url, **UNHURRIED) as http,
+            httpx.AsyncClient(base_url=services.url, timeout=60) as http,
         ):
-            receipts = await take_in(path, services.send or over(http), services.followed, arguments, notes)
+            receipts = await take_in(path, services.send, services.followed, arguments, notes)
             result = await ask_for_result(http, receipts)
             if arguments.json:
                 print(msgspec.json.encode(result).decode())
@@ -89,27 +87,28 @@ async def run(arguments: argparse.Namespace) -> None:
 
 
 class Services(msgspec.Struct):
-    """The services as they run: where they answer, what ends with them, what their followers leave, how to send to them."""
+    """The services as they run: where they answer, what ends with them, how to send to them, and where they leave things."""
 
     url: str
     server: asyncio.Future[None]
+    send: Send
     followed: Mapping[str, Running | Databases]
-    send: Send | None = None
 
 
 @asynccontextmanager
 async def in_this_process(arguments: argparse.Namespace, folder: Path) -> AsyncIterator[Services]:
     async with shop.run(settings(folder)) as services, serving(services, arguments.port) as (url, server):
-        yield Services(url, server, services, within(services))
+        yield Services(url, server, within(services), services)
 
 
 @asynccontextmanager
 async def in_processes(arguments: argparse.Namespace, folder: Path) -> AsyncIterator[Services]:
     async with (
         workers(arguments.processes, arguments.port, environment(folder)) as (url, server),
+        over(url) as send,
         databases(settings(folder)) as followed,
     ):
-        yield Services(url, server, followed)
+        yield Services(url, server, send, followed)
 
 
 async def take_in(

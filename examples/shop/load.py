@@ -1,7 +1,9 @@
 """Loading documents into the services, and having their followers do their work again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import cycle
 
 import httpx
 
@@ -18,6 +20,7 @@ SERVICE_OF = {
     command: service.name for service in shop.services.values() for command in service.declaration.commands.values()
 }
 SENDERS = 64
+CLIENTS = 8
 LOOK_AGAIN_SECONDS = 0.05
 AWAY = {500, 502, 503, 504}
 
@@ -54,10 +57,21 @@ def within(services: Mapping[str, Running]) -> Send:
     return send
 
 
-def over(http: httpx.AsyncClient) -> Send:
-    """Send over HTTP, again and again until somebody acknowledges it."""
+@asynccontextmanager
+async def over(url: str) -> AsyncIterator[Send]:
+    """Send over HTTP for a block, each document again and again until somebody acknowledges it."""
+    # A client looks through all of its connections for each request, so many with few are quicker than one with many.
+    limits = httpx.Limits(max_connections=SENDERS // CLIENTS)
+    async with AsyncExitStack() as stack:
+        clients = [httpx.AsyncClient(base_url=url, limits=limits, timeout=60) for _ in range(CLIENTS)]
+        yield sending([await stack.enter_async_context(client) for client in clients])
+
+
+def sending(clients: Sequence[httpx.AsyncClient]) -> Send:
+    turns = cycle(clients)
 
     async def send(order: Order) -> Receipt:
+        http = next(turns)
         path = f"/{SERVICE_OF[type(order)]}/commands/{type(order).message_name}"
         headers = {"Content-Type": "application/json", "Idempotency-Key": f"document-{order.number}"}
         body = encode(order)
