@@ -115,12 +115,23 @@ def test_examples_are_answered_as_described(http: httpx.Client) -> None:
         response = http.post(path, json=content["example"])
         described = operation["responses"][str(response.status_code)]
         described = target(document, described["$ref"]) if "$ref" in described else described
-        (media,) = described["content"].items()
-        assert response.headers["Content-Type"] == media[0]
-        schema = {**media[1]["schema"], "components": document["components"]}
+        media = described["content"][response.headers["Content-Type"]]
+        schema = {**media["schema"], "components": document["components"]}
         jsonschema_rs.validate(schema, response.json())
         expected = {"/commands/Break": 500, "/commands/Refuse": 409, "/queries/Trouble": 500}.get(path, 200)
         assert (path, response.status_code) == (path, expected)
+
+
+def test_what_queries_can_do_besides_is_described() -> None:
+    """Both can be watched; what is got has a tag, and may be known already."""
+    query = openapi(shapes.declaration)["paths"]["/queries/HowMany"]
+    for method in query.values():
+        assert set(method["responses"]["200"]["content"]) == {"application/json", "text/event-stream"}
+        assert {"$ref": "#/components/parameters/LastEvent"} in method["parameters"]
+    assert set(query["get"]["responses"]["304"]["headers"]) == {"ETag", "X-Correlation-ID"}
+    assert "ETag" in query["get"]["responses"]["200"]["headers"]
+    assert {"$ref": "#/components/parameters/IfNoneMatch"} in query["get"]["parameters"]
+    assert "304" not in query["post"]["responses"]
 
 
 def test_the_document_knows_where_it_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,6 +133,7 @@ def test_json_that_is_no_object_does_not_fit(http: httpx.Client, body: str) -> N
         ("keys=a%00b", "without NUL characters - at `$.keys[0]`"),
         ("colour=blue", "Invalid enum value 'blue'"),
         ("nothing=1", "unknown field `nothing`"),
+        ("no%00thing=1", r"unknown field `no\0thing`"),
     ],
 )
 def test_a_parameter_that_does_not_fit_is_named(http: httpx.Client, parameters: str, says: str) -> None:

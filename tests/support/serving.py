@@ -39,8 +39,10 @@ def served(app: Any) -> Iterator[str]:
     thread.start()
     try:
         url, loop, task = started.result()
-        yield url
-        loop.call_soon_threadsafe(task.cancel)
+        try:
+            yield url
+        finally:
+            loop.call_soon_threadsafe(task.cancel)
     finally:
         thread.join()
 

@@ -75,15 +75,13 @@ def _command(kind: type[Message], body: Json) -> Json:
 
 def _query(kind: type[Message], answer: Any, bodies: Mapping[str, Json], components: Mapping[str, Any]) -> Json:
     name = kind.message_name
-    responses: Json = {
-        "200": {
-            "description": "The answer.",
-            "headers": _headers("Correlation"),
-            "content": {_JSON: {"schema": tightened(answer)}},
-        },
-        **_problems("400", "409", "422", "500", "503", "504"),
+    answered: Json = {
+        "description": "The answer. With `Accept: text/event-stream`: events, the answer and then each change of it.",
+        "headers": _headers("Correlation"),
+        "content": {_JSON: {"schema": tightened(answer)}, "text/event-stream": {"schema": {"type": "string"}}},
     }
-    shared = _references("parameters", "Receipts", "Prefer", "Correlation", "Trace")
+    responses: Json = {"200": answered, **_problems("400", "409", "422", "500", "503", "504")}
+    shared = _references("parameters", "Receipts", "Prefer", "LastEvent", "Correlation", "Trace")
     post: Json = {
         "operationId": f"ask{name}",
         "tags": ["queries"],
@@ -99,8 +97,15 @@ def _query(kind: type[Message], answer: Any, bodies: Mapping[str, Json], compone
         "operationId": f"get{name}",
         "tags": ["queries"],
         **_described(kind),
-        "parameters": [*parameters.described(components), *shared],
-        "responses": responses,
+        "parameters": [*parameters.described(components), *_references("parameters", "IfNoneMatch"), *shared],
+        "responses": {
+            **responses,
+            "200": {**answered, "headers": _headers("Tag", "Correlation")},
+            "304": {
+                "description": "The answer is the one that the tag is of.",
+                "headers": _headers("Tag", "Correlation"),
+            },
+        },
     }
     return {"get": get, "post": post}
 
@@ -232,9 +237,24 @@ _PARAMETERS = {
         "description": "`wait=10`: for how many seconds to wait for the receipts; 5 unless said, 30 at most (RFC 7240).",
         "schema": {"type": "string", "examples": ["wait=10"]},
     },
+    "IfNoneMatch": {
+        "name": "If-None-Match",
+        "in": "header",
+        "description": "The `ETag` of an answer that one has: if it is still the answer, it is not sent again.",
+        "schema": {"type": "string", "examples": ['"9f86d081884c7d659a2feaa0"']},
+    },
+    "LastEvent": {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "description": "The id of the last event that one has had: with `Accept: text/event-stream`, events go on after it.",
+        "schema": {"type": "string"},
+    },
 }
-_HEADER_NAMES = {"Receipt": "Twofold-Receipt", "Correlation": "X-Correlation-ID"}
-_HEADERS = {"Correlation": {"description": "What the effects are correlated by.", "schema": {"type": "string"}}}
+_HEADER_NAMES = {"Receipt": "Twofold-Receipt", "Correlation": "X-Correlation-ID", "Tag": "ETag"}
+_HEADERS = {
+    "Correlation": {"description": "What the effects are correlated by.", "schema": {"type": "string"}},
+    "Tag": {"description": "Another one whenever the answer is.", "schema": {"type": "string"}},
+}
 
 
 def _header(description: str, example: str) -> Json:

@@ -99,7 +99,10 @@ def _document_of(error: Exception) -> ProblemDocument:
         return ProblemDocument(f"{TYPES}rejected:{name}", error.reason(), 409, str(error), arguments=_plain(error.args))
     for kind, status, slug, title in _KNOWN:
         if isinstance(error, kind):
-            return ProblemDocument(f"{TYPES}{slug}", title, status, str(error), errors=_field_errors(error))
+            # What was sent may be quoted in it, and text has no NUL characters here.
+            text = str(error).replace("\0", "\\0")
+            errors = _field_errors(text) if kind is InvalidMessage else []
+            return ProblemDocument(f"{TYPES}{slug}", title, status, text, errors=errors)
     return _internal(error)
 
 
@@ -131,16 +134,16 @@ _FIELD = re.compile(r"^Object (?:missing required|contains unknown) field `(?P<n
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 
 
-def _field_errors(error: Exception) -> list[FieldError]:
+def _field_errors(text: str) -> list[FieldError]:
     """Return what a validation says of a field, from its text: msgspec has it nowhere else.
 
-    >>> _field_errors(InvalidMessage("Issue: Expected `int`, got `str` - at `$.lines[0].quantity`"))
+    >>> _field_errors("Issue: Expected `int`, got `str` - at `$.lines[0].quantity`")
     [FieldError(pointer='#/lines/0/quantity', detail='Expected `int`, got `str`')]
-    >>> _field_errors(InvalidMessage("Issue: Object missing required field `country`"))
+    >>> _field_errors("Issue: Object missing required field `country`")
     [FieldError(pointer='#/country', detail='Object missing required field `country`')]
     """
-    found = _PLACE.match(str(error))
-    if not isinstance(error, InvalidMessage) or found is None:
+    found = _PLACE.match(text)
+    if found is None:
         return []
     steps = [name or index for name, index in _STEP.findall(found["path"] or "")]
     if named := _FIELD.match(found["detail"]):
