@@ -13,7 +13,7 @@ from tests.postgres.waiting import end_calls, until_waiting
 from tests.support.cutting import POINTS, CuttingProxy, Point
 from tests.support.postgres import PostgresServer
 from twofold.adapters.postgres import PostgresStore
-from twofold.adapters.postgres.batch import batch_columns
+from twofold.adapters.postgres.batch import batch_arguments
 from twofold.clock import SystemClock
 from twofold.errors import LogUnavailable, SettingsError
 from twofold.log import ALL, Append, Appended, Condition, Conflict, Log, NewEvent
@@ -207,7 +207,7 @@ def test_a_batch_that_its_writer_gave_up_is_refused_after_the_next_one(database:
                 # Its calls are kept from their turn, as a slow network would.
                 await end_calls(operator)
             assert await store.write([Append((event("next"),))], 0) == [Appended(1, 1)]
-            arguments = (store._writer, 1, 0, 0, *batch_columns([Append((event("given up"),))]))
+            arguments = (store._writer, 1, 0, 0, *batch_arguments([Append((event("given up"),))]))
             with pytest.raises(asyncpg.InvalidTransactionStateError, match="has given it up"):
                 await operator.fetchrow(store._sql["append"], *arguments)
             await holder.close()

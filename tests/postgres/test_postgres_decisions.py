@@ -13,11 +13,13 @@ from twofold.log import ALL, Append, Appended, Condition, Conflict, Criterion, N
 
 TYPES = ("Opened", "Closed", "Renamed")
 TAGS = ("account:ann", "account:bob", "branch:7", "nul:\0", "separator:\x1f", "long:" + "x" * 3000)
+EVENT_IDS = ("an-id", "", "\x01", "controls:\x01\x02\x1f")
 IDS = ("", "", "", "first", "second", "nul\0", "x" * 3000)
 
 serial = count(1)
 events = st.builds(
-    lambda type_, tags: NewEvent("an-id", type_, 1, tuple(tags), b'{"at":"\xc3\xa9"}', b"{}"),
+    lambda id_, type_, tags: NewEvent(id_, type_, 1, tuple(tags), b'{"at":"\xc3\xa9"}', b"{}"),
+    st.sampled_from(EVENT_IDS),
     st.sampled_from(TYPES),
     st.lists(st.sampled_from(TAGS), max_size=3),
 )

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.postgres import PostgresServer
 from twofold.adapters.postgres import PostgresStore
-from twofold.adapters.postgres.batch import batch_columns
+from twofold.adapters.postgres.batch import batch_arguments
 from twofold.errors import LogUnavailable, SettingsError
 from twofold.log import ALL, Append, Appended, NewEvent
 
@@ -177,7 +177,7 @@ def test_an_append_is_durable_where_the_database_is_set_not_to_wait_for_its_disk
         async with opened(database) as store, connected(database) as connection:
             await connection.execute("SET synchronous_commit = off")
             async with connection.transaction():
-                await connection.fetchrow(store._sql["append"], None, 0, 0, 0, *batch_columns([ONE]))
+                await connection.fetchrow(store._sql["append"], None, 0, 0, 0, *batch_arguments([ONE]))
                 assert await connection.fetchval("SHOW synchronous_commit") == "on"
             assert await connection.fetchval("SHOW synchronous_commit") == "off"
             assert await store.head() == 1
@@ -192,6 +192,6 @@ def test_a_transaction_that_cannot_see_others_appends_is_refused(database: str) 
         async with opened(database) as store, connected(database) as connection:
             with pytest.raises(asyncpg.InvalidTransactionStateError, match="READ COMMITTED"):
                 async with connection.transaction(isolation="repeatable_read"):
-                    await connection.fetchrow(store._sql["append"], None, 0, 0, 0, *batch_columns([ONE]))
+                    await connection.fetchrow(store._sql["append"], None, 0, 0, 0, *batch_arguments([ONE]))
 
     asyncio.run(scenario())

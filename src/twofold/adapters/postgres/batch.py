@@ -1,9 +1,9 @@
-"""A batch of appends as the columns that ``log_append`` takes, and what it returns as outcomes."""
+"""A batch of appends as the statement that stores it takes it, and what it returns as outcomes."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -25,10 +25,24 @@ def _joined_tags(criterion: Criterion) -> str:
     return _SEPARATOR.join([stored_key(tag) for tag in criterion.tags])
 
 
-def batch_columns(batch: Sequence[Append]) -> list[list[Any]]:
-    """Return the batch as the columns of ``log_append``, from ``sizes`` on."""
+class _Texts(list[str]):
+    """A column of texts."""
+
+
+def batch_arguments(batch: Sequence[Append]) -> list[Any]:
+    """Return the batch as the statement ``append`` takes it: the columns of ``log_append`` from ``sizes`` on, and a mark.
+
+    The driver looks closely at each value of an array, so a column of texts is one text, with the mark before each of them.
+    """
     sizes = [len(append.events) for append in batch]
-    return [sizes, *_event_columns(batch), *_id_columns(batch), *_condition_columns(batch), *_steps(batch)]
+    columns = [sizes, *_event_columns(batch), *_id_columns(batch), *_condition_columns(batch), *_steps(batch)]
+    mark = _mark_in_none_of([each for each in columns if isinstance(each, _Texts)])
+    return [*["".join([mark + text for text in each]) if isinstance(each, _Texts) else each for each in columns], mark]
+
+
+def _mark_in_none_of(columns: Iterable[Iterable[str]]) -> str:
+    everything = "".join(chain.from_iterable(columns))
+    return next(mark for mark in map(chr, range(1, 0x110000)) if mark not in everything)
 
 
 def _event_columns(batch: Sequence[Append]) -> list[list[Any]]:
@@ -37,8 +51,8 @@ def _event_columns(batch: Sequence[Append]) -> list[list[Any]]:
     events = []
     tag_places: list[int] = []
     tag_events: list[int] = []
-    tag_names: list[str] = []
-    tag_types: list[str] = []
+    tag_names = _Texts()
+    tag_types = _Texts()
     for place, append in enumerate(batch, 1):
         for event in append.events:
             places.append(place)
@@ -50,8 +64,8 @@ def _event_columns(batch: Sequence[Append]) -> list[list[Any]]:
                 tag_types.append(event.type)
     return [
         places,
-        [event.id for event in events],
-        [event.type for event in events],
+        _Texts([event.id for event in events]),
+        _Texts([event.type for event in events]),
         [event.version for event in events],
         [encode(event.tags) for event in events],
         [event.data for event in events],
@@ -65,13 +79,13 @@ def _event_columns(batch: Sequence[Append]) -> list[list[Any]]:
 
 def _id_columns(batch: Sequence[Append]) -> list[list[Any]]:
     places = [place for place, append in enumerate(batch, 1) if append.id]
-    return [places, [stored_key(batch[place - 1].id) for place in places]]
+    return [places, _Texts([stored_key(batch[place - 1].id) for place in places])]
 
 
 def _condition_columns(batch: Sequence[Append]) -> list[list[Any]]:
     """Return the conditions that are checked against stored events: those of one tag, the common kind, and the others."""
-    probes: list[list[Any]] = [[], [], [], []]
-    asked: list[list[Any]] = [[], [], [], []]
+    probes: list[list[Any]] = [[], _Texts(), _Texts(), []]
+    asked: list[list[Any]] = [[], _Texts(), _Texts(), []]
     for place, condition in _conditions(batch):
         if condition.behind is None:
             for criterion in condition.criteria:

@@ -11,7 +11,7 @@ from uuid import UUID
 from msgspec.structs import astuple
 
 from twofold.adapters.postgres.address import Address
-from twofold.adapters.postgres.batch import batch_columns, criteria_columns, outcomes_of
+from twofold.adapters.postgres.batch import batch_arguments, criteria_columns, outcomes_of
 from twofold.adapters.postgres.database import PATIENCE_SECONDS, Connection, Database
 from twofold.adapters.postgres.upgrade import check_prepared, upgrade
 from twofold.adapters.postgres.wakeup import Signal
@@ -71,7 +71,7 @@ class PostgresStore:
         await connection.execute(self._sql["forget_old_batches"])
 
     async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
-        columns = batch_columns(batch)
+        columns = batch_arguments(batch)
         async with self._turn:
             self._number += 1
             work = partial(self._append, (self._writer, self._number, self._acknowledged, recorded_at_us, *columns))

@@ -1,8 +1,14 @@
 -- Statements of the log. `{schema}` is filled in by log.py with the quoted name of the schema, never with values.
 
+-- The columns of texts are one text each, with $32 before every value.
 -- name: append
 SELECT head, places, firsts, lasts, stored FROM {schema}.log_append(
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26,
+    $1, $2, $3, $4, $5,
+    $6, (string_to_array($7, $32))[2:], (string_to_array($8, $32))[2:], $9, $10, $11, $12,
+    $13, $14, (string_to_array($15, $32))[2:], (string_to_array($16, $32))[2:],
+    $17, (string_to_array($18, $32))[2:],
+    $19, (string_to_array($20, $32))[2:], (string_to_array($21, $32))[2:], $22,
+    $23, (string_to_array($24, $32))[2:], (string_to_array($25, $32))[2:], $26,
     $27, $28, $29, $30, $31
 )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from twofold.adapters.postgres.address import quoted
-from twofold.adapters.postgres.batch import batch_columns, outcomes_of
+from twofold.adapters.postgres.batch import batch_arguments, outcomes_of
 from twofold.adapters.postgres.database import Connection
 from twofold.adapters.statements import load_statements
 from twofold.clock import Clock, SystemClock
@@ -65,7 +65,7 @@ async def append_within(
         )
     append = Append(_new_events(events, metadata or current.get(), clock), conditions, id)
     try:
-        arguments = (None, 0, 0, clock.now_us(), *batch_columns([append]))
+        arguments = (None, 0, 0, clock.now_us(), *batch_arguments([append]))
         row: Any = await connection.fetchrow(_APPEND.format(schema=quoted(schema)), *arguments)
     except (asyncpg.UndefinedFunctionError, asyncpg.InvalidSchemaNameError) as error:
         raise LogUnavailable(
