@@ -12,7 +12,7 @@ import msgspec
 from typing_extensions import dataclass_transform
 
 from twofold.errors import DeclarationError, LogCorrupted
-from twofold.log.model import Recorded
+from twofold.log.model import Entry
 from twofold.messages import Event, Tag, reader, tag_fields, tag_of, type_hints
 
 S = TypeVar("S")
@@ -119,7 +119,7 @@ class Fold(msgspec.Struct, Generic[S], frozen=True):
             raise TypeError(f"{self.name} evolves {kind.__name__} to None: is there a `return` missing in the @evolve?")
         return state
 
-    def replay(self, state: S, events: Iterable[Recorded]) -> S:
+    def replay(self, state: S, events: Iterable[Entry]) -> S:
         """Return the state after stored events, all of types that the fold knows.
 
         Raises:

@@ -100,7 +100,7 @@ def test_a_snapshot_and_the_events_after_it_make_what_all_events_make(runs: list
                     await handler.handle(command)
         fold = fold_of(Basket)
         for key in ("ann", "bob"):
-            events = await store.read((await _criteria(key)), limit=1000)
+            events = await store.history(await _criteria(key))
             assert await state_of(store, Basket, key) == fold.replay(fold.initial(key), events)
 
     asyncio.run(scenario())

@@ -17,6 +17,7 @@ from twofold.log import (
     Conflict,
     Criteria,
     Criterion,
+    Entry,
     Handled,
     Outcome,
     Recorded,
@@ -258,6 +259,14 @@ class PagesFromTheWrongEnd(MemoryStore):
             return await super().read(criteria, after, limit)
         older = await super().read(criteria, after, 1000, backwards=True)
         return older[::-1][:limit][::-1]
+
+
+@found_by(SUITE.test_a_history_is_what_is_read_without_its_circumstances)
+class FoldsOneEventTooMany(MemoryStore):
+    """Loading a state counts the position that it goes on from to what comes after it."""
+
+    async def history(self, criteria: Criteria, after: int = 0, limit: int = 1000) -> list[Entry]:
+        return await super().history(criteria, max(0, after - 1), limit)
 
 
 @found_by(SUITE.test_the_latest_snapshot_is_kept)

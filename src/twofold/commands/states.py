@@ -98,7 +98,7 @@ class States:
 
     async def _catch_up(self, cell: Cell[Any]) -> None:
         while True:
-            events = await self._log.read(cell.criteria, cell.position, _EVENTS_PER_READ)
+            events = await self._log.history(cell.criteria, cell.position, _EVENTS_PER_READ)
             if events:
                 cell.confirmed = cell.fold.replay(cell.confirmed, events)
                 cell.position = events[-1].position
@@ -111,7 +111,7 @@ class States:
 
     async def is_current(self, cell: Cell[Any], position: int) -> bool:
         """Say whether the log has nothing for the cell after a position."""
-        if not await self._log.read(cell.criteria, position, 1):
+        if not await self._log.history(cell.criteria, position, 1):
             return True
         if cell.counts_on == position:
             cell.spoil(cell.generation)

@@ -11,7 +11,7 @@ import msgspec
 
 from twofold.clock import Clock
 from twofold.errors import LogCorrupted, LogError, LogUnavailable
-from twofold.log.model import ALL, Append, Appended, Condition, Conflict, Criteria, NewEvent, Outcome, Recorded
+from twofold.log.model import ALL, Append, Appended, Condition, Conflict, Criteria, Entry, NewEvent, Outcome, Recorded
 from twofold.log.store import Store
 
 _EVENTS_PER_COMMIT = 4096
@@ -188,6 +188,10 @@ class Log:
         if criteria == ALL and not backwards:
             _check_contiguous(events, after)
         return events
+
+    async def history(self, criteria: Criteria, after: int = 0, limit: int = 1000) -> list[Entry]:
+        """Return what a state is folded from: up to ``limit`` events after a position, without their circumstances."""
+        return await self.store.history(criteria, after, limit)
 
     @property
     def known_head(self) -> int:

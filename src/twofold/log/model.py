@@ -58,6 +58,15 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
         return moment(self.recorded_at_us)
 
 
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """As much of an event in the log as a state is folded from."""
+
+    position: int
+    type: str
+    version: int
+    data: bytes
+
+
 _decode_tags = msgspec.json.Decoder(tuple[str, ...]).decode
 _decode_metadata = msgspec.json.Decoder(Metadata).decode
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from twofold.log.model import Append, Appended, Criteria, Handled, Outcome, Recorded
+from twofold.log.model import Append, Appended, Criteria, Entry, Handled, Outcome, Recorded
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -48,6 +48,10 @@ class Store(Protocol):
 
         Backwards, it returns those with positions less than ``after``, the newest first; 0 then means from the end.
         """
+        ...
+
+    async def history(self, criteria: Criteria, after: int = 0, limit: int = 1000) -> list[Entry]:
+        """Return what `read` would, and of each event only what a state is folded from: that is what loading one costs."""
         ...
 
     async def head(self) -> int:

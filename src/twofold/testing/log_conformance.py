@@ -78,6 +78,21 @@ class LogConformance(LogBatches, LogRaces, LogRestoring):
         assert (found.data, found.metadata.correlation, found.metadata.actor) == (data, "c-1", "ann")
         assert found.recorded_at_us > 0
 
+    def test_a_history_is_what_is_read_without_its_circumstances(self, stores: Any) -> None:
+        """A state is folded from the same events, in the same order, up to the same limit, as anybody else sees."""
+        asked: list[tuple[Criteria, int, int]] = [
+            (ALL, 3, 4), (by_tag("x:1"), 0, 1000), (by_tag("x:1", types=["B"]), 3, 2), (by_type("A"), 2, 1), ((), 0, 10)
+        ]  # fmt: skip
+
+        async def scenario(log: Log) -> None:
+            await log.append([event("AB"[n % 2], f"x:{n % 3}", data=b"%d" % n) for n in range(20)])
+            for criteria, after, limit in asked:
+                expected = [(e.position, e.type, e.version, e.data) for e in await log.read(criteria, after, limit)]
+                found = [(e.position, e.type, e.version, e.data) for e in await log.history(criteria, after, limit)]
+                assert found == expected
+
+        self.run(stores, scenario)
+
     def test_all_of_an_events_circumstances_come_back(self, stores: Any) -> None:
         """Nothing of the metadata is lost, and where none was given there is none."""
         circumstances = Metadata(

@@ -14,6 +14,7 @@ from twofold.log import (
     Appended,
     Criteria,
     Criterion,
+    Entry,
     Handled,
     NewEvent,
     Outcome,
@@ -78,6 +79,10 @@ class MemoryStore:
             for candidates in self._candidates(criterion):
                 found.update(islice(self._selected(criterion, candidates, after, backwards=backwards), limit))
         return [self._events[position - 1] for position in sorted(found, reverse=backwards)[:limit]]
+
+    async def history(self, criteria: Criteria, after: int = 0, limit: int = 1000) -> list[Entry]:
+        events = await self.read(criteria, after, limit)
+        return [Entry(event.position, event.type, event.version, event.data) for event in events]
 
     def _candidates(self, criterion: Criterion) -> list[Sequence[int]]:
         """Return the positions, in order, among which are all that are selected: of the rarest tag, or of each type."""

@@ -22,6 +22,7 @@ from twofold.log import (
     Append,
     Appended,
     Criteria,
+    Entry,
     Handled,
     Outcome,
     Recorded,
@@ -87,14 +88,26 @@ class PostgresStore:
     async def read(
         self, criteria: Criteria, after: int = 0, limit: int = 1000, *, backwards: bool = False
     ) -> list[Recorded]:
+        rows = await self._rows("read", criteria, after, limit, backwards)
+        return [Recorded(*row) for row in rows]
+
+    async def _rows(
+        self, statement: str, criteria: Criteria, after: int, limit: int, backwards: bool = False
+    ) -> Sequence[Any]:
         if not criteria:
             return []
         if any(not each.types and not each.tags for each in criteria):
             criteria = ALL
         above, below = (0, after or _END) if backwards else (after, _END)
         arguments = (*criteria_columns(criteria), above, below, min(limit, _MOST), backwards)
-        rows = await self._database.run(lambda connection: connection.fetch(self._sql["read"], *arguments))
-        return [Recorded(*row) for row in rows]
+        rows: Sequence[Any] = await self._database.run(
+            lambda connection: connection.fetch(self._sql[statement], *arguments)
+        )
+        return rows
+
+    async def history(self, criteria: Criteria, after: int = 0, limit: int = 1000) -> list[Entry]:
+        rows = await self._rows("history", criteria, after, limit)
+        return [Entry(*row) for row in rows]
 
     async def head(self) -> int:
         head: int = await self._database.run(lambda connection: connection.fetchval(self._sql["head"]))

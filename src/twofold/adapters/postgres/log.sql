@@ -40,6 +40,9 @@ SELECT id, first, last FROM {schema}.log_handled WHERE id = ANY ($1)
 -- name: read
 SELECT position, id, type, version, tags, data, metadata, recorded_at FROM {schema}.log_read($1, $2, $3, $4, $5, $6)
 
+-- name: history
+SELECT position, type, version, data FROM {schema}.log_read($1, $2, $3, $4, $5, $6)
+
 -- name: load_snapshot
 SELECT position, data FROM {schema}.log_snapshots WHERE fold = $1 AND key = $2
 

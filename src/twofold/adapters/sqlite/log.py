@@ -13,6 +13,7 @@ from msgspec.structs import astuple
 
 from twofold.adapters.sqlite.database import (
     Connection,
+    Row,
     check_prepared,
     insert_rows,
     marks,
@@ -28,6 +29,7 @@ from twofold.log import (
     Appended,
     Criteria,
     Criterion,
+    Entry,
     Handled,
     NewEvent,
     Outcome,
@@ -45,6 +47,8 @@ _SQL = load_statements("twofold.adapters.sqlite", "log.sql")
 _PROBES_PER_STATEMENT = 256
 _IDS_PER_STATEMENT = 1024
 _SELECTS_PER_UNION = 256
+_EVENT = "position, id, type, version, tags, data, metadata, recorded_at"
+_ENTRY = "position, type, version, data"
 _SEPARATOR = "\x1f"
 
 
@@ -68,9 +72,12 @@ class SqliteStore:
     async def read(
         self, criteria: Criteria, after: int = 0, limit: int = 1000, *, backwards: bool = False
     ) -> list[Recorded]:
-        if not criteria:
-            return []
-        return await self._reading.run(partial(_read, criteria, after, limit, backwards))
+        rows = await self._reading.run(partial(_select, _EVENT, criteria, after, limit, backwards))
+        return [Recorded(*row) for row in rows]
+
+    async def history(self, criteria: Criteria, after: int = 0, limit: int = 1000) -> list[Entry]:
+        rows = await self._reading.run(partial(_select, _ENTRY, criteria, after, limit, False))
+        return [Entry(*row) for row in rows]
 
     async def head(self) -> int:
         return await self._reading.run(_head)
@@ -181,8 +188,8 @@ def _conflicts(connection: sqlite3.Connection, batch: Sequence[Append], head: in
             for criterion in condition.criteria:
                 if len(criterion.tags) == 1:
                     probes.append((place, criterion.tags[0], condition.after, _joined(criterion.types)))
-                elif newer := _read((criterion,), condition.after, 1, False, connection):
-                    found[place] = newer[0].position
+                elif newer := _select("position", (criterion,), condition.after, 1, False, connection):
+                    found[place] = newer[0][0]
     for start in range(0, len(probes), _PROBES_PER_STATEMENT):
         some = probes[start : start + _PROBES_PER_STATEMENT]
         statement = _SQL["conflicts"].format(rows=placeholders(some))
@@ -194,20 +201,23 @@ def _joined(types: Sequence[str]) -> str:
     return f"{_SEPARATOR}{_SEPARATOR.join(types)}{_SEPARATOR}" if types else ""
 
 
-def _read(
-    criteria: Criteria, after: int, limit: int, backwards: bool, connection: sqlite3.Connection
-) -> list[Recorded]:
+def _select(
+    columns: str, criteria: Criteria, after: int, limit: int, backwards: bool, connection: sqlite3.Connection
+) -> list[Row]:
+    if not criteria:
+        return []
     direction = {"beyond": "<", "order": "DESC"} if backwards else {"beyond": ">", "order": "ASC"}
     if backwards and not after:
         after = 1 << 62
     if any(not each.types and not each.tags for each in criteria):
-        rows = connection.execute(_SQL["read_all"].format(**direction), (after, limit))
+        rows = connection.execute(_SQL["read_all"].format(columns=columns, **direction), (after, limit))
     else:
         arms = [arm for criterion in criteria for arm in _arms(criterion, after, limit, direction)]
         selected = _union([statement for statement, _ in arms])
         values = [value for _, values in arms for value in values]
-        rows = connection.execute(_SQL["read_selected"].format(selected=selected, **direction), (*values, limit))
-    return [Recorded(*row) for row in rows.fetchall()]
+        statement = _SQL["read_selected"].format(columns=columns, selected=selected, **direction)
+        rows = connection.execute(statement, (*values, limit))
+    return rows.fetchall()
 
 
 def _union(selects: Sequence[str]) -> str:

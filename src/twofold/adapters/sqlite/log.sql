@@ -34,11 +34,11 @@ INSERT OR ROLLBACK INTO tags (tag, position, type) VALUES {rows}
 INSERT OR ROLLBACK INTO handled (id, first, last) VALUES {rows}
 
 -- name: read_all
-SELECT position, id, type, version, tags, data, metadata, recorded_at FROM events
+SELECT {columns} FROM events
 WHERE position {beyond} ? ORDER BY position {order} LIMIT ?
 
 -- name: read_selected
-SELECT position, id, type, version, tags, data, metadata, recorded_at FROM events
+SELECT {columns} FROM events
 WHERE position IN ({selected}) ORDER BY position {order} LIMIT ?
 
 -- The following select positions: each stops at the limit by itself, so that none walks through the whole log.
