@@ -49,7 +49,8 @@ class SystemClock:
 
     def __init__(self) -> None:
         self._random = random.SystemRandom()
-        self._stamp = 0
+        self._stamp = self._milliseconds = 0
+        self._begin = ""
         self._tail = f"{0x8000 | self._random.getrandbits(14):04x}-{self._random.getrandbits(48):012x}"
 
     def now_us(self) -> int:
@@ -69,7 +70,11 @@ class SystemClock:
         """
         stamp = time.time_ns() * 4096 // 1_000_000
         self._stamp = stamp = stamp if stamp > self._stamp else self._stamp + 1
-        return f"{stamp >> 28:08x}-{stamp >> 12 & 0xFFFF:04x}-7{stamp & 0xFFF:03x}-{self._tail}"
+        milliseconds = stamp >> 12
+        if milliseconds != self._milliseconds:
+            self._milliseconds = milliseconds
+            self._begin = f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7"
+        return f"{self._begin}{stamp & 0xFFF:03x}-{self._tail}"
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -22,20 +23,26 @@ _PATIENT_ATTEMPTS = 4
 _LONGEST_PAUSE_SECONDS = 0.1
 
 
+class _Basis(msgspec.Struct, frozen=True):
+    """A state as it was when it was decided on."""
+
+    cell: Cell[Any]
+    generation: int
+    after: int | Ticket
+
+
 class _Decided(msgspec.Struct, frozen=True):
     """A decision that was made, and what it was made on."""
 
     decider: Decider
-    cells: Sequence[Cell[Any]]
-    generations: Sequence[int]
-    counted_on: Sequence[int | Ticket]
+    bases: Sequence[_Basis]
     events: Sequence[Event] = ()
     rejection: Rejected | None = None
 
     def spoil(self) -> None:
         """Have all that it was made on read again."""
-        for cell, generation in zip(self.cells, self.generations, strict=True):
-            cell.spoil(generation)
+        for basis in self.bases:
+            basis.cell.spoil(basis.generation)
 
 
 class Handler:
@@ -103,11 +110,13 @@ class Handler:
 
     async def _append(self, decided: _Decided, context: Context, id: str) -> int | None:
         """Queue the events, let later commands count on them, and return their last position; None after a conflict."""
-        guards = [Guard(cell.criteria, cell.after) for cell in decided.cells]
+        guards = [Guard(basis.cell.criteria, basis.after) for basis in decided.bases]
+        recorded = _recorded(decided, context)
         # Two states of one key are one cell, and the events happen to it once. What cannot be evolved is not recorded.
-        following = [(cell, _following(cell, decided.events)) for cell in dict.fromkeys(decided.cells)]
+        cells = dict.fromkeys([basis.cell for basis in decided.bases])
+        following = [(cell, _following(cell, decided.events, recorded)) for cell in cells]
         expected = [(cell, state) for cell, state in following if state is not None]
-        ticket = self._log.submit(_new_events(decided, context), *guards, id=id)
+        ticket = self._log.submit(recorded, *guards, id=id)
         for cell, state in expected:
             cell.expect(state, ticket)
         try:
@@ -129,14 +138,14 @@ class Handler:
         What was queued is borne out by its own commit; what was only remembered, by another look.
         """
         position = 0
-        for cell, generation, after in zip(decided.cells, decided.generations, decided.counted_on, strict=True):
-            if isinstance(after, Ticket):
-                reached = await _last_of(after)
+        for basis in decided.bases:
+            if isinstance(basis.after, Ticket):
+                reached = await _last_of(basis.after)
                 if reached is None:
-                    cell.spoil(generation)
+                    basis.cell.spoil(basis.generation)
                     return None
-            elif await self.states.is_current(cell, after):
-                reached = after
+            elif await self.states.is_current(basis.cell, basis.after):
+                reached = basis.after
             else:
                 return None
             position = max(position, reached)
@@ -152,13 +161,11 @@ class Handler:
 
 
 def _decide(decider: Decider, command: Command, context: Context, cells: Sequence[Cell[Any]]) -> _Decided:
-    generations = [cell.generation for cell in cells]
-    counted_on = [cell.counts_on for cell in cells]
+    bases = [_Basis(cell, cell.generation, cell.counts_on) for cell in cells]
     try:
-        events = tuple(decider.decide(command, context, *[cell.state for cell in cells]))
+        return _Decided(decider, bases, tuple(decider.decide(command, context, *[cell.state for cell in cells])))
     except Rejected as rejection:
-        return _Decided(decider, cells, generations, counted_on, rejection=rejection)
-    return _Decided(decider, cells, generations, counted_on, events)
+        return _Decided(decider, bases, rejection=rejection)
 
 
 async def _last_of(ticket: Ticket) -> int | None:
@@ -170,45 +177,51 @@ async def _last_of(ticket: Ticket) -> int | None:
     return None
 
 
-def _following(cell: Cell[Any], events: Sequence[Event]) -> Any:
+def _following(cell: Cell[Any], events: Sequence[Event], recorded: Sequence[NewEvent]) -> Any:
     """Return what a cell's state will be with these events; None if they do not concern it."""
     state, concerned = cell.state, False
     own = cell.criteria[0].tags[0]
-    for event in events:
-        if type(event).message_name in cell.fold.steps and own in tagger(type(event))(event):
+    for event, as_recorded in zip(events, recorded, strict=True):
+        if own in as_recorded.tags and as_recorded.type in cell.fold.steps:
             state, concerned = cell.fold.apply(state, event), True
     return state if concerned else None
 
 
-def _new_events(decided: _Decided, context: Context) -> list[NewEvent]:
+def _recorded(decided: _Decided, context: Context) -> list[NewEvent]:
+    """Return the events as the log takes them; what it could not give back is not recorded, as it cannot be mended."""
+    decider = decided.decider
     metadata = encode(context.metadata)
-    return [
-        NewEvent(
-            context.new_id(),
-            type(event).message_name,
-            type(event).message_version,
-            tagger(type(event))(event),
-            _encoded(event, decided.decider),
-            metadata,
-        )
-        for event in decided.events
-    ]
+    recorded = []
+    for event in decided.events:
+        kind = type(event)
+        if decider.events and kind not in decider.events:
+            announced = ", ".join(each.__name__ for each in decider.events)
+            raise TypeError(
+                f"{decider.name} yields {kind.__name__}, and its annotation says {announced}; nothing was recorded. Add "
+                f"{kind.__name__} to what it returns: -> Iterator[…]."
+            )
+        try:
+            recorded.append(recorder(kind)(event, context.new_id(), metadata))
+        except DecodeError as error:
+            raise TypeError(
+                f"{decider.name} yields {event!r}, which does not fit its class: {error}; nothing was recorded."
+            ) from error
+    return recorded
 
 
-def _encoded(event: Event, decider: Decider) -> bytes:
-    """Encode an event, and make sure that the log can give it back: once recorded, it cannot be mended."""
-    kind = type(event)
-    if decider.events and kind not in decider.events:
-        announced = ", ".join(each.__name__ for each in decider.events)
-        raise TypeError(
-            f"{decider.name} yields {kind.__name__}, and its annotation says {announced}; nothing was recorded. Add "
-            f"{kind.__name__} to what it returns: -> Iterator[…]."
-        )
-    data = encode(event)
-    try:
-        reader(kind, kind.message_version)(data)
-    except DecodeError as error:
-        raise TypeError(
-            f"{decider.name} yields {event!r}, which does not fit its class: {error}; nothing was recorded."
-        ) from error
-    return data
+@functools.cache
+def recorder(kind: type[Event]) -> Callable[[Event, str, bytes], NewEvent]:
+    """Return the function that makes an event of a class what the log takes, or raises a DecodeError."""
+    name, version, tags, read = (
+        kind.message_name,
+        kind.message_version,
+        tagger(kind),
+        reader(kind, kind.message_version),
+    )
+
+    def record(event: Event, id: str, metadata: bytes) -> NewEvent:
+        data = encode(event)
+        read(data)
+        return NewEvent(id, name, version, tags(event), data, metadata)
+
+    return record
