@@ -43,7 +43,7 @@ class SharedStore(MemoryStore):
         self._committing.append(asyncio.get_running_loop().create_future())
         return self._committing[-1]
 
-    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+    async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
         self.commits += 1
         while self._committing:
             self._committing.pop().set_result(None)
@@ -52,7 +52,7 @@ class SharedStore(MemoryStore):
             await super().write([Append(tuple(foreign))], recorded_at_us)
         if self.fails(self.commits):
             raise LogUnavailable("The disk is full.")
-        return await super().write(batch, recorded_at_us)
+        return await super().write(batch, recorded_at_us, **how)
 
     async def others_append(self, *events: Event) -> None:
         """Append as another process does."""

@@ -66,9 +66,9 @@ def withdraw(amount: int, account: str = "ann") -> Withdraw:
 class CountingStore(SqliteStore):
     commits = 0
 
-    async def write(self, batch: Any, recorded_at_us: int) -> list[Outcome]:
+    async def write(self, batch: Any, recorded_at_us: int, **how: Any) -> list[Outcome]:
         self.commits += 1
-        return await super().write(batch, recorded_at_us)
+        return await super().write(batch, recorded_at_us, **how)
 
 
 def test_commands_for_one_key_share_commits_and_make_one_history(tmp_path: Path) -> None:
@@ -703,9 +703,9 @@ def test_appends_are_what_the_store_is_given() -> None:
     given: list[Append] = []
 
     class Watching(SharedStore):
-        async def write(self, batch: Any, recorded_at_us: int) -> list[Outcome]:
+        async def write(self, batch: Any, recorded_at_us: int, **how: Any) -> list[Outcome]:
             given.extend(batch)
-            return await super().write(batch, recorded_at_us)
+            return await super().write(batch, recorded_at_us, **how)
 
     async def scenario() -> None:
         async with handling(Watching()) as (handler, _):

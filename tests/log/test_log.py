@@ -3,6 +3,7 @@
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -35,13 +36,13 @@ class Store(MemoryStore):
         if self.error:
             raise self.error
 
-    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+    async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
         self.batches.append(batch)
         self.entered.set()
         await self.gate.wait()
         if self.error:
             raise self.error
-        return await super().write(batch, recorded_at_us)
+        return await super().write(batch, recorded_at_us, **how)
 
     async def head(self) -> int:
         if self.error:
@@ -77,10 +78,46 @@ def test_whoever_comes_during_a_commit_shares_the_next_one() -> None:
         store.gate.clear()
         first = log.submit([event()])
         await store.entered.wait()
-        rest = [log.submit([event()]) for _ in range(100)]
+        rest = [log.submit([event()]) for _ in range(30)]
         store.gate.set()
-        assert [await ticket for ticket in [first, *rest]] == [Appended(n, n) for n in range(1, 102)]
-        assert [len(batch) for batch in store.batches] == [1, 100]
+        assert [await ticket for ticket in [first, *rest]] == [Appended(n, n) for n in range(1, 32)]
+        assert [len(batch) for batch in store.batches] == [1, 30]
+
+    run(scenario)
+
+
+def test_where_many_come_two_halves_take_turns() -> None:
+    """While the batch of one half is being made durable, the other half is answered and goes on."""
+    answered: list[int] = []
+
+    class Telling(Store):
+        async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
+            outcomes = await super().write(batch, recorded_at_us, **how)
+            answered.append(sum(client.done() for client in clients))
+            return outcomes
+
+    async def scenario() -> None:
+        log = await Log.open(Telling(), SystemClock())
+        clients.extend([asyncio.ensure_future(log.append([event()])) for _ in range(100)])
+        assert await asyncio.gather(*clients) == [Appended(n, n) for n in range(1, 101)]
+        assert answered == [0, 50]
+        await log.close()
+
+    clients: list[asyncio.Future[Outcome]] = []
+    asyncio.run(scenario())
+
+
+def test_who_is_done_is_answered_even_if_the_next_batch_is_held_up() -> None:
+    """A store that says nothing, such as one that waits for another process's lock, holds up those in its batch only."""
+
+    async def scenario(log: Log, store: Store) -> None:
+        tickets = [log.submit([event()]) for _ in range(100)]
+        await store.entered.wait()
+        store.gate.clear()
+        assert [await ticket for ticket in tickets[:50]] == [Appended(n, n) for n in range(1, 51)]
+        assert len(store.batches) == 2
+        store.gate.set()
+        assert await tickets[-1] == Appended(100, 100)
 
     run(scenario)
 

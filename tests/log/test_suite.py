@@ -51,7 +51,7 @@ def without(append: Append, **changes: Any) -> Append:
 class ChecksBeforeItLocks(MemoryStore):
     """Between the look at the conditions and the writing somebody else may write."""
 
-    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+    async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
         broken = [self._newer(append) for append in batch]
         await asyncio.sleep(0)
         outcomes: list[Outcome] = []
@@ -65,7 +65,7 @@ class ChecksBeforeItLocks(MemoryStore):
 class LooksOnceForTheWholeBatch(MemoryStore):
     """The appends of a batch do not see each other."""
 
-    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+    async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
         outcomes: list[Outcome] = [Conflict(newer) for append in batch if (newer := self._newer(append))]
         if outcomes:
             return [Conflict()] * len(batch)
@@ -76,10 +76,10 @@ class LooksOnceForTheWholeBatch(MemoryStore):
 class RefusesTheWholeBatch(MemoryStore):
     """One conflict takes the others with it."""
 
-    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+    async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
         if any(self._newer(append) for append in batch):
             return [Conflict()] * len(batch)
-        return await super().write(batch, recorded_at_us)
+        return await super().write(batch, recorded_at_us, **how)
 
 
 @found_by(SUITE.test_what_comes_between_an_append_and_the_one_that_counts_on_it_conflicts)
@@ -89,12 +89,12 @@ class RefusesTheWholeBatch(MemoryStore):
 class ForgetsWhatAnAppendCountsOn(MemoryStore):
     """``behind`` is taken for no condition at all."""
 
-    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+    async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
         batch = [
             without(append, conditions=tuple([each for each in append.conditions if each.behind is None]))
             for append in batch
         ]
-        return await super().write(batch, recorded_at_us)
+        return await super().write(batch, recorded_at_us, **how)
 
 
 @found_by(SUITE.test_a_reader_never_sees_a_position_appear_behind_one_that_it_has_read)
@@ -105,8 +105,8 @@ class ShowsTheSecondCommitFirst(MemoryStore):
         super().__init__()
         self._unseen: set[int] = set()
 
-    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
-        outcomes = await super().write(batch, recorded_at_us)
+    async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
+        outcomes = await super().write(batch, recorded_at_us, **how)
         written = {each.first for each in outcomes if isinstance(each, Appended)}
         self._unseen |= written
         for _ in range(min(written) % 5):
@@ -122,7 +122,7 @@ class ShowsTheSecondCommitFirst(MemoryStore):
 class ShowsHalfAnAppend(MemoryStore):
     """Events are stored one by one."""
 
-    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+    async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
         outcomes: list[Outcome] = []
         for append in batch:
             parts = [without(append, events=(each,)) for each in append.events]
@@ -139,7 +139,7 @@ class ShowsHalfAnAppend(MemoryStore):
 class ForgetsIds(MemoryStore):
     """An append that comes again is done again."""
 
-    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+    async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
         return await super().write([without(append, id="") for append in batch], recorded_at_us)
 
 
@@ -147,9 +147,9 @@ class ForgetsIds(MemoryStore):
 class ChecksBeforeItRemembers(MemoryStore):
     """A repetition is refused because its own first effect stands against it."""
 
-    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+    async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
         refused = {place: newer for place, append in enumerate(batch) if (newer := self._newer(append))}
-        outcomes = await super().write(batch, recorded_at_us)
+        outcomes = await super().write(batch, recorded_at_us, **how)
         return [Conflict(refused[place]) if place in refused else each for place, each in enumerate(outcomes)]
 
 
@@ -157,17 +157,17 @@ class ChecksBeforeItRemembers(MemoryStore):
 class RemembersOnlyEvents(MemoryStore):
     """The ids are those that the events bring along."""
 
-    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+    async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
         batch = [append if append.events else without(append, id="") for append in batch]
-        return await super().write(batch, recorded_at_us)
+        return await super().write(batch, recorded_at_us, **how)
 
 
 @found_by(SUITE.test_a_refused_id_may_try_again)
 class RemembersRefusals(MemoryStore):
     """A conflict is kept as what became of the id."""
 
-    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
-        outcomes = await super().write(batch, recorded_at_us)
+    async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
+        outcomes = await super().write(batch, recorded_at_us, **how)
         for append, outcome in zip(batch, outcomes, strict=True):
             if append.id and isinstance(outcome, Conflict):
                 self._handled[append.id] = Appended(1, 0)
@@ -180,14 +180,14 @@ class Selecting(MemoryStore):
     def criterion(self, given: Criterion) -> Criteria:
         return (given,)
 
-    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+    async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
         changed = []
         for append in batch:
             conditions = [
                 Condition(self._changed(each.criteria), each.after, each.behind) for each in append.conditions
             ]
             changed.append(without(append, conditions=tuple(conditions)))
-        return await super().write(changed, recorded_at_us)
+        return await super().write(changed, recorded_at_us, **how)
 
     async def read(self, criteria: Criteria, after: int = 0, limit: int = 1000, **how: Any) -> list[Recorded]:
         return await super().read(self._changed(criteria), after, limit, **how)
@@ -281,7 +281,7 @@ class KeepsTheLastSnapshot(MemoryStore):
 class KeepsSeconds(MemoryStore):
     """Times are rounded."""
 
-    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+    async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
         return await super().write(batch, recorded_at_us // 1_000_000 * 1_000_000)
 
 
@@ -289,8 +289,8 @@ class KeepsSeconds(MemoryStore):
 class BlamesTheHead(MemoryStore):
     """The position in a conflict is one that nothing has."""
 
-    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
-        outcomes = await super().write(batch, recorded_at_us)
+    async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
+        outcomes = await super().write(batch, recorded_at_us, **how)
         return [Conflict(len(self._events) + 1) if isinstance(each, Conflict) else each for each in outcomes]
 
 
@@ -375,8 +375,8 @@ class ListsOnlyIdsWithEvents(MemoryStore):
 class KeepsIdsAsTheyAre(MemoryStore):
     """An id is remembered whole, which not every log can."""
 
-    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
-        outcomes = await super().write(batch, recorded_at_us)
+    async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
+        outcomes = await super().write(batch, recorded_at_us, **how)
         for append in batch:
             if key := self._handled.pop(stored_key(append.id), None):
                 self._handled[append.id] = key

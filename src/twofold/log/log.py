@@ -15,18 +15,23 @@ from twofold.log.model import ALL, Append, Appended, Condition, Conflict, Criter
 from twofold.log.store import Store
 
 _EVENTS_PER_COMMIT = 4096
+_MANY = 16
+_LONGEST_SILENCE_SECONDS = 0.02
 _POLL_SECONDS = 0.05
 
 
 class Ticket:
-    """A place in the queue of appends; awaiting it gives the outcome.
+    """An append in the queue; awaiting it gives the outcome.
 
     It may stand for a position before that is known: see `Guard`. Whoever awaits it may be cancelled without harm to it.
     """
 
-    __slots__ = ("_waiters", "outcome")
+    __slots__ = ("_waiters", "events", "guards", "id", "outcome")
 
-    def __init__(self) -> None:
+    def __init__(self, events: Sequence[NewEvent], guards: Sequence[Guard], id: str) -> None:
+        self.events = tuple(events)
+        self.guards = guards
+        self.id = id
         self.outcome: Outcome | LogError | None = None
         self._waiters: list[asyncio.Future[None]] = []
 
@@ -42,8 +47,8 @@ class Ticket:
             raise self.outcome.with_traceback(None)
         return self.outcome
 
-    def settle(self, outcome: Outcome | LogError) -> None:
-        self.outcome = outcome
+    def answer(self) -> None:
+        """Wake whoever waits, now that there is an outcome."""
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -67,13 +72,6 @@ class Batch(msgspec.Struct, Generic[E], frozen=True):
     head: int
 
 
-class _Queued(msgspec.Struct, frozen=True, gc=False):
-    events: tuple[NewEvent, ...]
-    guards: tuple[Guard, ...]
-    id: str
-    ticket: Ticket
-
-
 class Log:
     """A service's log.
 
@@ -93,7 +91,8 @@ class Log:
         self.store = store
         self._clock = clock
         self._head = head
-        self._queue: list[_Queued] = []
+        self._queue: list[Ticket] = []
+        self._unanswered: list[Ticket] = []
         self._writer: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
@@ -125,20 +124,23 @@ class Log:
         """Queue an append without waiting for it. Appends take effect in the order in which they were queued."""
         if self._closing:
             raise LogUnavailable("The log is closing: nothing was appended. Send the command to a running process.")
-        ticket = Ticket()
-        self._queue.append(_Queued(tuple(events), guards, id, ticket))
+        ticket = Ticket(events, guards, id)
+        self._queue.append(ticket)
         if self._writer is None:
             self._writer = asyncio.create_task(self._commit_queued())
         return ticket
 
-    # Group commit: while one batch is being made durable, whoever comes queues up; the next batch is all of them.
+    # Group commit: while one batch is being made durable, whoever comes queues up; the next batch is all of them. Where many
+    # come, two batches take turns: while one waits for the disk, those in the other are answered and go on.
 
     async def _commit_queued(self) -> None:
         try:
             while self._queue:
                 await self._commit(self._take_batch())
-                # Whoever the commit has just answered may have more to append: it joins the next batch.
-                await asyncio.sleep(0)
+                if len(self._queue) < _MANY:
+                    self._answer()
+                    # Whoever has just been answered may have more to append: it joins the next batch.
+                    await asyncio.sleep(0)
         finally:
             self._writer = None
             # Only an interrupted writer leaves anybody behind.
@@ -146,22 +148,25 @@ class Log:
             self._settle(
                 stranded, [LogUnavailable("The log's writer was interrupted: nothing was appended.")] * len(stranded)
             )
+            self._answer()
 
-    def _take_batch(self) -> list[_Queued]:
+    def _take_batch(self) -> list[Ticket]:
+        waiting = len(self._queue) + len(self._unanswered)
+        most = len(self._queue) if waiting < 2 * _MANY else min(len(self._queue), (waiting + 1) // 2)
         events = count = 0
-        while count < len(self._queue) and events < _EVENTS_PER_COMMIT:
+        while count < most and events < _EVENTS_PER_COMMIT:
             events += max(1, len(self._queue[count].events))
             count += 1
         batch, self._queue = self._queue[:count], self._queue[count:]
         return batch
 
-    async def _commit(self, queued: list[_Queued]) -> None:
-        batch, appends = _resolved(queued)
+    async def _commit(self, tickets: list[Ticket]) -> None:
+        batch, appends = _resolved(tickets)
         if not batch:
             return
         outcomes: Sequence[Outcome | LogError]
         try:
-            outcomes = await self.store.write(appends, self._clock.now_us())
+            outcomes = await self._written(appends)
         except LogError as error:
             outcomes = [error] * len(batch)
         except Exception as error:
@@ -172,11 +177,29 @@ class Log:
             raise
         self._settle(batch, outcomes)
 
-    def _settle(self, batch: list[_Queued], outcomes: Sequence[Outcome | LogError]) -> None:
-        for queued, outcome in zip(batch, outcomes, strict=True):
-            queued.ticket.settle(outcome)
-            if isinstance(outcome, Appended):
-                self._moved(outcome.last)
+    async def _written(self, appends: list[Append]) -> list[Outcome]:
+        """Have the store write, and answer those who are done as soon as that costs these no time."""
+        if not self._unanswered:
+            return await self.store.write(appends, self._clock.now_us())
+        # Whoever holds up the store, such as another process with its lock, does not hold up those who are done.
+        late = asyncio.get_running_loop().call_later(_LONGEST_SILENCE_SECONDS, self._answer)
+        try:
+            return await self.store.write(appends, self._clock.now_us(), meanwhile=self._answer)
+        finally:
+            late.cancel()
+
+    def _settle(self, batch: list[Ticket], outcomes: Sequence[Outcome | LogError]) -> None:
+        """Take note of what became of a batch. Those before it are answered by now, if the store said when."""
+        self._answer()
+        for ticket, outcome in zip(batch, outcomes, strict=True):
+            ticket.outcome = outcome
+        self._unanswered = batch
+
+    def _answer(self) -> None:
+        settled, self._unanswered = self._unanswered, []
+        for ticket in settled:
+            ticket.answer()
+        self._moved(max([each.outcome.last for each in settled if isinstance(each.outcome, Appended)], default=0))
 
     # Reading and following.
 
@@ -292,29 +315,30 @@ class Log:
         await self.store.close()
 
 
-def _resolved(queued: Sequence[_Queued]) -> tuple[list[_Queued], list[Append]]:
-    """Turn places in the queue into positions, or into indexes in this batch; what counts on a refused append is refused."""
-    batch: list[_Queued] = []
+def _resolved(tickets: Sequence[Ticket]) -> tuple[list[Ticket], list[Append]]:
+    """Turn tickets into positions, or into indexes in this batch; what counts on a refused append is refused."""
+    batch: list[Ticket] = []
     appends: list[Append] = []
-    places: dict[int, int] = {}
-    for each in queued:
-        conditions = [_condition(guard, places) for guard in each.guards]
+    places: dict[Ticket, int] = {}
+    for ticket in tickets:
+        conditions = [_condition(guard, places) for guard in ticket.guards]
         if None in conditions:
-            each.ticket.settle(Conflict())
+            ticket.outcome = Conflict()
+            ticket.answer()
             continue
-        places[id(each.ticket)] = len(batch)
-        batch.append(each)
-        appends.append(Append(each.events, tuple(conditions), each.id))  # type: ignore[arg-type]
+        places[ticket] = len(batch)
+        batch.append(ticket)
+        appends.append(Append(ticket.events, tuple(conditions), ticket.id))  # type: ignore[arg-type]
     return batch, appends
 
 
-def _condition(guard: Guard, places: dict[int, int]) -> Condition | None:
+def _condition(guard: Guard, places: dict[Ticket, int]) -> Condition | None:
     after = guard.after
     if isinstance(after, int):
         return Condition(guard.criteria, after)
     if isinstance(after.outcome, Appended) and not after.outcome.repeated:
         return Condition(guard.criteria, after.outcome.last)
-    place = places.get(id(after))
+    place = places.get(after)
     return None if place is None else Condition(guard.criteria, behind=place)
 
 

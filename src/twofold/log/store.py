@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -33,11 +33,16 @@ class Store(Protocol):
         """
         ...
 
-    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+    async def write(
+        self, batch: Sequence[Append], recorded_at_us: int, *, meanwhile: Callable[[], object] | None = None
+    ) -> list[Outcome]:
         """Decide the appends in order and store the accepted ones durably, in one transaction.
 
         Each append sees those before it, and a conflict fails alone. Positions continue from the head without gaps, in
         the order of commits: no reader sees a position before all earlier ones.
+
+        ``meanwhile`` is best called on the event loop, when nothing is left but to wait for the disk or the server: what it
+        sets off then takes this batch no time.
         """
         ...
 

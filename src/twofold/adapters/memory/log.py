@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from twofold.clock import Clock
@@ -42,7 +42,9 @@ class MemoryStore:
     async def open(self, *, read_only: bool = False) -> None:
         pass
 
-    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+    async def write(
+        self, batch: Sequence[Append], recorded_at_us: int, *, meanwhile: Callable[[], object] | None = None
+    ) -> list[Outcome]:
         conflicts = {index: newer for index, append in enumerate(batch) if (newer := self._newer(append))}
         handled = {each.id: at for each in batch if (at := self._handled.get(stored_key(each.id)))}
         outcomes, accepted = settle(batch, len(self._events), handled, conflicts)
@@ -51,6 +53,8 @@ class MemoryStore:
         for append, outcome in zip(batch, outcomes, strict=True):
             if append.id and isinstance(outcome, Appended) and not outcome.repeated:
                 self._handled[stored_key(append.id)] = outcome
+        if meanwhile:
+            meanwhile()
         # A real store lets other tasks run while it writes; so does this one, that tests see the same interleavings.
         await asyncio.sleep(0)
         return outcomes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -71,8 +71,12 @@ class PostgresStore:
         await upgrade(connection, self._database.address, "log")
         await connection.execute(self._sql["forget_old_batches"])
 
-    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+    async def write(
+        self, batch: Sequence[Append], recorded_at_us: int, *, meanwhile: Callable[[], object] | None = None
+    ) -> list[Outcome]:
         columns = batch_arguments(batch)
+        if meanwhile:
+            meanwhile()
         async with self._turn:
             self._number += 1
             work = partial(self._append, (self._writer, self._number, self._acknowledged, recorded_at_us, *columns))

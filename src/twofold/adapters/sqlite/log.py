@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -66,8 +66,11 @@ class SqliteStore:
         else:
             await self._writing.run(lambda connection: upgrade(connection, "twofold.adapters.sqlite", "log_"))
 
-    async def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
-        return await self._writing.run(partial(_write, batch, recorded_at_us))
+    async def write(
+        self, batch: Sequence[Append], recorded_at_us: int, *, meanwhile: Callable[[], object] | None = None
+    ) -> list[Outcome]:
+        committing = partial(asyncio.get_running_loop().call_soon_threadsafe, meanwhile) if meanwhile else None
+        return await self._writing.run(partial(_write, batch, recorded_at_us, committing))
 
     async def read(
         self, criteria: Criteria, after: int = 0, limit: int = 1000, *, backwards: bool = False
@@ -120,7 +123,9 @@ def _head(connection: sqlite3.Connection) -> int:
     return head
 
 
-def _write(batch: Sequence[Append], recorded_at_us: int, connection: sqlite3.Connection) -> list[Outcome]:
+def _write(
+    batch: Sequence[Append], recorded_at_us: int, committing: Callable[[], Any] | None, connection: sqlite3.Connection
+) -> list[Outcome]:
     ids = [append.id for append in batch if append.id]
     with transaction(connection):
         head = _head(connection)
@@ -129,6 +134,9 @@ def _write(batch: Sequence[Append], recorded_at_us: int, connection: sqlite3.Con
         _insert(connection, accepted, head, recorded_at_us)
         if ids:
             insert_rows(connection, _SQL["insert_handled"], list(_newly_handled(batch, outcomes)))
+        if committing:
+            # Half of the work is to come, and needs no interpreter: whoever has been waiting for that gets it for as long.
+            committing()
     return outcomes
 
 
