@@ -35,6 +35,26 @@ def test_who_is_told_need_not_ask() -> None:
     asyncio.run(scenario())
 
 
+def test_what_this_process_follows_is_waited_for_before_it_is_asked() -> None:
+    """It tells by itself, and the question would take longer; if it keeps quiet after all, it is asked."""
+
+    async def scenario() -> None:
+        follower = Follower()
+        arrivals = Arrivals(follower.ask)
+        arrivals.moved("words", 3)
+        told = asyncio.create_task(arrivals.reach("words", 5, 30))
+        for position in (4, 5):
+            await asyncio.sleep(0)
+            arrivals.moved("words", position)
+        await told
+        assert follower.asked == 0
+        follower.position = 6
+        await arrivals.reach("words", 6, 30)
+        assert follower.asked == 1
+
+    asyncio.run(scenario())
+
+
 def test_a_move_while_it_is_asked_is_not_missed() -> None:
     """Told between the question and its answer, the waiting ends, without another look."""
 

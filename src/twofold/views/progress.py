@@ -54,14 +54,18 @@ class Arrivals:
             )
 
     async def _arrival(self, name: str, position: int) -> None:
+        # What this process follows is told, and asked only when it keeps quiet.
+        quiet = not self._positions[name]
         while self._positions[name] < position:
             # It may move while it is asked: who waits is there before the question.
             with self._waiter(name) as moved:
-                if await self._ask(name) >= position:
+                if quiet and await self._ask(name) >= position:
                     return
+                quiet = True
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_POLL_SECONDS):
                         await moved
+                        quiet = not self._positions[name]
 
     @contextmanager
     def _waiter(self, name: str) -> Iterator[asyncio.Future[None]]:
