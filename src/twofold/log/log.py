@@ -238,7 +238,7 @@ class Log:
         return self._head
 
     async def follow(
-        self, criteria: Criteria = ALL, after: int = 0, limit: int = 1000
+        self, criteria: Criteria = ALL, after: int = 0, limit: int = 2000
     ) -> AsyncIterator[Batch[Recorded]]:
         """Yield what is in the log after a position and then what comes, in batches, for as long as it is asked.
 
