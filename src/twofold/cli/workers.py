@@ -203,7 +203,8 @@ def _work(options: Options, number: int, listening: socket.socket, tells: Connec
     os.setpgrp()
     options.configure_logging(number)
     try:
-        asyncio.run(_serve(load(options.target), options.roles, listening, tells))
+        with listening:
+            asyncio.run(_serve(load(options.target), options.roles, listening, tells))
     except (Complaint, TwofoldError) as error:
         click.echo(f"twofold: worker {number}: {error}", err=True)
         sys.exit(Complaint.exit_code)
