@@ -92,6 +92,12 @@ class PostgresServer:
         self.execute(_EMPTY, url)
         self._free.append(name)
 
+    @contextmanager
+    def replica(self) -> Iterator[PostgresServer]:
+        """Start a standby of this server, which streams from it and may be read."""
+        with _temporary(primary=urlsplit(self.url).port or 0) as standby:
+            yield standby
+
     def drop_databases(self) -> None:
         """Leave a server that is not ours as it was."""
         for name in self._free:
@@ -118,9 +124,15 @@ def running_server(*settings: str) -> Iterator[PostgresServer]:
         yield server
         server.drop_databases()
         return
+    with _temporary(*settings) as server:
+        yield server
+
+
+@contextmanager
+def _temporary(*settings: str, primary: int = 0) -> Iterator[PostgresServer]:
     folder = Path(tempfile.mkdtemp(prefix="twofold-postgres-"))
     try:
-        process = _Process(folder, settings)
+        process = _Process(folder, settings, primary)
         server = PostgresServer(f"postgresql://postgres@127.0.0.1:{process.port}/postgres", process)
         try:
             server.start()
@@ -134,7 +146,7 @@ def running_server(*settings: str) -> Iterator[PostgresServer]:
 class _Process:
     """The server's first process, which runs as another user if we are root: PostgreSQL refuses to run as root."""
 
-    def __init__(self, folder: Path, settings: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, settings: tuple[str, ...], primary: int = 0) -> None:
         self._data = folder / "data"
         self._user = _unprivileged() if os.geteuid() == 0 else None
         self._running: subprocess.Popen[bytes] | None = None
@@ -148,8 +160,12 @@ class _Process:
         if self._user:
             os.chown(self._data, self._user.pw_uid, self._user.pw_gid)
         self._binaries = _reachable(_binaries(), folder, self._user)
-        self._run("initdb", "--pgdata", str(self._data), "--username=postgres", "--auth=trust", "--encoding=UTF8",
-                  "--locale=C", "--no-sync")  # fmt: skip
+        if primary:
+            self._run("pg_basebackup", "--pgdata", str(self._data), "--username=postgres", "--host=127.0.0.1",
+                      f"--port={primary}", "--write-recovery-conf", "--checkpoint=fast", "--no-sync")  # fmt: skip
+        else:
+            self._run("initdb", "--pgdata", str(self._data), "--username=postgres", "--auth=trust", "--encoding=UTF8",
+                      "--locale=C", "--no-sync")  # fmt: skip
 
     def start(self) -> None:
         options = [word for setting in self._settings for word in ("-c", setting)]
