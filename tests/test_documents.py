@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+
+from twofold.cli.program import twofold
+from twofold.service import ROLES, read_settings
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
@@ -51,3 +55,17 @@ def test_links_of_the_documents_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)", document.read_text()):
             if "://" not in target:
                 assert (document.parent / target).exists(), f"{document}: {target}"
+
+
+def test_the_containers_of_the_document_can_be_started_like_that() -> None:
+    """The example is valid YAML, its commands have only options that there are, and its URLs are such as are read."""
+    found = re.search(r"^```yaml\n(.*?)^```", (ROOT / "docs/scaling.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert found is not None
+    containers = yaml.safe_load(found[1])["services"]
+    for container in containers.values():
+        program, name, *arguments = container["command"].split()
+        assert program == "twofold"
+        twofold.commands[name].make_context(name, arguments)
+        assert read_settings("shop", container["environment"]).views.endswith("?schema=shop")
+    roles = [role for each in containers.values() for role in re.findall(r"--role (\w+)", each["command"])]
+    assert sorted(roles) == sorted(ROLES)
