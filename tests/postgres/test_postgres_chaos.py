@@ -27,14 +27,14 @@ from twofold.service import Settings
 from twofold.service.admin import opened
 
 PROCESSES = 4
-KILLS = 6
+KILLS = 4
 
 
 @pytest.fixture(params=["generated", "week1", "full"])
 def orders(request: Any, tmp_path: Path) -> Path:
     """A small file; the real ones if asked for."""
     if request.param == "generated":
-        generate(tmp_path / "orders.csv", documents=300)
+        generate(tmp_path / "orders.csv", documents=200)
         return tmp_path / "orders.csv"
     path = REAL / f"{request.param}.csv.gz"
     if not os.environ.get("TWOFOLD_TEST_FULL"):

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,12 +93,17 @@ def look_until(everybody_is_past: int) -> list[list[dict[str, Any]]]:
 
 
 def kill_who_is_behind(seen: list[dict[str, Any]], running: list["subprocess.Popen[bytes]"]) -> None:
-    """Kill a process that has a segment with events to come."""
-    behind = max((each for each in seen if each["followed_by"]), key=lambda each: each["lag"])
-    assert behind["lag"] > 0
-    process = int(behind["followed_by"].partition("@")[0].rpartition("/")[2])
-    os.kill(process, signal.SIGKILL)
-    next(each for each in running if each.pid == process).wait()
+    """Kill the process that follows the segment with most events to come, whoever was killed before set aside."""
+    alive = {each.pid: each for each in running if each.poll() is None}
+    behind = max((each for each in seen if process_of(each) in alive), key=lambda each: each["lag"])
+    victim = alive[process_of(behind)]
+    victim.kill()
+    victim.wait()
+
+
+def process_of(position: dict[str, Any]) -> int:
+    """Return the process that follows a segment, by the name that operators see: ``service/…/process@host``."""
+    return int(position["followed_by"].partition("@")[0].rpartition("/")[2] or 0)
 
 
 def test_four_followers_of_which_two_are_killed_do_everything_once(
