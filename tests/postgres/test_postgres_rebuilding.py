@@ -3,12 +3,14 @@
 import asyncio
 
 import asyncpg
+import pytest
 
-from tests.support.tallies import killed_while_rebuilding, rebuilt_under_load
+from tests.support.tallies import Add, OneTally, killed_while_rebuilding, rebuilt_under_load, tallies
 from tests.support.versions import rolled_out
 from twofold.adapters.postgres.address import Address
 from twofold.adapters.postgres.views import PostgresViews
 from twofold.clock import SystemClock
+from twofold.errors import LogUnavailable
 from twofold.service import Settings
 from twofold.testing.samples import Count
 from twofold.views import layout
@@ -80,5 +82,27 @@ def test_who_could_read_a_table_can_read_the_one_that_takes_its_place(database: 
         assert [name for (name,) in indexes] == ["count_v1_by_number", "count_v1_pkey"]
         await operator.close()
         await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_keeps_a_table_from_being_replaced_is_named(database: str) -> None:
+    """A view in SQL belongs to the very table that it was made of: the view answers as before, until somebody drops that."""
+
+    async def scenario() -> None:
+        async with tallies.run(Settings(log=database, views=database)) as running:
+            receipt = await running.send(Add(tally="a"))
+            assert await running.ask(OneTally(tally="a"), after=receipt) == 1
+            operator = await asyncpg.connect(database)
+            schema = Address.of(database).quoted_schema
+            await operator.execute(f"CREATE VIEW {schema}.report AS SELECT sum(count) FROM {schema}.tally_v1")
+            with pytest.raises(LogUnavailable, match="tally_v1 because other objects depend on it"):
+                await running.rebuild("tally_v1")
+            receipt = await running.send(Add(tally="a"))
+            assert await running.ask(OneTally(tally="a"), after=receipt) == 2
+            await operator.execute(f"DROP VIEW {schema}.report")
+            await operator.close()
+            await running.rebuild("tally_v1")
+            assert await running.ask(OneTally(tally="a"), after=receipt) == 2
 
     asyncio.run(scenario())

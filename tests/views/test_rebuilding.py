@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, insert, select, text
 
-from tests.support.tallies import Add, Added, Counter, killed_while_rebuilding, rebuilt_under_load
+from tests.support.tallies import Add, Added, AllTallies, Counter, killed_while_rebuilding, rebuilt_under_load, tallies
 from twofold import Service, Tag, View, project, replace
 from twofold.errors import NotNow
 from twofold.service import Settings
@@ -94,3 +94,18 @@ def test_what_cannot_be_written_twice_is_not_rebuilt_beside(
     (said,) = [record.getMessage() for record in caplog.records]
     assert said.startswith("The rebuilding of pointed_v1 was given up: ")
     assert "--in-place" in said
+
+
+def test_a_view_in_memory_is_rebuilt_too() -> None:
+    """All of it on one connection, on which others read and write meanwhile."""
+
+    async def scenario() -> None:
+        async with tallies.run(Settings(log="memory:", views="memory:")) as running:
+            receipt = await running.send(Add(tally="a"))
+            assert await running.ask(AllTallies(), after=receipt) == {"a": (1, 0)}
+            for _ in range(2):
+                await asyncio.gather(*[running.rebuild(name) for name in tallies.declaration.followers])
+                receipt = await running.send(Add(tally="a"))
+                assert await running.ask(AllTallies(), after=receipt) == {"a": (receipt.position, 0)}
+
+    asyncio.run(scenario())

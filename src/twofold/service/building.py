@@ -13,7 +13,7 @@ import msgspec
 
 from twofold.clock import Clock
 from twofold.errors import TwofoldError, ViewNotReady
-from twofold.followers import LEASE_SECONDS, Progress, Target
+from twofold.followers import LEASE_SECONDS, Progress, Roster, Target
 from twofold.log import Log
 from twofold.service.declaration import Declaration
 from twofold.views import Arrivals, Layout, ProjectionTarget, ViewStore, ViewTarget, layout, table_name
@@ -22,7 +22,7 @@ from twofold.views.shadow import shadow_follower, shadow_table, shadowed
 _LOOK_SECONDS = 0.5
 _LOOK_AGAIN_SECONDS = 0.1
 _FEW_LOOKS = 20
-_NEAR_EVENTS = 1000
+_NEAR_EVENTS = 2000
 _HOLD_SECONDS = 0.5
 _LOOKS_BEFORE_HOLD = 3
 _LOOKS_PER_HOLD = 30
@@ -141,13 +141,13 @@ class Building:
 
     # Tending.
 
-    async def tend(self, taken_over: Callable[[], None]) -> None:
+    async def tend(self, roster: Roster) -> None:
         """See to it, until cancelled, that what is filled takes the place of what it replaces."""
         trouble = ""
         while True:
             pause, known, trouble = _LOOK_SECONDS, trouble, ""
             try:
-                if await self._look(taken_over):
+                if await self._look(roster):
                     pause = _LOOK_AGAIN_SECONDS
             except Exception as error:
                 trouble = str(error)
@@ -156,28 +156,30 @@ class Building:
                     _logger.warning("What was built cannot take over: %s", error, exc_info=None if expected else error)
             await self._clock.sleep(pause)
 
-    async def _look(self, taken_over: Callable[[], None]) -> bool:
+    async def _look(self, roster: Roster) -> bool:
         """Do what can be done now, and say whether it is worth looking again soon."""
         progress = await self._store.progress()
         shadows = [name for name in self._layouts if any(each.follower == shadow_follower(name) for each in progress)]
         self._neck_and_neck = Counter({name: self._neck_and_neck[name] for name in shadows})
         for follower in shadows:
-            hold_seconds = self._how_long_to_hold(follower, progress)
+            hold_seconds = self._how_long_to_hold(follower, progress, roster.owner)
             if await self._store.take_over(follower, self._layouts[follower], hold_seconds):
                 _logger.info("%s was rebuilt: what was filled anew answers now.", follower)
-                taken_over()
+                roster.look_again()
         if self._unready:
             await self._mark_caught_up(progress)
         await self._drop_predecessors(progress)
         return bool(shadows or self._unready)
 
-    def _how_long_to_hold(self, follower: str, progress: Sequence[Progress]) -> float:
+    def _how_long_to_hold(self, follower: str, progress: Sequence[Progress], owner: str) -> float:
         """Say for how long a view had best not move, so that its shadow can take over.
 
         Where much is coming in, each segment of either is ahead now and then, and all of the shadow's at one time perhaps
-        never. It is held when that was so for a few looks, and not again soon: it must not stand still for its shadow.
+        never. It is held when that was so for a few looks, by one process, and not again soon: it must not stand still for
+        a shadow that does not move.
         """
-        if not 0 < _lag(follower, progress) <= _NEAR_EVENTS:
+        owners = [each.owner for each in progress if each.follower == shadow_follower(follower)]
+        if not all(owners) or owners[0] != owner or not 0 < _lag(follower, progress) <= _NEAR_EVENTS:
             return 0
         self._neck_and_neck[follower] += 1
         return _HOLD_SECONDS if self._neck_and_neck[follower] % _LOOKS_PER_HOLD == _LOOKS_BEFORE_HOLD else 0

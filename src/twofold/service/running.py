@@ -263,7 +263,7 @@ class Running:
             return
         self._following = asyncio.create_task(self.roster.run(), name=f"{self.name} follows")
         if "followers" in self.roles:
-            self._tending = asyncio.create_task(self.building.tend(self.roster.look_again), name=f"{self.name} builds")
+            self._tending = asyncio.create_task(self.building.tend(self.roster), name=f"{self.name} builds")
 
     async def rebuild(self, follower: str) -> None:
         """Have a view filled anew from the first event, while it answers as it is, and return once the new rows do.
