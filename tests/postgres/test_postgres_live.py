@@ -39,7 +39,7 @@ def test_a_kept_answer_is_the_one_that_would_be_found(database: str, monkeypatch
             stack.push_async_callback(store.close)
             await always_the_same(asked, Elsewhere(store), EVERYTHING)
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
 def test_each_change_is_told(database: str) -> None:
@@ -58,7 +58,7 @@ def test_each_change_is_told(database: str) -> None:
                 while (await anext(updates)).answer != (1, number):
                     pass
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
 def test_a_server_that_comes_back_is_asked_again(own_server: PostgresServer) -> None:
@@ -74,4 +74,4 @@ def test_a_server_that_comes_back_is_asked_again(own_server: PostgresServer) -> 
             assert (await anext(updates)).answer == 1
 
     with own_server.database() as url:
-        asyncio.run(scenario(url))
+        asyncio.run(asyncio.wait_for(scenario(url), 60))

@@ -5,14 +5,16 @@ import re
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
 from tests.support.tally import (
     UNLUCKY,
     Add,
+    Added,
     Counter,
+    CounterId,
     Greeting,
     Lucky,
     RowOf,
@@ -25,7 +27,7 @@ from tests.support.tally import (
     total,
 )
 from tests.support.waiting import until
-from twofold import Query, Service, Views, answer
+from twofold import Query, Service, View, Views, answer, evolve, replace
 from twofold.errors import FutureReceipt, InvalidReceipt, NotRunning, ReceiptTimeout, UnknownMessage
 from twofold.messages import Receipt
 from twofold.service import Running, Settings, Subscription, Trouble, Update
@@ -40,10 +42,10 @@ class Hooked(Query[int]):
     """A question in the middle of whose answer something happens."""
 
 
-def opened(folder: Path) -> AbstractAsyncContextManager[Running]:
+def opened(folder: Path, service: Service = tally) -> AbstractAsyncContextManager[Running]:
     """Open the service on the files in a folder as a process does that only answers: nothing is followed there."""
     settings = Settings(log=f"sqlite:///{folder}/tally.db", views=f"sqlite:///{folder}/tally-views.db")
-    return open_service(tally.declaration, settings)
+    return open_service(service.declaration, settings)
 
 
 async def told(subscription: Subscription[Any]) -> Update[Any]:
@@ -82,7 +84,7 @@ def test_the_first_answer_and_then_each_change(start: Any) -> None:
                 assert (await told(subscription)).answer == 5
                 await tells_nothing(subscription, started)
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,7 @@ def test_every_kind_of_question_can_be_watched(start: Any, query: Query[Any], an
                     pass
                 assert update.answer != first.answer
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
 @pytest.mark.parametrize("moment", ["while it is answered", "before it is asked for", "while it is told"])
@@ -141,7 +143,7 @@ def test_a_change_at_the_worst_moment_is_not_lost(start: Any, moment: str) -> No
                     seen.append((await told(subscription)).answer)
             assert seen in ([0, 1], [1])
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
 @pytest.mark.parametrize("kept", ["memory", "files"])
@@ -177,7 +179,7 @@ def test_a_thousand_subscribers_see_the_same_sequence(tmp_path: Path, kept: str)
                 await started.send(Add())
             await asyncio.gather(*watching)
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), 60))
     assert all(mine == seen[0] for mine in seen)
     answers = [each for each, _ in seen[0]]
     assert answers == sorted(set(answers))
@@ -205,7 +207,7 @@ def test_a_slow_subscriber_goes_on_with_the_newest_and_knows_how_many_it_missed(
                 await started.send(Add())
                 assert (await told(quick)).skipped == (await told(slow)).skipped == 0
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
 # Going on after an interruption.
@@ -231,7 +233,7 @@ def test_who_comes_back_is_told_what_is_new_only(tmp_path: Path) -> None:
                 assert (update.answer, update.skipped) == (2, 0)
                 await tells_nothing(subscription, started)
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
 def test_who_comes_back_is_told_nothing_older_than_what_it_knows(tmp_path: Path) -> None:
@@ -249,7 +251,7 @@ def test_who_comes_back_is_told_nothing_older_than_what_it_knows(tmp_path: Path)
             # Who went on watching was not told of the way there either.
             assert (await anext(updates)).answer == 10
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
 @pytest.mark.parametrize(
@@ -271,7 +273,7 @@ def test_an_id_of_something_else_is_refused(since: str, error: type[Exception], 
             with pytest.raises(error, match=text):
                 await started.subscribe(TotalOf(), since=since)
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
 def test_the_first_answer_includes_what_receipts_stand_for(start: Any) -> None:
@@ -293,7 +295,7 @@ def test_the_first_answer_includes_what_receipts_stand_for(start: Any) -> None:
             with pytest.raises(UnknownMessage, match="Nothing answers Hooked here"):
                 await anext(started.watch(Hooked()))
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
 # Followers in other processes.
@@ -313,7 +315,39 @@ def test_changes_that_another_process_makes_are_told(tmp_path: Path) -> None:
                     while (await anext(updates)).answer != (1, number):
                         pass
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+def test_a_new_version_of_a_view_is_told_when_it_answers(tmp_path: Path) -> None:
+    """Until it is whole, the one before answers and its changes are told; that the new one does from then on is told too."""
+
+    class Total(View, key=CounterId, version=2):
+        total: int = 0
+
+        @evolve
+        def added(self, event: Added) -> Self:
+            return replace(self, total=self.total + 10 * event.amount)
+
+    @answer
+    async def total_of(query: TotalOf, views: Views) -> int:
+        row = await views.get(Total, query.counter)
+        return 0 if row is None else row.total
+
+    newer = Service("tally", aggregates=[Counter], views=[Total], queries=[total_of])
+
+    async def scenario() -> None:
+        async with running(tally, tmp_path) as old:
+            await old.ask(TotalOf(), after=await old.send(Add()))
+            async with opened(tmp_path, newer) as asked, aclosing(asked.watch(TotalOf())) as updates:
+                assert (await anext(updates)).answer == 1
+                await old.send(Add())
+                assert (await anext(updates)).answer == 2
+                async with running(newer, tmp_path):
+                    assert (await anext(updates)).answer == 20
+                    await old.send(Add())
+                    assert (await anext(updates)).answer == 30
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
 # When something is wrong.
@@ -341,7 +375,7 @@ def test_what_fails_is_told_once_and_so_is_its_end(start: Any, caplog: pytest.Lo
                 assert (await told(subscription)).answer == 0
                 subscription.__exit__()
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), 60))
     (record,) = [each for each in caplog.records if "those who watch it" in each.getMessage()]
     assert record.exc_info is not None
 
@@ -365,7 +399,7 @@ def test_watching_ends_with_an_error_that_can_be_caught(start: Any) -> None:
         with pytest.raises(NotRunning):
             await anext(started.watch(TotalOf()))
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
 def test_nothing_is_left_of_those_who_went(start: Any) -> None:
@@ -386,4 +420,4 @@ def test_nothing_is_left_of_those_who_went(start: Any) -> None:
 
             await until(none_is_left)
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), 60))

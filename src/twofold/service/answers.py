@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -25,7 +25,8 @@ _DIGEST_BYTES = 12
 # database too, so where a row is got by its key there is nothing to gain.
 _WORTHWHILE = 10.0
 # How often it is found out all the same, to know how long that takes.
-_LOOKS_APART = 100
+_LOOKS_APART = 1000
+_FORGETTING = 1.02
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -46,10 +47,10 @@ def as_json(value: Any) -> Answered:
 
 
 class Found(msgspec.Struct, frozen=True):
-    """An answer, and the followers that fill what it was read from; None if that is not known."""
+    """An answer, and the tables that it was to be read from, each with the one that was read for it."""
 
     value: Any
-    followers: frozenset[str] | None
+    tables: Mapping[str, str]
 
 
 class Answers:
@@ -58,7 +59,8 @@ class Answers:
     def __init__(self, declaration: Declaration, store: ViewStore) -> None:
         self._by_query: dict[type, Answer] = {answer.query: answer for answer in declaration.answers}
         self._store = store
-        self.filled_by = {table: name for name, tables in declaration.followers.items() for table in tables}
+        self.followers = frozenset(declaration.followers)
+        self._filled_by = {table: name for name, tables in declaration.followers.items() for table in tables}
 
     def check(self, query: Query[Any]) -> None:
         """Check that there is an answer.
@@ -72,9 +74,17 @@ class Answers:
     async def find(self, query: Query[Any], reading: Reading) -> Found:
         """Have a query answered; what it reads is what ``reading`` gives it."""
         views = Views(self._store, reading)
-        value = await self._by_query[type(query)].function(query, views)
-        known = views.tables <= self.filled_by.keys()
-        return Found(value, frozenset([self.filled_by[table] for table in views.tables]) if known else None)
+        return Found(await self._by_query[type(query)].function(query, views), views.tables)
+
+    def standings(self, tables: Iterable[str], now: Mapping[str, Standing]) -> dict[str, Standing | None] | None:
+        """Return where those stand that fill some tables; None if of one it is not known who does.
+
+        An earlier version of a view is filled by a follower of its table's name.
+        """
+        followers = [self._filled_by.get(table, table) for table in tables]
+        if any(follower not in now and follower not in self.followers for follower in followers):
+            return None
+        return {follower: now.get(follower) for follower in followers}
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -89,14 +99,15 @@ class _Kept(msgspec.Struct, frozen=True):
 class KeptAnswers:
     """Answers that took long to find. Each is given again only while all the followers stand where they stood before it."""
 
-    def __init__(self, store: ViewStore, clock: Clock) -> None:
+    def __init__(self, answers: Answers, store: ViewStore, clock: Clock) -> None:
+        self._answers = answers
         self._store = store
         self._clock = clock
         self._kept: OrderedDict[tuple[str, bytes], _Kept] = OrderedDict()
         self._bytes = 0
         self._asked = 0
         self._finding_seconds: dict[str, float] = {}
-        self._looking_seconds = 0.0
+        self._looking_seconds: float | None = None
 
     async def answered(self, query: Query[Any], position: int, find: Callable[[], Awaitable[Found]]) -> Answered:
         """Return an answer from views that have reached a position: a kept one that holds, or one that is found now."""
@@ -106,7 +117,7 @@ class KeptAnswers:
         began = self._clock.monotonic()
         # Before it is found: what it is read from may move meanwhile, and then it must not be taken to hold still.
         standings = await self._store.standings()
-        self._looking_seconds = self._clock.monotonic() - began
+        self._looking_seconds = _least(self._looking_seconds, self._clock.monotonic() - began)
         key = (type(query).message_name, encode(query))
         kept = self._kept.get(key)
         if kept is not None and kept.holds(standings, position):
@@ -114,26 +125,31 @@ class KeptAnswers:
             return kept.answered
         found = await self._find(query, find)
         answered = as_json(found.value)
-        self._keep(key, answered, found.followers or frozenset(), standings)
+        self._keep(key, answered, self._certain(found.tables, standings))
         return answered
 
+    def _certain(self, tables: Mapping[str, str], now: Mapping[str, Standing]) -> dict[str, Standing]:
+        """Return what an answer depends on, if that is all known; where an earlier table was read, that may change unseen."""
+        known = self._answers.standings(tables, now) or {}
+        certain = {name: standing for name, standing in known.items() if standing is not None}
+        return certain if len(certain) == len(known) and all(table == tables[table] for table in tables) else {}
+
     def _is_worthwhile(self, name: str) -> bool:
-        if self._asked % _LOOKS_APART == 1:
+        if self._looking_seconds is None or self._asked % _LOOKS_APART == 0:
             return True
         return self._finding_seconds.get(name, 0.0) >= _WORTHWHILE * self._looking_seconds
 
     async def _find(self, query: Query[Any], find: Callable[[], Awaitable[Found]]) -> Found:
         began = self._clock.monotonic()
         found = await find()
-        self._finding_seconds[type(query).message_name] = self._clock.monotonic() - began
+        name = type(query).message_name
+        self._finding_seconds[name] = _least(self._finding_seconds.get(name), self._clock.monotonic() - began)
         return found
 
-    def _keep(
-        self, key: tuple[str, bytes], answered: Answered, followers: frozenset[str], now: Mapping[str, Standing]
-    ) -> None:
+    def _keep(self, key: tuple[str, bytes], answered: Answered, standings: dict[str, Standing]) -> None:
         self._forget(key)
-        if followers and followers <= now.keys() and len(answered.data) <= KEPT_BYTES // 16:
-            self._kept[key] = _Kept(answered, {name: now[name] for name in followers})
+        if standings and len(answered.data) <= KEPT_BYTES // 16:
+            self._kept[key] = _Kept(answered, standings)
             self._bytes += _size(key, answered)
         while len(self._kept) > KEPT_ANSWERS or self._bytes > KEPT_BYTES:
             self._forget(next(iter(self._kept)))
@@ -142,6 +158,11 @@ class KeptAnswers:
         kept = self._kept.pop(key, None)
         if kept is not None:
             self._bytes -= _size(key, kept.answered)
+
+
+def _least(known: float | None, seconds: float) -> float:
+    """Return about the least that something has taken lately: what else the machine was busy with says nothing about it."""
+    return seconds if known is None else min(seconds, known * _FORGETTING)
 
 
 def _size(key: tuple[str, bytes], answered: Answered) -> int:

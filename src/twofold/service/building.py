@@ -6,7 +6,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
 import msgspec
@@ -17,6 +17,7 @@ from twofold.followers import LEASE_SECONDS, Progress, Roster, Target
 from twofold.log import Log
 from twofold.service.declaration import Declaration
 from twofold.views import Arrivals, Layout, ProjectionTarget, ViewStore, ViewTarget, layout, table_name
+from twofold.views.queries import at_once
 from twofold.views.shadow import shadow_follower, shadow_table, shadowed
 
 _LOOK_SECONDS = 0.5
@@ -67,14 +68,21 @@ class Building:
 
     # Answering.
 
-    @asynccontextmanager
-    async def reading(self, position: int, deadline: float, tables: Sequence[str]) -> AsyncIterator[Mapping[str, str]]:
+    def reading(
+        self, position: int, deadline: float, tables: Sequence[str]
+    ) -> AbstractAsyncContextManager[Mapping[str, str]]:
         """Give what to read for some tables, for a block, once that has reached a position.
 
         Raises:
             ReceiptTimeout: it has not in time.
             ViewNotReady: a table is not whole in time, and there is no earlier one that would do.
         """
+        if position or self._unready or self._floors:
+            return self._reading(position, deadline, tables)
+        return at_once(tables)
+
+    @asynccontextmanager
+    async def _reading(self, position: int, deadline: float, tables: Sequence[str]) -> AsyncIterator[Mapping[str, str]]:
         earlier = {}
         for table in tables:
             follower = self._filled_by.get(table)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
 from twofold.clock import Clock
-from twofold.errors import InvalidReceipt, NotRunning, TwofoldError
+from twofold.errors import InvalidReceipt, NotRunning, TwofoldError, ViewNotReady
 from twofold.messages import Metadata, Query, Receipt, current, encode, parse_receipts
-from twofold.service.answers import Answered, Found, as_json
+from twofold.service.answers import Answered, Answers, Found, as_json
 from twofold.views import Moves
 
 if TYPE_CHECKING:
@@ -149,12 +149,15 @@ class _Room:
         if self._closed:
             raise NotRunning(f"{self._live.service} has ended. Watch again, from a process that runs.")
 
-    async def first(self) -> None:
-        """Wait until there is an answer; where the last attempt failed, until the next one."""
+    async def first(self, deadline: float) -> None:
+        """Wait until there is an answer: where the last attempt failed, for another one; for a view that is built, longer."""
         if self.position < 0 or self._trouble is not None:
             await self.wait(self.tried)
-        if self._trouble is not None:
-            raise self._trouble.error.with_traceback(None)
+        while self._trouble is not None:
+            is_built = isinstance(self._trouble.error, ViewNotReady)
+            if not is_built or self._live.clock.monotonic() >= deadline:
+                raise self._trouble.error.with_traceback(None)
+            await self.wait(self.tried)
 
     def after(self, number: int) -> Update[Any] | Trouble:
         """Return what comes after the entry of a number: the next one if it is kept, otherwise the newest."""
@@ -198,14 +201,16 @@ class _Room:
         """Answer from views that stand there or further on, and return where those stand that were read."""
         async with self._live.turn:
             found = await self._live.find(self._query)
-        self.followers = self._live.all_followers if found.followers is None else found.followers
-        known = {name: standings.get(name) for name in self.followers}
-        position = min([each.position if each else 0 for each in known.values()], default=_ANYWHERE)
+        read = self._live.standings(found.tables.values(), standings)
+        self.followers = tuple(read)
+        position = min([each.position if each else 0 for each in read.values()], default=_ANYWHERE)
         # A replica that was switched to may be behind the one before, and nobody is told what is older than what they know.
         if position >= self.position:
             self.position = position
             self._say(found, as_json(found.value))
-        return known
+        self._attempted()
+        # Where an earlier version of a view answers, it is the later one's moves that show when it does not any more.
+        return read | self._live.standings(found.tables, standings)
 
     def _say(self, found: Found, answered: Answered) -> None:
         receipt = Receipt(self._live.service, self.position if self.position < _ANYWHERE else 0)
@@ -215,7 +220,6 @@ class _Room:
         else:
             self.digest, self._trouble = answered.digest, None
             self._add(update)
-        self._attempted()
 
     def _fail(self, trouble: Trouble) -> None:
         known, self._trouble = self._trouble, trouble
@@ -258,16 +262,11 @@ class LiveQueries:
     """The live queries of a service in this process: a room for each query that somebody watches."""
 
     def __init__(
-        self,
-        service: str,
-        find: Callable[[Query[Any]], Awaitable[Found]],
-        all_followers: Iterable[str],
-        moves: Moves,
-        clock: Clock,
+        self, service: str, answers: Answers, find: Callable[[Query[Any]], Awaitable[Found]], moves: Moves, clock: Clock
     ) -> None:
         self.service = service
+        self._answers = answers
         self.find = find
-        self.all_followers = frozenset(all_followers)
         self.moves = moves
         self.clock = clock
         # So that many queries, each watched by somebody else, leave room for commands and other questions.
@@ -277,8 +276,13 @@ class LiveQueries:
         self._looking: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
 
+    def standings(self, tables: Iterable[str], now: Mapping[str, Standing]) -> dict[str, Standing | None]:
+        """Return where those stand that fill some tables; if that is not known of one, all that fill any."""
+        known = self._answers.standings(tables, now)
+        return {name: now.get(name) for name in self._answers.followers} if known is None else known
+
     async def subscribe(
-        self, query: Query[A], floor: int, digest: str, reach: Callable[[str], Awaitable[None]]
+        self, query: Query[A], floor: int, digest: str, deadline: float, reach: Callable[[str], Awaitable[None]]
     ) -> Subscription[A]:
         """Return a subscriber's place, once there is an answer and ``reach`` has returned for all that it was read from.
 
@@ -287,7 +291,7 @@ class LiveQueries:
         room = self._room(query)
         subscription: Subscription[A] = Subscription(room, floor, digest)
         try:
-            await room.first()
+            await room.first(deadline)
             for follower in room.followers:
                 await reach(follower)
         except BaseException:

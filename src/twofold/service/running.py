@@ -54,10 +54,10 @@ class Running:
         self._transport = transport
         self._handler = Handler(log, declaration.deciders, clock)
         self._answers = Answers(declaration, views)
-        self._kept = KeptAnswers(views, clock)
+        self._kept = KeptAnswers(self._answers, views, clock)
         self._arrivals = Arrivals(views.position)
         moves = Moves(views, self._arrivals, clock)
-        self._live = LiveQueries(declaration.name, self._find_now, declaration.followers, moves, clock)
+        self._live = LiveQueries(declaration.name, self._answers, self._find_now, moves, clock)
         self.building = Building(declaration, log, views, self._arrivals, clock)
         self.roster = Roster(views, self._targets(), clock, self.name, self._arrivals.moved)
         self._following: asyncio.Task[None] | None = None
@@ -195,7 +195,7 @@ class Running:
         await self._check_reached(seen.receipt)
         position = await self._own_position(after, deadline)
         reach = partial(self._reach, position, deadline)
-        return await self._live.subscribe(query, max(position, seen.receipt.position), seen.digest, reach)
+        return await self._live.subscribe(query, max(position, seen.receipt.position), seen.digest, deadline, reach)
 
     async def _find_now(self, query: Query[Any]) -> Found:
         return await self._answers.find(query, partial(self.building.reading, 0, 0.0))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
@@ -21,10 +21,20 @@ Reading: TypeAlias = Callable[[Sequence[str]], AbstractAsyncContextManager[Mappi
 """Gives what to read for some tables, by their names; nothing if it is just those."""
 
 
-@asynccontextmanager
-async def at_once(tables: Sequence[str]) -> AsyncIterator[Mapping[str, str]]:
-    """Read tables as they are."""
-    yield {}
+class _AtOnce:
+    async def __aenter__(self) -> Mapping[str, str]:
+        return {}
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+
+_AT_ONCE = _AtOnce()
+
+
+def at_once(tables: Sequence[str]) -> AbstractAsyncContextManager[Mapping[str, str]]:
+    """Read tables as they are: nearly always, so it takes no more time than it must."""
+    return _AT_ONCE
 
 
 _LARGEST_PAGE = 10_000
@@ -53,13 +63,17 @@ class Views:
     def __init__(self, store: ViewStore, reading: Reading = at_once) -> None:
         self._store = store
         self._reading = reading
-        self.tables: set[str] = set()
-        """What was read so far; '' stands for what a statement has as text, which could be any table."""
+        self.tables: dict[str, str] = {}
+        """The tables of which was read so far, each with the one that was read for it: the same, or an earlier one.
+
+        '' is what a statement has as text, which could be any table.
+        """
 
     async def get(self, view: type[V], key: Any) -> V | None:
         """Return the row of a key, or None."""
         shape = layout(view)
-        async with self._reads({shape.table}) as names:
+        async with self._reading((shape.table,)) as names:
+            self.tables[shape.table] = names.get(shape.table, shape.table)
             found = msgspec.structs.replace(shape, table=names[shape.table]) if names else shape
             stored = await self._store.load(found, [shape.pack_key(key)])
             return shape.unpack(stored[0]) if stored else None
@@ -95,14 +109,9 @@ class Views:
     async def _select(self, statement: Any, tables: set[str]) -> list[Any]:
         from twofold.views.tables import redirected
 
-        async with self._reads(tables) as names:
-            return await self._store.select(redirected(statement, names) if names else statement)
-
-    @asynccontextmanager
-    async def _reads(self, tables: set[str]) -> AsyncIterator[Mapping[str, str]]:
         async with self._reading(sorted(tables)) as names:
-            self.tables.update(names.get(table, table) for table in tables)
-            yield names
+            self.tables.update({table: names.get(table, table) for table in tables})
+            return await self._store.select(redirected(statement, names) if names else statement)
 
 
 class Answer(msgspec.Struct, frozen=True):
