@@ -137,7 +137,6 @@ async def rebuilt_under_load(settings: Settings) -> None:
                 await asyncio.gather(running.rebuild(first), running.rebuild(second))
             ended.set()
         sent = sending.result()
-        print("SENT", sent)
         await _until_caught_up(other, BEFORE + sent)
         assert await one.ask(AllTallies()) == await _folded(one.log)
         assert await one.ask(Total()) == BEFORE + sent
