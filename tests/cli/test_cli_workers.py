@@ -70,7 +70,8 @@ def test_connections_are_dealt_out_to_all_workers(twofold: CommandLine) -> None:
         failing.http.headers["Connection"] = "close"
         for _ in range(24):
             assert failing.http.get("queries/Fail").status_code == 500
-        _, logged = failing.end()
+        code, logged = failing.end(signal.SIGINT)
+    assert code == 0
     failures = [line["worker"] for line in logged if line["level"] == "error"]
     assert (len(failures), set(failures)) == (24, {1, 2})
 

@@ -5,6 +5,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -26,6 +27,7 @@ from twofold.log import Recorded
 from twofold.service import Settings
 from twofold.service.admin import opened
 
+Mishap = Callable[[], Awaitable[None]]
 PROCESSES = 4
 KILLS = 4
 
@@ -34,7 +36,7 @@ KILLS = 4
 def orders(request: Any, tmp_path: Path) -> Path:
     """A small file; the real ones if asked for."""
     if request.param == "generated":
-        generate(tmp_path / "orders.csv", documents=200)
+        generate(tmp_path / "orders.csv", documents=150)
         return tmp_path / "orders.csv"
     path = REAL / f"{request.param}.csv.gz"
     if not os.environ.get("TWOFOLD_TEST_FULL"):
@@ -74,9 +76,11 @@ class Chaos:
         self._dice = dice
         self.done: list[str] = []
 
-    def plan(self, documents: int) -> list[tuple[int, Callable[[], Awaitable[None]]]]:
+    def plan(self, documents: int) -> list[tuple[int, Mishap]]:
         """Return moments in order, the last ones when all is sent and not all has been followed."""
-        mishaps = [self._kill] * KILLS + [self._stop_server, self._kill_server]
+        server = self._server
+        ends = [partial(self._end_server, how) for how in (server.stop, server.stop_at_once, server.kill)]
+        mishaps: list[Mishap] = [*[self._kill] * KILLS, *ends]
         self._dice.shuffle(mishaps)
         moments = sorted(self._dice.sample(range(1, documents), len(mishaps)))
         return [*zip(moments, mishaps, strict=True), (documents, self._kill), (documents, self._kill)]
@@ -86,13 +90,9 @@ class Chaos:
             await asyncio.sleep(0.01)
         self._note(f"worker {self._workers.kill_one(self._dice)} is killed")
 
-    async def _stop_server(self) -> None:
-        self._note("the server is stopped")
-        await asyncio.to_thread(self._server.restart)
-
-    async def _kill_server(self) -> None:
-        self._note("the server is killed")
-        await asyncio.to_thread(self._server.kill)
+    async def _end_server(self, how: Callable[[], None]) -> None:
+        self._note(f"the server ends: {how.__name__}")
+        await asyncio.to_thread(how)
         await asyncio.to_thread(self._server.start)
 
     def _note(self, what: str) -> None:

@@ -64,6 +64,10 @@ class PostgresServer:
         """Stop in an orderly way: running statements are cut off, what is committed is written down."""
         self._own.end(signal.SIGINT)
 
+    def stop_at_once(self) -> None:
+        """Stop without writing anything down, in immediate mode: the next start recovers as after a crash."""
+        self._own.end(signal.SIGQUIT)
+
     def kill(self) -> None:
         """End the server as a power cut would, by ``kill -9`` of its first process; its children then end themselves."""
         self._own.end(signal.SIGKILL)
