@@ -243,14 +243,14 @@ def test_a_server_that_stays_away_is_an_error_after_a_bounded_time(own_server: P
 
     async def scenario(url: str) -> None:
         url = url.replace("postgres@", "postgres:secret@")
-        async with opened(url, patience_seconds=0.2) as store:
+        async with opened(url, patience_seconds=1) as store:
             await asyncio.to_thread(own_server.stop)
             with pytest.raises(LogUnavailable) as caught:
                 await store.write([Append((event("lost"),))], 0)
             assert "postgres:***@127.0.0.1" in str(caught.value)
             assert "Check that the server is running" in str(caught.value)
             assert "Nothing of this batch was stored." in str(caught.value)
-            with pytest.raises(LogUnavailable, match=r"Tried for 0\.2 seconds"):
+            with pytest.raises(LogUnavailable, match="Tried for 1 seconds"):
                 await store.read(ALL)
             await asyncio.to_thread(own_server.start)
             assert await store.write([Append((event("found"),))], 0) == [Appended(1, 1)]

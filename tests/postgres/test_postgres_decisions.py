@@ -137,7 +137,7 @@ def test_a_long_log_is_read_and_decided_on_as_in_memory(database: str) -> None:
     asyncio.run(compare())
 
 
-READS = ((40, False), (40, True), (2000, False))
+READS = ((0, False), (1, False), (40, False), (40, True), (2000, False))
 KINDS: tuple[tuple[str, ...], ...] = ((), ("Moved",), ("Renamed",), ("Renamed", "Moved"), ("Unheard",), ("Closed",))
 SUBJECTS: tuple[tuple[str, ...], ...] = (
     (),

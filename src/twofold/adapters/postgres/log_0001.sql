@@ -330,8 +330,8 @@ $$;
 -- Reads the events that any of the criteria selects. The settings keep every plan on the indexes: one that was made while
 -- the log was small would otherwise still read whole tables when it no longer is.
 --
--- A follower that wants much of what there is goes along the log itself, for as long as a quarter of it is wanted: each row
--- is then found once, and not first in an index. What is left is looked for along tags or types.
+-- Who follows the log, or loads what has one tag, mostly wants much of what there is. So that is gone along directly, for as
+-- long as a quarter of each stretch is wanted. What is left is looked for by `log_select`.
 CREATE FUNCTION log_read(
     tags text[], types text[], above bigint, below bigint, most integer, backwards boolean
 ) RETURNS SETOF log_events LANGUAGE plpgsql STABLE
@@ -340,20 +340,38 @@ SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_ha
 AS $$
 #variable_conflict use_column
 DECLARE
-    first    text := tags[1];
-    wanted   text[] := string_to_array(types[1], E'\x1f');
-    along    boolean := first = '' AND cardinality(tags) = 1 AND NOT backwards;
-    stretch  constant integer := 1000;
-    found    integer;
+    way     constant text := tags[1];
+    wanted  constant text[] := string_to_array(types[1], E'\x1f');
+    stretch constant integer := greatest(1, least(1000, 4 * most::bigint));
+    along   boolean := cardinality(tags) = 1 AND strpos(way, E'\x1f') = 0 AND NOT backwards;
+    bound   bigint;
+    found   integer;
 BEGIN
-    WHILE along AND most > 0 AND above < below LOOP
-        RETURN QUERY SELECT e.* FROM log_events AS e
-            WHERE e.position > above AND e.position <= above + stretch AND e.position < below
-              AND (wanted = '{}' OR e.type = ANY (wanted))
-            ORDER BY e.position LIMIT most;
+    WHILE along LOOP
+        IF way = '' THEN
+            bound := above + stretch;
+            RETURN QUERY SELECT e.* FROM log_events AS e
+                WHERE e.position > above AND e.position <= bound AND e.position < below
+                  AND (wanted = '{}' OR e.type = ANY (wanted))
+                ORDER BY e.position LIMIT most;
+        ELSE
+            bound := coalesce((
+                SELECT t.position FROM log_tags AS t WHERE t.tag = way AND t.position > above AND t.position < below
+                ORDER BY t.position OFFSET stretch - 1 LIMIT 1
+            ), below);
+            RETURN QUERY SELECT e.* FROM (
+                    SELECT t.position FROM log_tags AS t WHERE t.tag = way AND t.position > above AND t.position < below
+                    ORDER BY t.position LIMIT stretch
+                ) AS t JOIN log_events AS e ON e.position = t.position
+                WHERE wanted = '{}' OR e.type = ANY (wanted)
+                ORDER BY t.position LIMIT most;
+        END IF;
         GET DIAGNOSTICS found = ROW_COUNT;
         most := most - found;
-        above := above + stretch;
+        above := bound;
+        IF most = 0 OR above >= below THEN
+            RETURN;
+        END IF;
         along := found >= stretch / 4;
     END LOOP;
 
