@@ -11,7 +11,19 @@ import msgspec
 
 from twofold.clock import Clock
 from twofold.errors import LogCorrupted, LogError, LogUnavailable
-from twofold.log.model import ALL, Append, Appended, Condition, Conflict, Criteria, Entry, NewEvent, Outcome, Recorded
+from twofold.log.model import (
+    ALL,
+    Append,
+    Appended,
+    Condition,
+    Conflict,
+    Criteria,
+    Entry,
+    NewEvent,
+    Outcome,
+    Recorded,
+    selects,
+)
 from twofold.log.store import Store
 
 _EVENTS_PER_COMMIT = 4096
@@ -72,6 +84,26 @@ class Batch(msgspec.Struct, Generic[E], frozen=True):
     head: int
 
 
+class _Latest(msgspec.Struct, frozen=True):
+    """The events that this process appended last, in one batch."""
+
+    first: int
+    events: list[NewEvent]
+    recorded_at_us: int
+
+    def is_all(self, after: int, head: int) -> bool:
+        """Say whether these are all events after a position, up to the head."""
+        return self.first == after + 1 and len(self.events) == head - after
+
+    def selected(self, criteria: Criteria) -> list[Recorded]:
+        """Return those that are selected, as the log has them."""
+        return [
+            event.recorded(position, self.recorded_at_us)
+            for position, event in enumerate(self.events, self.first)
+            if selects(criteria, event)
+        ]
+
+
 class Log:
     """A service's log.
 
@@ -93,6 +125,7 @@ class Log:
         self._head = head
         self._queue: list[Ticket] = []
         self._unanswered: list[Ticket] = []
+        self._latest = _Latest(1, [], 0)
         self._writer: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
@@ -165,8 +198,9 @@ class Log:
         if not batch:
             return
         outcomes: Sequence[Outcome | LogError]
+        now_us = self._clock.now_us()
         try:
-            outcomes = await self._written(appends)
+            outcomes = await self._written(appends, now_us)
         except LogError as error:
             outcomes = [error] * len(batch)
         except Exception as error:
@@ -176,15 +210,16 @@ class Log:
             self._settle(batch, [_interrupted(error)] * len(batch))
             raise
         self._settle(batch, outcomes)
+        self._latest = _latest(batch, now_us)
 
-    async def _written(self, appends: list[Append]) -> list[Outcome]:
+    async def _written(self, appends: list[Append], now_us: int) -> list[Outcome]:
         """Have the store write, and answer those who are done as soon as that costs these no time."""
         if not self._unanswered:
-            return await self.store.write(appends, self._clock.now_us())
+            return await self.store.write(appends, now_us)
         # Whoever holds up the store, such as another process with its lock, does not hold up those who are done.
         late = asyncio.get_running_loop().call_later(_LONGEST_SILENCE_SECONDS, self._answer)
         try:
-            return await self.store.write(appends, self._clock.now_us(), meanwhile=self._answer)
+            return await self.store.write(appends, now_us, meanwhile=self._answer)
         finally:
             late.cancel()
 
@@ -248,7 +283,11 @@ class Log:
         while True:
             await self.moved_past(after)
             head = self._head
-            events = await self.read(criteria, after, limit)
+            if head - after <= limit and self._latest.is_all(after, head):
+                # What this process has just written need not be read back.
+                events = self._latest.selected(criteria)
+            else:
+                events = await self.read(criteria, after, limit)
             after = events[-1].position if len(events) == limit else max(head, events[-1].position if events else 0)
             yield Batch(events, after, max(head, after))
 
@@ -340,6 +379,12 @@ def _condition(guard: Guard, places: dict[Ticket, int]) -> Condition | None:
         return Condition(guard.criteria, after.outcome.last)
     place = places.get(after)
     return None if place is None else Condition(guard.criteria, behind=place)
+
+
+def _latest(batch: Sequence[Ticket], recorded_at_us: int) -> _Latest:
+    made = [(each.outcome, each) for each in batch if isinstance(each.outcome, Appended) and not each.outcome.repeated]
+    first = made[0][0].first if made else 0
+    return _Latest(first, [event for _, ticket in made for event in ticket.events], recorded_at_us)
 
 
 def _closed() -> LogUnavailable:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import msgspec
 
 from twofold.clock import moment
-from twofold.messages import Metadata
+from twofold.messages import Metadata, encode
 
 
 class NewEvent(msgspec.Struct, frozen=True, gc=False):
@@ -25,6 +25,11 @@ class NewEvent(msgspec.Struct, frozen=True, gc=False):
     tags: tuple[str, ...]
     data: bytes
     metadata: bytes = b"{}"
+
+    def recorded(self, position: int, at_us: int) -> Recorded:
+        """Return the event as it is in the log."""
+        tags = encode(self.tags)
+        return Recorded(position, self.id, self.type, self.version, tags, self.data, self.metadata, at_us)
 
 
 class Recorded(msgspec.Struct, frozen=True, gc=False):

@@ -16,7 +16,6 @@ from twofold.log import (
     Criterion,
     Entry,
     Handled,
-    NewEvent,
     Outcome,
     Recorded,
     Snapshot,
@@ -25,7 +24,6 @@ from twofold.log import (
     settle,
     stored_key,
 )
-from twofold.messages import encode
 
 
 class MemoryStore:
@@ -49,7 +47,7 @@ class MemoryStore:
         handled = {each.id: at for each in batch if (at := self._handled.get(stored_key(each.id)))}
         outcomes, accepted = settle(batch, len(self._events), handled, conflicts)
         for event in accepted:
-            self._keep(_recorded(event, len(self._events) + 1, recorded_at_us), event.tags)
+            self._keep(event.recorded(len(self._events) + 1, recorded_at_us), event.tags)
         for append, outcome in zip(batch, outcomes, strict=True):
             if append.id and isinstance(outcome, Appended) and not outcome.repeated:
                 self._handled[stored_key(append.id)] = outcome
@@ -142,11 +140,6 @@ class MemoryStore:
 
     async def close(self) -> None:
         pass
-
-
-def _recorded(event: NewEvent, position: int, at_us: int) -> Recorded:
-    tags = encode(event.tags)
-    return Recorded(position, event.id, event.type, event.version, tags, event.data, event.metadata, at_us)
 
 
 def open_store(url: str, clock: Clock) -> MemoryStore:
