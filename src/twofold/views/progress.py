@@ -103,10 +103,11 @@ class Moves:
                 self._standings, self._failure = standings, failure
                 self._changed.set()
                 self._changed = asyncio.Event()
-            # Where looking takes long, it is not done more often than it costs.
-            pause = max(_LOOK_SECONDS, _PAUSES_PER_LOOK * (self._clock.monotonic() - began))
+            # Where it takes long to look, as with very much that is parked, there is time for others in between.
+            took = self._clock.monotonic() - began
+            await self._clock.sleep(took)
             with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout(max(_LOOK_SECONDS, _PAUSES_PER_LOOK * took)):
                     await self._arrivals.stirred.wait()
 
     async def _look(self) -> tuple[dict[str, Standing] | None, Exception | None]:

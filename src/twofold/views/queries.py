@@ -66,7 +66,7 @@ class Views:
         self.tables: dict[str, str] = {}
         """The tables of which was read so far, each with the one that was read for it: the same, or an earlier one.
 
-        '' is what a statement has as text, which could be any table.
+        What a statement has as text could be any table, and is among them as it is; '' stands for a statement without any.
         """
 
     async def get(self, view: type[V], key: Any) -> V | None:
