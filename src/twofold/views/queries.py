@@ -123,7 +123,12 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def answer(function: F) -> F:
-    """Mark the function that answers a query: ``async def rich(query: FindRich, views: Views) -> list[Balance]``."""
+    """Mark the function that answers a query: ``async def rich(query: FindRich, views: Views) -> list[Balance]``.
+
+    The answer has to depend on the query and on what is read through the views, and on nothing else: an answer that is kept,
+    or watched, is found again when one of those views has moved, and not before. What depends on the time of day, say, takes
+    it from a field of the query.
+    """
     function.__twofold__ = "answer"  # type: ignore[attr-defined]
     return function
 
