@@ -1,16 +1,16 @@
 """Queries answered from a replica of the views' database: it is only read, and a receipt waits for what it has received."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from urllib.parse import urlsplit
 
 import pytest
 
-from examples.bank import BalanceOf, Deposit, bank
+from examples.bank import Balance, BalanceOf, Deposit, bank
 from tests.support.postgres import PostgresServer
 from twofold import Receipt
 from twofold.errors import ReceiptTimeout
-from twofold.service import Running, Settings
+from twofold.service import Running, Settings, Update
 
 
 def test_queries_are_answered_from_a_replica_and_receipts_wait_for_it(own_server: PostgresServer) -> None:
@@ -34,6 +34,42 @@ def test_queries_are_answered_from_a_replica_and_receipts_wait_for_it(own_server
                 assert await amount(reading, receipt) == 2
 
         asyncio.run(scenario())
+
+
+def test_who_watches_at_a_replica_is_told_what_it_has_and_nothing_older(own_server: PostgresServer) -> None:
+    """Who comes from the primary, and knows more than the replica has, waits, and hears of the next change."""
+    with own_server.database() as url, own_server.replica() as replica:
+        primary = Settings(log=url, views=url)
+        replicated = Settings(log=url, views=urlsplit(replica.url)._replace(path=urlsplit(url).path).geturl())
+
+        async def scenario() -> None:
+            async with bank.run(primary) as running:
+                await deposited(running)
+                await asyncio.to_thread(receive_everything, own_server, replica)
+                async with (
+                    bank.run(replicated, roles=["queries"]) as reading,
+                    aclosing(reading.watch(BalanceOf(account="ann"))) as updates,
+                ):
+                    assert told(await anext(updates)) == 1
+                    await asyncio.to_thread(pause, replica)
+                    receipt = await deposited(running)
+                    async with aclosing(running.watch(BalanceOf(account="ann"), after=receipt)) as elsewhere:
+                        seen = await anext(elsewhere)
+                    with await reading.subscribe(BalanceOf(account="ann"), since=seen.id) as subscription:
+                        waiting = asyncio.ensure_future(subscription.next())
+                        await asyncio.to_thread(replica.execute, "SELECT pg_wal_replay_resume()")
+                        assert told(await anext(updates)) == told(seen) == 2
+                        await deposited(running)
+                        assert told(await waiting) == told(await anext(updates)) == 3
+
+        asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+def told(update: object) -> int:
+    """Return the amount that an update tells."""
+    assert isinstance(update, Update)
+    assert isinstance(update.answer, Balance)
+    return update.answer.amount
 
 
 def receive_everything(server: PostgresServer, replica: PostgresServer) -> None:
