@@ -43,6 +43,9 @@ def test_followers_are_listed_with_position_head_and_lag(twofold: CommandLine) -
             "lag": 0, "parked": 0, "followed_by": found["followed_by"], "declared": True,
         }  # fmt: skip
         assert f"/{served.process.pid}@" in found["followed_by"]
+        # It follows on, too, when newer code looks at it that has no such view.
+        twofold.write("later.py", "from twofold import Service\nbank = Service('bank')\n")
+        assert twofold("views", "later:bank").lines[1].endswith(found["followed_by"])
         served.end()
     titles, row = twofold("views", BANK).lines
     assert titles.split() == ["service", "follower", "position", "head", "lag", "parked", "followed", "by"]

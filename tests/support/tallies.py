@@ -39,7 +39,7 @@ from twofold.views.shadow import shadow_follower
 TallyId = Annotated[str, Tag("tally")]
 
 KEYS = [f"t{number}" for number in range(8)]
-BEFORE = 12_000
+BEFORE = 8_000
 PER_SECOND = 500
 AT_ONCE = 32
 CLOCK = SystemClock()

@@ -86,7 +86,7 @@ def _name(position: Position) -> str:
 
 
 def _follower_of(position: Position) -> str:
-    if not position.declared:
+    if not position.followed_by and not position.declared:
         return "nobody: it is not declared any more"
     return position.followed_by or "nobody"
 
