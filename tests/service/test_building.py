@@ -12,10 +12,13 @@ import pytest
 
 from tests.support.tallies import Add
 from tests.support.versions import Count, Find, first, rolled_out, second, service, wider
-from twofold.errors import ViewNotReady
+from twofold.errors import LeaseLost, ViewNotReady
+from twofold.followers import Settled
 from twofold.http import asgi
 from twofold.service import Running, Settings
+from twofold.service.admin import Databases, begin_rebuild
 from twofold.service.running import opened
+from twofold.views.shadow import HELD
 
 
 def files(folder: Path) -> Settings:
@@ -132,5 +135,41 @@ def test_what_was_followed_before_this_was_known_counts_as_whole(tmp_path: Path)
         await fill(tmp_path, None, 1)
         async with starting(tmp_path, first()) as running:
             assert await running.ask(Find(tally="a"), timeout_seconds=0) == 3
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("behind", "owner", "held"),
+    [(1, "", True), (2000, "", True), (2001, "", False), (1, "another", False)],
+    ids=["close", "just close", "far", "of another process"],
+)
+def test_a_view_is_held_for_a_shadow_that_is_close_again_and_again(
+    tmp_path: Path, behind: int, owner: str, held: bool
+) -> None:
+    """By whoever follows the shadow, once in a while: it passes what does not move, and takes over."""
+
+    async def scenario() -> None:
+        async with starting(tmp_path, first()) as running:
+            views, roster = running.views, running.roster
+            (live,) = await views.attend("somebody", ["tally_v1"], 60)
+            await begin_rebuild(Databases(running.declaration, running.log, views, running.clock), "tally_v1")
+            (shadow,) = await views.attend(owner or roster.owner, ["tally_v1:rebuild"], 60)
+            found = []
+            for moved in range(1, 7):
+                await views.settle(Settled(live, 5000 + moved))
+                await views.settle(Settled(shadow, 5000 + moved - behind))
+                assert await running.building._look(roster)
+                found.append(HELD in {each.owner for each in await views.progress()})
+                if found[-1]:
+                    break
+            assert found == ([False, False, True] if held else [False] * 6)
+            if held:
+                with pytest.raises(LeaseLost):
+                    await views.settle(Settled(live, 6000))
+            await views.settle(Settled(shadow, 5000 + moved))
+            await running.building._look(roster)
+            assert [each.follower for each in await views.progress()] == ["tally_v1"]
+            assert await views.position("tally_v1") == 5000 + moved
 
     asyncio.run(scenario())
