@@ -29,7 +29,7 @@ from twofold.service.admin import opened
 
 Mishap = Callable[[], Awaitable[None]]
 PROCESSES = 4
-KILLS = 4
+KILLS = 3
 
 
 @pytest.fixture(params=["generated", "week1", "full"])

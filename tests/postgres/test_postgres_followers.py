@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from random import Random
@@ -25,9 +25,11 @@ from twofold.service.admin import opened
 from twofold.service.settings import open_store
 
 TARGET = "tests.postgres.counting:counting"
-EVENTS = int(os.environ.get("TWOFOLD_TEST_EVENTS", "20000"))
+EVENTS = int(os.environ.get("TWOFOLD_TEST_EVENTS", "12000"))
 KEYS = 200
 PROCESSES = 4
+PARTS = 12
+KILLED_AFTER = (3, 7)
 POISONED = ("k13", "k77")
 CLOCK = SystemClock()
 
@@ -58,15 +60,16 @@ def events() -> list[Numbered]:
     return found
 
 
-async def append(numbered: list[Numbered]) -> None:
-    """Have the service make its tables and follow nothing yet, and fill its log."""
+async def prepare() -> None:
+    """Have the service make its tables and the followers' places."""
     async with counting.run() as running:
         await until_followed(running)
+
+
+async def append(numbered: list[Numbered]) -> None:
     log = await Log.open(open_store(read_settings("counting").log, CLOCK), CLOCK)
-    for start in range(0, len(numbered), 1000):
-        some = numbered[start : start + 1000]
-        tags = tagger(Numbered)
-        await log.append([NewEvent(CLOCK.new_id(), "Numbered", 1, tags(each), encode(each)) for each in some])
+    tags = tagger(Numbered)
+    await log.append([NewEvent(CLOCK.new_id(), "Numbered", 1, tags(each), encode(each)) for each in numbered])
     await log.close()
 
 
@@ -84,10 +87,10 @@ def positions() -> list[dict[str, Any]]:
     return found
 
 
-def look_until(everybody_is_past: int) -> list[list[dict[str, Any]]]:
-    """Look again and again until all segments are past a position, and return all that was seen."""
+def look_until(holds: Callable[[list[dict[str, Any]]], bool]) -> list[list[dict[str, Any]]]:
+    """Look again and again until something holds of what is seen, and return all that was seen."""
     seen = [positions()]
-    while min(each["position"] for each in seen[-1]) < everybody_is_past:
+    while not holds(seen[-1]):
         seen.append(positions())
     return seen
 
@@ -113,31 +116,31 @@ def test_four_followers_of_which_two_are_killed_do_everything_once(
     for variable in ("TWOFOLD_LOG", "TWOFOLD_VIEWS"):
         monkeypatch.setenv(variable, f"{database}?schema=counting")
     numbered = events()
-    asyncio.run(append(numbered))
+    asyncio.run(prepare())
     split = CliRunner().invoke(twofold, ["segments", "split", TARGET, "in_order_v1", "--into", "4"])
     assert split.exit_code == 0, split.output
-    seen = [positions()]
-    assert {(each["follower"], each["lag"]) for each in seen[0]} == {("in_order_v1", EVENTS), ("writing_v1", EVENTS)}
     with followers() as running:
-        for share in (1, 2):
-            seen += look_until(share * EVENTS // 8)
-            kill_who_is_behind(seen[-1], running)
-        seen += look_until(EVENTS)
-        assert sum(each.poll() is None for each in running) == PROCESSES - 2
-        seen.append(positions())
+        seen = look_until(lambda found: len({process_of(each) for each in found} - {0}) == PROCESSES)
+        for part in range(PARTS):
+            asyncio.run(append(numbered[part * EVENTS // PARTS : (part + 1) * EVENTS // PARTS]))
+            seen.append(positions())
+            if part in KILLED_AFTER:
+                kill_who_is_behind(seen[-1], running)
+        seen += look_until(lambda found: all(each["position"] == EVENTS for each in found))
+        assert sum(each.poll() is None for each in running) == PROCESSES - len(KILLED_AFTER)
     check_seen(seen)
     asyncio.run(check_rows(numbered))
 
 
 def check_seen(seen: list[list[dict[str, Any]]]) -> None:
-    """The lag is what the position lacks of the head, each segment is there each time, and none goes back."""
+    """The lag is what a position lacks of the head, each segment is there each time, and none goes back."""
     for found in seen:
-        assert len(found) == 5
-        assert all(each["lag"] == EVENTS - each["position"] for each in found)
+        assert [each["follower"] for each in found] == ["in_order_v1"] * 4 + ["writing_v1"]
+        assert all(each["lag"] == each["head"] - each["position"] for each in found)
     for earlier, later in pairwise(seen):
         assert all(one["position"] <= other["position"] for one, other in zip(earlier, later, strict=True))
-    assert {each["lag"] for each in seen[-1]} == {0}
-    assert len({each["lag"] for found in seen for each in found}) > 2
+    # What a process that was killed leaves behind is to be seen, until another one has taken it over.
+    assert max(each["lag"] for found in seen for each in found) >= EVENTS // PARTS
 
 
 async def check_rows(numbered: list[Numbered]) -> None:
