@@ -84,7 +84,8 @@ CREATE FUNCTION log_append(
     OUT head bigint, OUT places integer[], OUT firsts bigint[], OUT lasts bigint[], OUT stored boolean
 ) LANGUAGE plpgsql
 SET search_path FROM CURRENT
-SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan SET jit = off
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -328,7 +329,8 @@ $$;
 
 
 -- Reads the events that any of the criteria selects. The settings keep every plan on the indexes: one that was made while
--- the log was small would otherwise still read whole tables when it no longer is.
+-- the log was small would otherwise still read whole tables when it no longer is. So there is one way for each statement,
+-- and it is planned once: the server would think of it anew with each call, as it takes the number of values for small.
 --
 -- Who follows the log, or loads what has one tag, mostly wants much of what there is. So that is gone along directly, for as
 -- long as a quarter of each stretch is wanted. What is left is looked for by `log_select`.
@@ -336,7 +338,8 @@ CREATE FUNCTION log_read(
     tags text[], types text[], above bigint, below bigint, most integer, backwards boolean
 ) RETURNS SETOF log_events LANGUAGE plpgsql STABLE
 SET search_path FROM CURRENT
-SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan SET jit = off
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 #variable_conflict use_column
 DECLARE
