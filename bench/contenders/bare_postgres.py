@@ -42,7 +42,7 @@ INSERT INTO balance (key, amount) VALUES ($1, 1) ON CONFLICT (key) DO UPDATE SET
 _OF_TAG = """
 SELECT e.data FROM log_tags AS t JOIN log_events AS e USING (position) WHERE t.tag = $1 ORDER BY position
 """
-_PAGE = "SELECT data FROM log_events WHERE position > $1 ORDER BY position LIMIT 1000"
+_PAGE = "SELECT data FROM log_events WHERE position > $1 ORDER BY position LIMIT 2000"
 
 _decode: Callable[[bytes], bank.Deposited] = msgspec.json.Decoder(bank.Deposited).decode
 
@@ -62,7 +62,7 @@ def contender(home: Home) -> Contender:
     }
     remarks = (
         "Inserts rows that are ready into the log's tables, one statement and commit for as many as there are clients, on "
-        "one connection for each process; nothing is checked. Reading, it decodes and folds pages of 1,000, and writes their "
+        "one connection for each process; nothing is checked. Reading, it decodes and folds pages of 2,000, and writes their "
         "rows and its place in one statement."
     )
     return Contender("bare asyncpg", home.durability, remarks, trials)
