@@ -59,7 +59,7 @@ class Connection:
         self._asked.append((work, answer))
         if not self._working:
             self._working = True
-            loop.call_soon(self._hand_over, loop)
+            self._hand_over(loop)
         return await answer
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
