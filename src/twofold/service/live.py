@@ -23,7 +23,8 @@ A = TypeVar("A")
 
 KEPT_UPDATES = 64
 KEPT_BYTES = 1 << 20
-_FINDING_AT_ONCE = 4
+_FINDING_AT_ONCE = 8
+_LONGEST_DEBT_SECONDS = 0.01
 _PAUSE_SECONDS = 1.0
 _ANYWHERE = 2**63
 
@@ -147,15 +148,15 @@ class _Room:
         if not self._closed:
             await event.wait()
         if self._closed:
-            raise NotRunning(f"{self._live.service} has ended. Watch again, from a process that runs.")
+            raise self._live.ended()
 
     async def first(self, deadline: float) -> None:
         """Wait until there is an answer: where the last attempt failed, for another one; for a view that is built, longer."""
         if self.position < 0 or self._trouble is not None:
             await self.wait(self.tried)
         while self._trouble is not None:
-            is_built = isinstance(self._trouble.error, ViewNotReady)
-            if not is_built or self._live.clock.monotonic() >= deadline:
+            is_being_built = isinstance(self._trouble.error, ViewNotReady)
+            if not is_being_built or self._live.clock.monotonic() >= deadline:
                 raise self._trouble.error.with_traceback(None)
             await self.wait(self.tried)
 
@@ -189,18 +190,19 @@ class _Room:
         current.set(Metadata(correlation=correlation))
         known: dict[str, Standing | None] | None = None
         while True:
+            number = self.number
             try:
                 known = await self._answer(await self._live.moves.wait(known))
             except Exception as error:
                 self._fail(Trouble(error, correlation))
                 known = None
                 await self._live.clock.sleep(_PAUSE_SECONDS)
-            await self._give_way()
+            if self.number > number:
+                await self._give_way()
 
     async def _answer(self, standings: dict[str, Standing]) -> dict[str, Standing | None]:
         """Answer from views that stand there or further on, and return where those stand that were read."""
-        async with self._live.turn:
-            found = await self._live.find(self._query)
+        found = await self._live.find_in_turn(self._query)
         read = self._live.standings(found.tables.values(), standings)
         self.followers = tuple(read)
         position = min([each.position if each else 0 for each in read.values()], default=_ANYWHERE)
@@ -266,15 +268,28 @@ class LiveQueries:
     ) -> None:
         self.service = service
         self._answers = answers
-        self.find = find
+        self._find = find
         self.moves = moves
         self.clock = clock
-        # So that many queries, each watched by somebody else, leave room for commands and other questions.
-        self.turn = asyncio.Semaphore(_FINDING_AT_ONCE)
+        self._turn = asyncio.Semaphore(_FINDING_AT_ONCE)
+        self._owed_seconds = 0.0
         self._rooms: dict[tuple[str, bytes], _Room] = {}
         self._tasks: dict[_Room, asyncio.Task[None]] = {}
         self._looking: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def find_in_turn(self, query: Query[Any]) -> Found:
+        """Have a query answered: of many, some at a time, and with pauses that are as long as finding answers takes."""
+        async with self._turn:
+            if self._owed_seconds >= _LONGEST_DEBT_SECONDS:
+                owed, self._owed_seconds = self._owed_seconds, 0.0
+                await self.clock.sleep(owed)
+            began = self.clock.monotonic()
+            found = await self._find(query)
+            # What takes longer than this waits for the database, and leaves the process to others anyway.
+            self._owed_seconds += min(self.clock.monotonic() - began, _LONGEST_DEBT_SECONDS)
+            return found
 
     def standings(self, tables: Iterable[str], now: Mapping[str, Standing]) -> dict[str, Standing | None]:
         """Return where those stand that fill some tables; if that is not known of one, all that fill any."""
@@ -303,11 +318,17 @@ class LiveQueries:
         key = (type(query).message_name, encode(query))
         room = self._rooms.get(key)
         if room is None:
+            if self._closed:
+                raise self.ended()
             room = self._rooms[key] = _Room(key, query, self)
             self._tasks[room] = asyncio.create_task(room.run(), name=f"{self.service} live {type(query).message_name}")
             if self._looking is None:
                 self._looking = asyncio.create_task(self.moves.run(), name=f"{self.service} looks for moves")
         return room
+
+    def ended(self) -> NotRunning:
+        """Return the error for those who watch, or begin to, when nothing is answered any more."""
+        return NotRunning(f"{self.service} has ended. Watch again, from a process that runs.")
 
     def drop(self, room: _Room) -> None:
         """Answer a query no more, as nobody watches it."""
@@ -325,6 +346,7 @@ class LiveQueries:
 
     async def close(self) -> None:
         """End what runs, and tell all who watch."""
+        self._closed = True
         for room in list(self._rooms.values()):
             room.close()
             self.drop(room)
