@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import resource
 import signal
 import socket
 import time
@@ -181,7 +182,7 @@ def test_a_stream_without_news_shows_that_it_is_alive(http: httpx.Client, monkey
 
 
 def test_a_signal_ends_streams_at_once(tmp_path: Path) -> None:
-    """Properly, so that a browser comes back; a thousand of them hold up nothing."""
+    """Properly, so that a browser comes back; a hundred of them hold up nothing."""
     with ServingProcess("tests.support.tally:tally", files(tmp_path)) as process:
         host, port = address(process.url)
         connections = [socket.create_connection((host, port)) for _ in range(100)]
@@ -220,6 +221,13 @@ def everything(connection: socket.socket) -> bytes:
 # Many, and one that does not read.
 
 
+def allow_open_files(number: int) -> None:
+    """Let this process, and those that it starts, open so many files and sockets: many systems allow 1,024 unless asked."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < number:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (number, hard))
+
+
 async def subscriber(url: str, answers: list[str], began: asyncio.Semaphore, last: str) -> None:
     reader, writer = await asyncio.open_connection(*address(url))
     writer.write(request(TOTAL))
@@ -237,6 +245,7 @@ async def subscriber(url: str, answers: list[str], began: asyncio.Semaphore, las
 
 def test_a_thousand_subscribers_see_the_same_sequence(tmp_path: Path) -> None:
     """Over a socket each, while commands arrive: every one of them is told the same answers in the same order."""
+    allow_open_files(3000)
     seen: list[list[str]] = [[] for _ in range(1000)]
 
     async def scenario(url: str) -> None:
