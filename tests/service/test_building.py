@@ -173,3 +173,17 @@ def test_a_view_is_held_for_a_shadow_that_is_close_again_and_again(
             assert await views.position("tally_v1") == 5000 + moved
 
     asyncio.run(scenario())
+
+
+def test_a_table_that_was_dropped_while_its_code_started_is_made_again(tmp_path: Path) -> None:
+    """Whoever goes back to an old version may do so at the moment in which others see that nobody has it."""
+
+    async def scenario() -> None:
+        await fill(tmp_path, first())
+        async with starting(tmp_path, first()) as running:
+            assert await running.views.drop("tally_v1", ["tally_v1"])
+            running.follow()
+            receipt = await running.send(Add(tally="a"))
+            assert await running.ask(Find(tally="a"), after=receipt, timeout_seconds=60) == 4
+
+    asyncio.run(scenario())

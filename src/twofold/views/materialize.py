@@ -17,7 +17,7 @@ from twofold.views.projection import Projection
 from twofold.views.shadow import shadow_follower, shadow_layout, shadowed
 from twofold.views.store import ViewStore
 from twofold.views.transaction import NotShadowed, Transaction
-from twofold.views.view import Layout, View, layout
+from twofold.views.view import View, layout
 
 _MOST_PARKED = 1_000_000
 
@@ -30,12 +30,16 @@ class _RowTarget:
     name: str
     criteria: Criteria
 
-    def __init__(self, log: Log, store: ViewStore, clock: Clock, shadows: Mapping[str, Layout]) -> None:
+    def __init__(
+        self, views: Sequence[type[View]], log: Log, store: ViewStore, clock: Clock, *, as_shadow: bool
+    ) -> None:
+        self._views = views
         self._log = log
         self._store = store
         self._clock = clock
-        self._shadows = shadows
-        self._rows = Transaction(store, shadows)
+        shapes = map(layout, views) if as_shadow else ()
+        self._shadows = {shape.table: shadow_layout(shape) for shape in shapes}
+        self._rows = Transaction(store, self._shadows)
         self._claim: Claim
         self._position = 0
 
@@ -46,6 +50,10 @@ class _RowTarget:
         self._claim = claim
         self._position = claim.position
         self._rows.forget()
+        if not claim.position and not self._shadows:
+            # They were made when the process started; those of a version that nobody had declared may have been dropped since.
+            for view in self._views:
+                await self._store.create(layout(view))
         return {each.lane for each in await self._store.parked(self.name, limit=_MOST_PARKED)}
 
     async def apply(self, events: Sequence[Recorded], position: int, blocked: Mapping[str, Block]) -> None:
@@ -140,7 +148,7 @@ class ViewTarget(_RowTarget):
 
     def __init__(self, view: type[View], log: Log, store: ViewStore, clock: Clock, *, as_shadow: bool = False) -> None:
         shape = layout(view)
-        super().__init__(log, store, clock, {shape.table: shadow_layout(shape)} if as_shadow else {})
+        super().__init__([view], log, store, clock, as_shadow=as_shadow)
         self._steps = fold_of(view).steps
         self._tag = fold_of(view).tag
         self._view = view
@@ -227,8 +235,7 @@ class ProjectionTarget(_RowTarget):
     def __init__(
         self, projection: Projection, log: Log, store: ViewStore, clock: Clock, *, as_shadow: bool = False
     ) -> None:
-        shapes = map(layout, projection.views) if as_shadow else ()
-        super().__init__(log, store, clock, {shape.table: shadow_layout(shape) for shape in shapes})
+        super().__init__(projection.views, log, store, clock, as_shadow=as_shadow)
         self._projection = projection
         self.name = shadow_follower(projection.name) if as_shadow else projection.name
         self.criteria: Criteria = (Criterion(types=tuple(sorted(projection.events))),)
