@@ -54,6 +54,7 @@ ON_SQLITE = (
         2.0,
         (Target("at least half of bare Starlette", 0.5, "Twofold over HTTP", ("bare Starlette",)),),
     ),
+    Workload("live", "A change told to 1,000 who watch, over HTTP", "told", 200, 4.0),
 )
 
 _PROMISED_ON_POSTGRESQL = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.util import find_spec
 
-from bench.contenders import bare, bare_postgres, http, log, service, within
+from bench.contenders import bare, bare_postgres, http, live, log, service, within
 from bench.model import Contender, Home
 
 
@@ -19,6 +19,7 @@ def on_sqlite(home: Home) -> tuple[Contender, ...]:
         *_peer(home, "eventsourcing_sqlite", "eventsourcing"),
         *_peer(home, "umadb_peer", "umadb"),
         *http.contenders(home),
+        *live.contenders(home),
     )
 
 
@@ -33,6 +34,7 @@ def on_postgresql(home: Home) -> tuple[Contender, ...]:
         *_peer(home, "eventsourcing_postgres", "eventsourcing", "psycopg"),
         *_peer(home, "umadb_peer", "umadb"),
         *http.contenders(home),
+        *live.contenders(home),
     )
 
 
