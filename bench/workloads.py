@@ -59,6 +59,7 @@ ON_SQLITE = (
 
 _PROMISED_ON_POSTGRESQL = {
     "clients64": (Target("at least ten times its recorders", 10, "Twofold", ("eventsourcing",)),),
+    "loading": (),
     "http": (),
 }
 
