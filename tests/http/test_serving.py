@@ -91,6 +91,31 @@ def test_what_is_under_way_is_finished(tmp_path: Path) -> None:
     assert sorted(int(receipt.partition("@")[2]) for receipt in receipts) == list(range(1, head + 1))
 
 
+def wait_until_refused(address: tuple[str, int]) -> None:
+    """Return when the server has taken note that it is to end."""
+    while True:
+        try:
+            socket.create_connection(address).close()
+        except ConnectionRefusedError:
+            return
+
+
+def test_sigterm_twice_is_sigterm_once(tmp_path: Path) -> None:
+    """Who ends a process and its group with it does not cut off what is under way, and leaves no trace in the log."""
+    with ServingProcess("examples.bank:bank", files(tmp_path)) as process:
+        address = ("127.0.0.1", int(process.url.rpartition(":")[2]))
+        with socket.create_connection(address) as slow:
+            slow.sendall(b"POST /commands/Deposit HTTP/1.1\r\nHost: x\r\nContent-Length: 29\r\n\r\n{")
+            wait_until_read(process.url)
+            process.tell(signal.SIGTERM)
+            wait_until_refused(address)
+            process.tell(signal.SIGTERM)
+            slow.sendall(b'"account":"ann","amount":12}')
+            assert everything(slow).startswith(b"HTTP/1.1 200 ")
+        code, said, complained = process.end(signal.SIGTERM)
+    assert (code, said, complained) == (0, "ended\n", "")
+
+
 def test_it_starts_again_where_it_was(tmp_path: Path) -> None:
     """Killed without a warning: what was acknowledged is there, and the key of a command is still known."""
     with ServingProcess("examples.bank:bank", files(tmp_path)) as process:

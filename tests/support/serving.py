@@ -67,10 +67,15 @@ class ServingProcess:
         if not self.url:
             raise AssertionError(self._process.communicate()[1])
 
-    def end(self, how: signal.Signals) -> tuple[int, str, str]:
-        """Send a signal; return the exit code and what was printed since."""
+    def tell(self, how: signal.Signals) -> None:
+        """Send a signal, and wait for nothing."""
         assert self._process is not None
         self._process.send_signal(how)
+
+    def end(self, how: signal.Signals) -> tuple[int, str, str]:
+        """Send a signal; return the exit code and what was printed since."""
+        self.tell(how)
+        assert self._process is not None
         said, complained = self._process.communicate(timeout=30)
         code, self._process = self._process.returncode, None
         return code, said, complained

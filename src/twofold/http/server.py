@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 import socket
 from collections.abc import Callable
 from types import FrameType
@@ -91,7 +92,8 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End the serving; the base class would also raise the signal again, past whatever the caller has to close."""
-        self.force_exit = self.should_exit
+        # Ctrl-C again is impatience. SIGTERM again is mostly the same one, sent to a process and to its whole group.
+        self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
