@@ -51,12 +51,17 @@ def test_a_gap_in_the_positions_is_found_by_whoever_reads_it(tmp_path: Path) -> 
         asyncio.run(append_and_read(SqliteStore(path)))
 
 
-def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
-    """Old code does not guess at a schema that it does not know."""
+def test_a_file_one_version_ahead_is_used_and_one_further_ahead_is_left_alone(tmp_path: Path) -> None:
+    """During a rolling deploy old processes still start; after it, too old ones do not guess at what they do not know."""
     path = str(tmp_path / "log.db")
     asyncio.run(append_and_read(SqliteStore(path)))
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version = 99")
+    connection = sqlite3.connect(path)
+    (known,) = connection.execute("PRAGMA user_version").fetchone()
+    connection.execute(f"PRAGMA user_version = {known + 1}")
+    connection.close()
+    asyncio.run(append_and_read(SqliteStore(path)))
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
     connection.close()
     with pytest.raises(SettingsError, match=r"log\.db.*version 99.*Install the newer version"):
         asyncio.run(append_and_read(SqliteStore(path)))

@@ -234,19 +234,21 @@ def marks(values: Iterable[object]) -> str:
 def upgrade(connection: sqlite3.Connection, package: str, prefix: str) -> None:
     """Bring a file's schema up to date, one numbered SQL file after the other, each in a transaction of its own.
 
+    A step must leave the file such that processes of the version before can go on, so one version ahead is no error.
+
     Raises:
-        SettingsError: newer code than this has upgraded the file.
+        SettingsError: newer code than this has upgraded the file, by more than one version.
     """
     steps = sorted(file.name for file in files(package).iterdir() if file.name.startswith(prefix))
     while True:
         with transaction(connection):
             (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version > len(steps):
+            if version > len(steps) + 1:
                 raise SettingsError(
                     f"{connection.execute('PRAGMA database_list').fetchone()[2]}: its schema is version {version} and "
                     f"this Twofold knows up to {len(steps)}. Install the newer version that has written it."
                 )
-            if version == len(steps):
+            if version >= len(steps):
                 return
             script = files(package).joinpath(steps[version]).read_text(encoding="utf-8")
             for statement in _statements(script):
