@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -100,8 +100,9 @@ class Roster:
 
     async def _look(self) -> None:
         resting = {name for (name, _), work in self._work.items() if work.rests}
+        ready = [name for name in self._targets if name not in resting]
         try:
-            claims = await self._attend([name for name in self._targets if name not in resting])
+            claims = await self._attend(ready)
         except TwofoldError as error:
             self._away = str(error)
             _logger.warning("%s pause: %s", ", ".join(self._targets), error)
@@ -110,7 +111,7 @@ class Roster:
             _logger.exception("It cannot be found out what of %s is to be followed here.", ", ".join(self._targets))
         else:
             self._away = ""
-            await self._assign({(claim.follower, claim.segment): claim for claim in claims})
+            await self._assign({(claim.follower, claim.segment): claim for claim in claims}, ready)
 
     async def _attend(self, ready: list[str]) -> list[Claim]:
         """Ask for claims; what is given too late is waited for, so that leaving comes after it and gives it back."""
@@ -123,14 +124,16 @@ class Roster:
                     await attending
             raise
 
-    async def _assign(self, claims: Mapping[_Place, Claim]) -> None:
+    async def _assign(self, claims: Mapping[_Place, Claim], ready: Sequence[str]) -> None:
         """Go on with what is still claimed, end what is not any more, and begin what is new."""
         for place, work in list(self._work.items()):
             if place in claims and claims[place].fence == work.claim.fence:
                 work.follower.goes_on()
             elif not work.rests:
                 await self._end(place)
-        self._followers = {place: each for place, each in self._followers.items() if place in {*claims, *self._work}}
+        # What rested when claims were asked for could not be among them, and how long it has to rest is not forgotten.
+        here = {*claims, *self._work, *[place for place in self._followers if place[0] not in ready]}
+        self._followers = {place: each for place, each in self._followers.items() if place in here}
         for place, claim in claims.items():
             if place not in self._work:
                 await self._begin(place, claim)

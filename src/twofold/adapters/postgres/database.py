@@ -44,6 +44,7 @@ class Database:
         self._clock = clock
         self._patience_seconds = patience_seconds
         self._writer = _Connections(self.connect, 1)
+        self._apart = _Connections(self.connect, 1)
         self._readers: _Connections | None = None
 
     async def run(self, work: Work[T], call_seconds: float | None = CALL_SECONDS) -> T:
@@ -55,6 +56,14 @@ class Database:
         if self._readers is None:
             self._readers = _shared_readers(self)
         return await self._persist(self._readers.one, work, call_seconds)
+
+    async def run_apart(self, work: Work[T]) -> T:
+        """Do what must not wait for other work, however much of that there is, on a connection of its own.
+
+        Raises:
+            LogUnavailable: as with `run`.
+        """
+        return await self._persist(self._apart.one, work, CALL_SECONDS)
 
     async def write(self, work: Work[T], call_seconds: float | None = CALL_SECONDS) -> T:
         """Do work on the one connection for writing, each try for at most ``call_seconds``.
@@ -112,6 +121,7 @@ class Database:
     async def close(self) -> None:
         """Close the connections that nobody else uses."""
         await self._writer.close()
+        await self._apart.close()
         if self._readers is not None:
             self._readers.users.discard(self)
             if not self._readers.users:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from twofold.adapters.postgres.address import Address
 from twofold.adapters.postgres.claims import Claims
-from twofold.adapters.postgres.database import FAILURES, Connection, Database
+from twofold.adapters.postgres.database import CALL_SECONDS, FAILURES, Connection, Database
 from twofold.adapters.postgres.rebuilding import Rebuilding
 from twofold.adapters.postgres.upgrade import check_prepared, upgrade
 from twofold.adapters.statements import load_statements
@@ -31,6 +33,7 @@ _SQL = load_statements("twofold.adapters.postgres", "views.sql")
 _TYPES = {int: "bigint", float: "double precision", bool: "boolean", str: "text"}
 _OF_VALUES = ("22", "23")
 _OF_STATEMENTS = ("42",)
+_MORE_SESSIONS = 5
 
 
 class PostgresViews:
@@ -44,13 +47,7 @@ class PostgresViews:
             name: statement.replace("{schema}", self._address.quoted_schema) for name, statement in _SQL.items()
         }
         self._rebuilding = Rebuilding(self._address)
-        # SQLAlchemy runs users' statements on connections of the same making; it does not pool what may be cut off.
-        self._engine: AsyncEngine = create_async_engine(
-            "postgresql+asyncpg://",
-            async_creator=self._database.connect,
-            poolclass=NullPool,
-            execution_options={"schema_translate_map": {None: self._address.schema}},
-        )
+        self._pool: AsyncEngine | None = None
 
     async def open(self, *, read_only: bool = False) -> None:
         # A replica will do for reading.
@@ -83,12 +80,40 @@ class PostgresViews:
     async def _session(self) -> AsyncIterator[AsyncConnection]:
         """Give SQLAlchemy's side of a connection, for one transaction."""
         try:
-            async with self._engine.connect() as session, session.begin():
-                # SQLAlchemy begins with the first statement, and what is done on the driver's side should be within.
-                await session.exec_driver_sql("SELECT 1")
+            engine = await self._engine()
+            async with AsyncExitStack() as stack:
+                async with asyncio.timeout(CALL_SECONDS):
+                    session = await stack.enter_async_context(engine.connect())
+                    await stack.enter_async_context(session.begin())
+                    # SQLAlchemy begins with the first statement, and what is done on the driver's side should be within.
+                    await session.exec_driver_sql("SELECT 1")
                 yield session
-        except (DBAPIError, *FAILURES) as error:
-            raise LogUnavailable(f"{self._address}: {error}.") from error
+        except (DBAPIError, TimeoutError, PoolTimeout, *FAILURES) as error:
+            if not _is_about(error, _OF_VALUES + _OF_STATEMENTS):
+                # The next one connects anew: to another server, perhaps.
+                await self._forget_connections()
+            raise LogUnavailable(f"{self._address}: {str(error) or 'no answer in time'}.") from error
+
+    async def _engine(self) -> AsyncEngine:
+        """Return what runs users' statements: SQLAlchemy, on connections of the same making.
+
+        It keeps one and takes a few more where many ask at once. From a pooler it keeps none, as it prepares statements.
+        """
+        if self._pool is None:
+            direct = await self._database.is_direct()
+            kept: dict[str, Any] = {"pool_size": 1, "max_overflow": _MORE_SESSIONS, "pool_pre_ping": True}
+            self._pool = create_async_engine(
+                "postgresql+asyncpg://",
+                async_creator=self._database.connect,
+                execution_options={"schema_translate_map": {None: self._address.schema}},
+                **(kept if direct else {"poolclass": NullPool}),
+            )
+        return self._pool
+
+    async def _forget_connections(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.dispose()
 
     # Rows.
 
@@ -160,14 +185,14 @@ class PostgresViews:
         await self.apply(settled, (), ())
 
     async def attend(self, owner: str, followers: Sequence[str], lease_seconds: float) -> list[Claim]:
-        return await self._database.run(partial(self._claims.attend, owner, list(followers), lease_seconds))
+        return await self._database.run_apart(partial(self._claims.attend, owner, list(followers), lease_seconds))
 
     async def leave(self, owner: str) -> None:
-        await self._database.run(partial(self._claims.leave, owner))
+        await self._database.run_apart(partial(self._claims.leave, owner))
 
     async def release(self, claim: Claim) -> None:
         with suppress(LeaseLost):
-            await self._database.run(lambda connection: self._check(connection, "release", claim))
+            await self._database.run_apart(lambda connection: self._check(connection, "release", claim))
 
     async def split(self, follower: str, parts: int) -> None:
         divided = partial(self._claims.divide, follower, lambda segments: split(follower, segments, parts))
@@ -247,7 +272,7 @@ class PostgresViews:
         return await self._database.run(work)
 
     async def close(self) -> None:
-        await self._engine.dispose()
+        await self._forget_connections()
         await self._database.close()
 
 
