@@ -49,7 +49,7 @@ class Arrivals:
         reached = await self._ask(name)
         if reached < position:
             raise ReceiptTimeout(
-                f"{name} is at position {reached} and not yet at {position} after {timeout_seconds:.3g} seconds. Ask "
+                f"{name} is at position {reached} and not yet at {position} after {timeout_seconds:.2g} seconds. Ask "
                 "again, or see with `twofold views list` and `twofold parked list` what holds it up."
             )
 
