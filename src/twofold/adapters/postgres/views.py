@@ -99,8 +99,8 @@ class PostgresViews:
 
         It keeps one and takes a few more where many ask at once. From a pooler it keeps none, as it prepares statements.
         """
+        direct = await self._database.is_direct()
         if self._pool is None:
-            direct = await self._database.is_direct()
             kept: dict[str, Any] = {"pool_size": 1, "max_overflow": _MORE_SESSIONS, "pool_pre_ping": True}
             self._pool = create_async_engine(
                 "postgresql+asyncpg://",
