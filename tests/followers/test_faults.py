@@ -216,6 +216,44 @@ def test_a_start_that_fails_gives_its_claim_back_and_is_tried_again(
     asyncio.run(scenario())
 
 
+def test_a_pause_that_ends_while_claims_are_asked_for_is_not_forgotten(tmp_path: Path) -> None:
+    """The answer cannot have what rested when the question was put; the next pause is longer all the same."""
+    pauses: list[float] = []
+    rested = asyncio.Event()
+
+    class HeldClock(SystemClock):
+        async def sleep(self, seconds: float) -> None:
+            if seconds == 0.5:
+                await asyncio.sleep(0)
+            else:
+                pauses.append(seconds)
+                await rested.wait()
+
+    class Asked(WatchedViews):
+        roster: Roster
+
+        async def attend(self, owner: str, followers: Sequence[str], lease_seconds: float) -> list[Claim]:
+            claims = await super().attend(owner, followers, lease_seconds)
+            if not followers:
+                rested.set()
+                while self.roster._work:
+                    await asyncio.sleep(0)
+            return claims
+
+    async def scenario() -> None:
+        store = Asked(str(tmp_path / "views.db"), SystemClock())
+        await store.open()
+        target = Steps(store, [Batch(["a"], 1, 1)])
+        failures = iter([ValueError("not yet")] * 2)
+        target.starting = lambda: _raise_next(failures)
+        async with follower_of(store, target, HeldClock()) as store.roster:
+            await until(lambda: _true(target.done == ["a"]))
+        await store.close()
+        assert pauses[:2] == [0.05, 0.1]
+
+    asyncio.run(scenario())
+
+
 def _raise_next(errors: Any) -> None:
     for error in errors:
         raise error

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
+from sqlalchemy import func, select
 
 from twofold.adapters.postgres.address import Address
 from twofold.adapters.postgres.views import PostgresViews
@@ -35,6 +36,42 @@ def test_who_stores_a_long_batch_is_neither_waited_for_nor_replaced(database: st
                     assert await store.attend("slow", ["orders"], 0) == [claim]
             (taken,) = await store.attend("other", ["orders"], 600)
             assert taken.fence > claim.fence
+        finally:
+            await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_being_there_waits_for_no_queries(database: str) -> None:
+    """However many are asked at once and however long they take: leases would be lost over them."""
+
+    async def scenario() -> None:
+        store = PostgresViews(database, SystemClock())
+        await store.open()
+        ended = asyncio.Event()
+        asking = [asyncio.create_task(store._database.run(lambda _: ended.wait(), None)) for _ in range(20)]
+        try:
+            async with asyncio.timeout(30):
+                assert len(await store.attend("here", ["orders"], 600)) == 1
+                await store.leave("here")
+        finally:
+            ended.set()
+            await asyncio.gather(*asking)
+            await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_who_finds_again_finds_on_the_same_connection(database: str) -> None:
+    """Making one takes longer than most questions; two that ask first and at once leave none behind."""
+
+    async def scenario() -> None:
+        store = PostgresViews(database, SystemClock())
+        await store.open()
+        try:
+            process = select(func.pg_backend_pid())
+            await asyncio.gather(store.select(process), store.select(process))
+            assert len({(await store.select(process))[0][0] for _ in range(5)}) == 1
         finally:
             await store.close()
 

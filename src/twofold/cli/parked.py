@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from twofold.cli.target import JSON, SERVICE, TARGET, Complaint, one_service, services
+from twofold.cli.target import JSON, SERVICE, TARGET, Complaint, one_service, opened, services
 
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
-
     from twofold.service import Service
     from twofold.service.admin import Databases
     from twofold.service.parked import ParkedEvent, ParkedKey
@@ -31,13 +29,6 @@ def parked() -> None:
     An event that a follower cannot handle is parked, and later ones of its KEY queue behind it. A projection has one order
     for all its events, and so no key: leave KEY out.
     """
-
-
-def _opened(service: Service, *, to_mend: bool = False) -> AbstractAsyncContextManager[Databases]:
-    from twofold.service import read_settings
-    from twofold.service.admin import opened
-
-    return opened(service.declaration, read_settings(service.name), to_mend=to_mend)
 
 
 @parked.command("list")
@@ -76,7 +67,7 @@ async def _all(chosen: list[Service]) -> list[ParkedKey]:
 
     found: list[ParkedKey] = []
     for each in chosen:
-        async with _opened(each) as databases:
+        async with opened(each) as databases:
             found += await parked_keys(databases)
     return found
 
@@ -106,7 +97,7 @@ def show(target: str, follower: str, key: str | None, service: str | None, as_js
 async def _events(service: Service, follower: str, key: str | None) -> list[ParkedEvent]:
     from twofold.service.parked import find_parked, parked_events
 
-    async with _opened(service) as databases:
+    async with opened(service) as databases:
         (found,) = await find_parked(databases, follower, () if key is None else [key])
         return await parked_events(databases, found)
 
@@ -136,7 +127,7 @@ async def _retry(service: Service, follower: str, keys: tuple[str, ...], every: 
     from twofold.service.parked import attempts, find_parked, parked_keys
     from twofold.service.parked import retry as ask_for_retry
 
-    async with _opened(service, to_mend=True) as databases:
+    async with opened(service, to_mend=True) as databases:
         found = await (parked_keys(databases, follower) if every else find_parked(databases, follower, keys))
         before = [await attempts(databases, each) for each in found]
         await ask_for_retry(databases, found)
@@ -203,7 +194,7 @@ def discard(target: str, follower: str, key: str | None, position: int | None, y
 async def _discard(service: Service, follower: str, key: str | None, position: int, yes: bool) -> None:
     from twofold.service.parked import discard, find_parked
 
-    async with _opened(service, to_mend=True) as databases:
+    async with opened(service, to_mend=True) as databases:
         (found,) = await find_parked(databases, follower, () if key is None else [key])
         what = f"the event at position {position}" if position else f"{found.events} parked events"
         of = f"of {found.key} in {follower}" if found.key else f"of {follower}"

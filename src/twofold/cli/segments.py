@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from twofold.cli.target import SERVICE, TARGET, one_service
+from twofold.cli.target import SERVICE, TARGET, one_service, opened
 
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
-
     from twofold.service import Service
-    from twofold.service.admin import Databases
 
 _FOLLOWER = click.argument("follower")
 
@@ -49,7 +46,7 @@ def split_(target: str, follower: str, service: str | None, parts: int) -> None:
 async def _split(service: Service, follower: str, parts: int) -> int:
     from twofold.service.segments import segments_of, split
 
-    async with _opened(service) as databases:
+    async with opened(service, to_mend=True) as databases:
         await split(databases, follower, parts)
         return await segments_of(databases, follower)
 
@@ -67,12 +64,5 @@ def merge_(target: str, follower: str, service: str | None) -> None:
 async def _merge(service: Service, follower: str) -> None:
     from twofold.service.segments import merge
 
-    async with _opened(service) as databases:
+    async with opened(service, to_mend=True) as databases:
         await merge(databases, follower)
-
-
-def _opened(service: Service) -> AbstractAsyncContextManager[Databases]:
-    from twofold.service import read_settings
-    from twofold.service.admin import opened
-
-    return opened(service.declaration, read_settings(service.name), to_mend=True)

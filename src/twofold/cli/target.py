@@ -9,12 +9,17 @@ import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from twofold.errors import TwofoldError
 from twofold.service import Service, System
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from twofold.service.admin import Databases
 
 TARGET = click.argument("target")
 SERVICE = click.option("--service", metavar="NAME", help="Which service, if TARGET is a system.")
@@ -144,3 +149,10 @@ def log_url(target: str, service: str | None) -> str:
     if "/" in target or target.startswith("memory:"):
         return target
     return read_settings(one_service(target, service).name).log
+
+
+def opened(service: Service, *, to_mend: bool = False) -> AbstractAsyncContextManager[Databases]:
+    """Open a service's databases by the settings in the environment: to look at only, or ``to_mend`` something."""
+    from twofold.service import admin, read_settings
+
+    return admin.opened(service.declaration, read_settings(service.name), to_mend=to_mend)

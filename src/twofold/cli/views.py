@@ -8,28 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from twofold.cli.target import JSON, SERVICE, TARGET, one_service, services
+from twofold.cli.target import JSON, SERVICE, TARGET, WithDefault, one_service, opened, services
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from twofold.service import Service
     from twofold.service.admin import Databases, Position
 
 _LOOK_AGAIN_SECONDS = 0.1
 
 
-class _WithList(click.Group):
-    """A group that lists when none of its commands is named."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0] not in (*self.commands, *self.get_help_option_names(ctx)):
-            args = ["list", *args]
-        return super().parse_args(ctx, args)
-
-
 @click.group(
-    cls=_WithList,
+    cls=WithDefault,
+    default="list",
     short_help="Show how far followers are; rebuild a view.",
     options_metavar="",
     subcommand_metavar="TARGET | rebuild TARGET FOLLOWER",
@@ -57,13 +47,10 @@ def list_(target: str, service: str | None, as_json: bool) -> None:
 
 
 async def _positions(chosen: list[Service]) -> list[Position]:
-    from twofold.service import read_settings
-    from twofold.service.admin import opened, positions
+    from twofold.service.admin import positions
 
     async with AsyncExitStack() as stack:
-        databases = [
-            await stack.enter_async_context(opened(each.declaration, read_settings(each.name))) for each in chosen
-        ]
+        databases = [await stack.enter_async_context(opened(each)) for each in chosen]
         return await positions(databases)
 
 
@@ -118,19 +105,17 @@ def rebuild(target: str, follower: str, service: str | None, in_place: bool, can
 
 
 async def _cancel(service: Service, follower: str) -> None:
-    from twofold.service import read_settings
-    from twofold.service.admin import cancel_rebuild, opened
+    from twofold.service.admin import cancel_rebuild
 
-    async with opened(service.declaration, read_settings(service.name), to_mend=True) as databases:
+    async with opened(service, to_mend=True) as databases:
         await cancel_rebuild(databases, follower)
     click.echo(f"{follower} is not rebuilt any more, and answers as before.")
 
 
 async def _rebuild(service: Service, follower: str, *, in_place: bool) -> None:
-    from twofold.service import read_settings
-    from twofold.service.admin import begin_rebuild, followed, is_followed, opened, rewind
+    from twofold.service.admin import begin_rebuild, followed, is_followed, rewind
 
-    async with opened(service.declaration, read_settings(service.name), to_mend=True) as databases:
+    async with opened(service, to_mend=True) as databases:
         elsewhere = await is_followed(databases, follower)
         by = f"by the running {service.name}" if elsewhere else "here, as nobody follows it"
         number = 0
@@ -148,32 +133,24 @@ async def _rebuild(service: Service, follower: str, *, in_place: bool) -> None:
 
 async def _taken_over(databases: Databases, follower: str, number: int) -> None:
     """Show a bar until what is filled anew answers."""
+    from twofold.cli.output import progress_bar
     from twofold.service.admin import rebuilding
 
-    with _bar() as bar:
-        task = bar.add_task(f"{follower}, anew", total=await databases.log.head())
+    head = await databases.log.head()
+    with progress_bar() as report:
         async for position in rebuilding(databases, follower, number):
-            bar.update(task, completed=position)
+            report(f"{follower}, anew", position, head)
             await databases.clock.sleep(_LOOK_AGAIN_SECONDS)
-        bar.update(task, completed=await databases.views.position(follower))
 
 
 async def _caught_up(databases: Databases, follower: str) -> int:
     """Show a bar until a follower is where the log ends now, and return that position."""
+    from twofold.cli.output import progress_bar
+
     head = await databases.log.head()
-    with _bar() as bar:
-        task = bar.add_task(follower, total=head)
+    with progress_bar() as report:
         while (position := await databases.views.position(follower)) < head:
-            bar.update(task, completed=position)
+            report(follower, position, head)
             await databases.clock.sleep(_LOOK_AGAIN_SECONDS)
-        bar.update(task, completed=position)
+        report(follower, position, head)
     return position
-
-
-def _bar() -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    screen = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    return Progress(*columns, console=screen, disable=not screen.is_terminal)
