@@ -14,7 +14,7 @@ LAYERS = [
     {"errors", "clock"},
     {"messages"},
     {"log"},
-    {"fold"},
+    {"folding"},
     {"commands"},
     {"followers"},
     {"views"},

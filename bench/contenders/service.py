@@ -14,7 +14,7 @@ from bench.model import Contender, Home, Place, Prepare, Sample, Trial, Turns, f
 from twofold import Receipt
 from twofold.clock import SystemClock
 from twofold.commands.states import States
-from twofold.fold import fold_of
+from twofold.folding import fold_of
 from twofold.log import NewEvent
 from twofold.messages import encode, tagger
 from twofold.service.settings import Settings

@@ -2,7 +2,7 @@
 
 from twofold.commands import Aggregate, Context, Decider, decide
 from twofold.errors import Rejected
-from twofold.fold import evolve, replace
+from twofold.folding import evolve, replace
 from twofold.messages import Command, Event, Meta, Query, Receipt, Tag
 from twofold.service import Service, System
 from twofold.views import Index, View, Views, answer, project

@@ -16,7 +16,7 @@ from tests.commands.kit import SharedStore, handling, new_event
 from twofold import Aggregate, Command, Event, Tag, decide, evolve, replace
 from twofold.adapters.memory import MemoryStore
 from twofold.commands import deciders_of
-from twofold.fold import fold_of
+from twofold.folding import fold_of
 
 BasketId = Annotated[str, Tag("basket")]
 
@@ -261,7 +261,7 @@ def test_a_snapshot_of_another_shape_is_not_used() -> None:
 FINGERPRINT = """
 from typing import Annotated, Self
 from twofold import Aggregate, Event, Tag, evolve, replace
-from twofold.fold import fold_of
+from twofold.folding import fold_of
 
 class Filled(Event):
     basket: Annotated[str, Tag("basket")]

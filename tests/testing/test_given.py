@@ -26,7 +26,7 @@ from examples.bank import (
 )
 from twofold import Aggregate, Command, Context, Decider, Event, Rejected, Tag, View, decide, evolve, project, replace
 from twofold.commands import Boundary
-from twofold.fold import Fold
+from twofold.folding import Fold
 from twofold.testing import given
 from twofold.views import Transaction
 from twofold.views.tables import table_of

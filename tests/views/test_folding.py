@@ -19,7 +19,7 @@ from twofold.adapters.memory import MemoryStore
 from twofold.adapters.sqlite.views import SqliteViews
 from twofold.clock import SystemClock
 from twofold.errors import LogUnavailable
-from twofold.fold import fold_of
+from twofold.folding import fold_of
 from twofold.followers import Claim, Settled
 from twofold.log import Log, NewEvent, Recorded
 from twofold.messages import encode, tagger

@@ -9,7 +9,7 @@ import msgspec
 
 from twofold.commands.context import Context
 from twofold.errors import DeclarationError, InvalidMessage
-from twofold.fold import F, Fold, State, alternatives, annotated, fold_of, marked, parameters, place
+from twofold.folding import F, Fold, State, alternatives, annotated, fold_of, marked, parameters, source_location
 from twofold.messages import Command, Event, tag_fields, type_hints
 
 
@@ -95,7 +95,7 @@ def decider_of(function: Callable[..., Any]) -> Decider:
         DeclarationError: it is not marked or not annotated, or a state's key is not in the command.
     """
     if getattr(function, "__twofold__", None) != "decide":
-        raise DeclarationError(f"{place(function)} is listed as a decision and has no @decide.")
+        raise DeclarationError(f"{source_location(function)} is listed as a decision and has no @decide.")
     command, extra = _command_and_rest(function, first=0)
     boundaries = []
     for name, kind in extra.items():
@@ -108,7 +108,7 @@ def decider_of(function: Callable[..., Any]) -> Decider:
 def _command_and_rest(function: Callable[..., Any], first: int) -> tuple[type[Command], dict[str, Any]]:
     commands = annotated(function, first, Command)
     if len(commands) > 1:
-        raise DeclarationError(f"{place(function)} takes several commands; write one decision for each.")
+        raise DeclarationError(f"{source_location(function)} takes several commands; write one decision for each.")
     hints = type_hints(function)
     rest = {name: hints.get(name) for name in parameters(function)[first + 1 :]}
     for name, kind in rest.items():
@@ -116,7 +116,7 @@ def _command_and_rest(function: Callable[..., Any], first: int) -> tuple[type[Co
         if kind is not Context and not is_state:
             expected = "Context" if first else "Context or an aggregate's class"
             raise DeclarationError(
-                f"{place(function)}: annotate its parameter {name!r} with {expected}; found {kind!r}."
+                f"{source_location(function)}: annotate its parameter {name!r} with {expected}; found {kind!r}."
             )
     return commands[0], rest
 
@@ -136,7 +136,7 @@ def _key_field(
             "Name the parameter like the field that it means." if fields and parameter else "Annotate one with the tag."
         )
         raise DeclarationError(
-            f"{place(function)} decides on {fold.name}, so {command.__name__} needs one field with the tag "
+            f"{source_location(function)} decides on {fold.name}, so {command.__name__} needs one field with the tag "
             f"{fold.tag.name!r}, and it {found}. {hint}"
         )
     return _getter(field, fold)
@@ -190,7 +190,7 @@ def _decider(
             if event.message_name not in known:
                 states = " or ".join(boundary.fold.name for boundary in boundaries)
                 raise DeclarationError(
-                    f"{place(function)} yields {event.__name__}, which {states} cannot evolve. Add to it: "
+                    f"{source_location(function)} yields {event.__name__}, which {states} cannot evolve. Add to it: "
                     f"@evolve def …(self, event: {event.__name__}) -> Self."
                 )
     return Decider(command, boundaries, call, events, function.__qualname__)
@@ -204,8 +204,8 @@ def _yielded(function: Callable[..., Any]) -> tuple[type[Event], ...]:
         if events and all(isinstance(event, type) and issubclass(event, Event) for event in events):
             return events
     raise DeclarationError(
-        f"{place(function)}: annotate what it yields, as in -> Iterator[Deposited] or -> Iterator[Opened | Deposited]; "
-        f"found {hint!r}."
+        f"{source_location(function)}: annotate what it yields, as in -> Iterator[Deposited] or "
+        f"-> Iterator[Opened | Deposited]; found {hint!r}."
     )
 
 

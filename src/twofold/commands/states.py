@@ -8,7 +8,7 @@ from collections import OrderedDict
 from typing import Any, Generic, TypeVar
 
 from twofold.errors import LogError
-from twofold.fold import Fold
+from twofold.folding import Fold
 from twofold.log import Appended, Criterion, Log, Snapshot, Ticket
 from twofold.messages import decoder, encode
 

@@ -10,7 +10,7 @@ import msgspec
 
 from twofold.commands import Aggregate, Decider, decider_of, deciders_of
 from twofold.errors import DeclarationError
-from twofold.fold import fold_of, marked, place
+from twofold.folding import fold_of, marked, source_location
 from twofold.messages import Command, Event
 from twofold.views import Answer, Projection, View, answer_of, table_name
 from twofold.views.projection import tables
@@ -120,12 +120,12 @@ def _written(service: str, projections: Iterable[Projection]) -> Iterable[tuple[
     for projection in projections:
         if not isinstance(projection, Projection):
             raise DeclarationError(
-                f"Service({service!r}): projections=[…] has {place(projection)}, which has no @project."
+                f"Service({service!r}): projections=[…] has {source_location(projection)}, which has no @project."
             )
         for view in projection.views:
             yield view, projection.name
             for step in marked(view, "evolve"):
-                yield view, place(step)
+                yield view, source_location(step)
 
 
 def _states(aggregates: Iterable[type[Aggregate]], deciders: Iterable[Decider]) -> Iterable[tuple[str, str]]:

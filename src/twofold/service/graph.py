@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from twofold.commands import Decider
-from twofold.fold import fold_of
+from twofold.folding import fold_of
 from twofold.messages import Event
 from twofold.messaging import inbox_name
 from twofold.service.declaration import Declaration

@@ -10,7 +10,7 @@ import msgspec
 
 from twofold.commands import Aggregate, Context, Decider, decider_of, deciders_of
 from twofold.errors import Rejected
-from twofold.fold import Fold, fold_of
+from twofold.folding import Fold, fold_of
 from twofold.messages import Command, Event, Metadata, encode, reader, tag_fields, tagger
 from twofold.messages.tags import identities
 from twofold.testing.comparison import comparison

@@ -8,7 +8,7 @@ from typing import Any
 
 from twofold.clock import Clock
 from twofold.errors import LeaseLost, LogUnavailable
-from twofold.fold import fold_of
+from twofold.folding import fold_of
 from twofold.followers import Block, Claim, EventFailed, Parked, Segment, Settled
 from twofold.log import Batch, Criteria, Criterion, Log, Recorded
 from twofold.messages import reader, tag_fields

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from twofold.errors import DeclarationError
-from twofold.fold import annotated, place
+from twofold.folding import annotated, source_location
 from twofold.messages import Event
 from twofold.views.view import View, table_name
 
@@ -49,9 +49,11 @@ def project(*views: type[View], version: int = 1) -> Callable[[Callable[..., Awa
 
     def declare(function: Callable[..., Awaitable[None]]) -> Projection:
         if not views:
-            raise DeclarationError(f"{place(function)}: name the views that it writes, as in @project(Units).")
+            raise DeclarationError(
+                f"{source_location(function)}: name the views that it writes, as in @project(Units)."
+            )
         if not inspect.iscoroutinefunction(function):
-            raise DeclarationError(f"{place(function)}: a projection is an async function.")
+            raise DeclarationError(f"{source_location(function)}: a projection is an async function.")
         events = {event.message_name: event for event in annotated(function, 0, Event)}
         return Projection(f"{function.__name__}_v{version}", views, events, function)
 

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import msgspec
 
 from twofold.errors import DeclarationError, InvalidMessage
-from twofold.fold import F, annotated, parameters, place
+from twofold.folding import F, annotated, parameters, source_location
 from twofold.messages import Query, type_hints
 from twofold.views.store import ViewStore
 from twofold.views.view import View, layout
@@ -140,17 +140,19 @@ def answer_of(function: Callable[..., Any]) -> Answer:
         DeclarationError: it is not marked, or does not return what its query promises.
     """
     if getattr(function, "__twofold__", None) != "answer":
-        raise DeclarationError(f"{place(function)} is listed among the queries and has no @answer.")
+        raise DeclarationError(f"{source_location(function)} is listed among the queries and has no @answer.")
     if not inspect.iscoroutinefunction(function):
-        raise DeclarationError(f"{place(function)}: an answer is an async function, as it reads from a database.")
+        raise DeclarationError(
+            f"{source_location(function)}: an answer is an async function, as it reads from a database."
+        )
     queries = annotated(function, 0, Query)
     if len(queries) > 1 or len(parameters(function)) != 2:
-        raise DeclarationError(f"{place(function)}: an answer's parameters are one query and the views.")
+        raise DeclarationError(f"{source_location(function)}: an answer's parameters are one query and the views.")
     promised = answer_type(queries[0])
     returned = type_hints(function).get("return")
     if returned != promised:
         raise DeclarationError(
-            f"{place(function)} returns {returned!r}, and {queries[0].__name__} asks for {promised!r}. "
+            f"{source_location(function)} returns {returned!r}, and {queries[0].__name__} asks for {promised!r}. "
             f"Write class {queries[0].__name__}(Query[…]) and -> … with the same type."
         )
     return Answer(queries[0], promised, function)

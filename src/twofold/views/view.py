@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from twofold.fold import State, StateType, alternatives
+from twofold.folding import State, StateType, alternatives
 from twofold.messages import decoder, encode, type_hints
 
 if TYPE_CHECKING:

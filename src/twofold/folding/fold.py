@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import types
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, Union, get_args, get_origin
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 from typing_extensions import dataclass_transform
 
 from twofold.errors import DeclarationError, LogCorrupted
+from twofold.folding.annotations import annotated, marked, source_location
+from twofold.folding.fingerprint import fingerprint
 from twofold.log.model import Entry
-from twofold.messages import Event, Tag, reader, tag_fields, tag_of, type_hints
+from twofold.messages import Event, Tag, reader, tag_fields, tag_of
 
 S = TypeVar("S")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -160,19 +160,20 @@ def fold_of(cls: type[S]) -> Fold[S]:
     for method in marked(cls, "evolve"):
         for event in annotated(method, 1, Event):
             if event.message_name in steps:
-                raise DeclarationError(f"{place(method)}: {cls.__name__} evolves {event.message_name} twice.")
+                raise DeclarationError(f"{source_location(method)}: {cls.__name__} evolves {event.message_name} twice.")
             if not any(field.tag == tag for field in tag_fields(event)):
                 raise DeclarationError(
-                    f"{place(method)}: {event.__name__} has no field with the tag {tag.name!r}, so it would never reach a "
-                    f"{cls.__name__}. Annotate the field that names one, or write a @project for events that name several."
+                    f"{source_location(method)}: {event.__name__} has no field with the tag {tag.name!r}, so it would "
+                    f"never reach a {cls.__name__}. Annotate the field that names one, or write a @project "
+                    "for events that name several."
                 )
             steps[event.message_name] = (event, method)
     if not steps:
         raise DeclarationError(
             f"{where} evolves no event. Add a method: @evolve def opened(self, event: Opened) -> Self."
         )
-    fingerprint = _fingerprint(cls, [method for _, method in steps.values()])
-    return Fold(cls.__name__, tag, functools.partial(_initial, cls), steps, cls, fingerprint)
+    code = fingerprint(cls, [method for _, method in steps.values()])
+    return Fold(cls.__name__, tag, functools.partial(_initial, cls), steps, cls, code)
 
 
 def _initial(cls: Callable[..., S], key: Any) -> S:
@@ -185,113 +186,3 @@ def _check_defaults(cls: Any, where: str) -> None:
             raise DeclarationError(
                 f"{where}: the field {field.name!r} needs a default, as a state exists before its first event."
             )
-
-
-def _fingerprint(cls: type, steps: Iterable[Callable[..., Any]]) -> str:
-    """Name the shape of a state and the code of its steps: what was folded by another shape or code is not used again.
-
-    It is the same in every process, and says nothing of functions that the steps call: that is what ``version=`` is for.
-    """
-    digest = hashlib.blake2s(digest_size=8)
-    digest.update(f"{cls.state_version}".encode())  # type: ignore[attr-defined]
-    for line in _shape(cls, set()):
-        digest.update(line.encode())
-    for step in steps:
-        for line in _code(step.__code__):
-            digest.update(line.encode())
-    return digest.hexdigest()
-
-
-def _shape(kind: Any, seen: set[Any]) -> Iterator[str]:
-    """Describe the fields of a struct and of the structs within it, with the values that they start from."""
-    if kind in seen:
-        return
-    seen.add(kind)
-    hints = type_hints(kind)
-    for field in msgspec.structs.fields(kind):
-        default = "" if field.default is msgspec.NODEFAULT else _constant(field.default)
-        yield f"{field.encode_name}: {hints[field.name]} = {default}"
-        for nested in _structs_in(hints[field.name]):
-            yield from _shape(nested, seen)
-
-
-def _structs_in(hint: Any) -> Iterator[Any]:
-    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-        yield hint
-    for part in get_args(hint):
-        yield from _structs_in(part)
-
-
-def _code(code: types.CodeType) -> Iterator[str]:
-    yield f"{code.co_code.hex()} {code.co_names}"
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _code(constant)
-        else:
-            yield _constant(constant)
-
-
-def _constant(value: Any) -> str:
-    """Describe a value the same way in every process, in which sets have orders of their own."""
-    if isinstance(value, (set, frozenset)):
-        return f"{{{sorted(map(_constant, value))}}}"
-    if isinstance(value, tuple):
-        return f"({[*map(_constant, value)]})"
-    return f"{type(value).__name__} {value!r}"
-
-
-# Reading declarations: which methods are marked, what their parameters are annotated with, where they stand.
-
-
-def marked(cls: type, role: str) -> Iterator[Callable[..., Any]]:
-    """Yield a class's methods with a mark, the base classes' first; an overridden one is yielded once."""
-    names = dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base))
-    for name in names:
-        method = getattr(cls, name, None)
-        if getattr(method, "__twofold__", None) == role:
-            yield method  # type: ignore[misc]
-
-
-def annotated(function: Callable[..., Any], parameter: int, base: type[S]) -> tuple[type[S], ...]:
-    """Return the classes that a parameter is annotated with, all of them derived from ``base``.
-
-    Raises:
-        DeclarationError: the parameter is missing or annotated with something else.
-    """
-    names = parameters(function)
-    hint = type_hints(function).get(names[parameter]) if parameter < len(names) else None
-    options = alternatives(hint)
-    if not options or not all(isinstance(option, type) and issubclass(option, base) for option in options):
-        wanted = names[parameter] if parameter < len(names) else "event"
-        raise DeclarationError(
-            f"{place(function)}: annotate its parameter {wanted!r} with the {base.__name__} that it handles; "
-            f"found {hint!r}."
-        )
-    return options
-
-
-def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
-    """Return the names of a function's parameters, in order."""
-    code = function.__code__
-    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-
-
-def alternatives(hint: Any) -> tuple[Any, ...]:
-    """Return the members of a union, or the one type that is none.
-
-    >>> alternatives(int | str)
-    (<class 'int'>, <class 'str'>)
-    """
-    if hint is None or hint is type(None):
-        return ()
-    if get_origin(hint) in (Union, types.UnionType):
-        return get_args(hint)
-    return (hint,)
-
-
-def place(function: Callable[..., Any]) -> str:
-    """Return where a function stands, for a person who has to go there; of something else, what it is."""
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return repr(function)
-    return f"{function.__module__}.{function.__qualname__} ({code.co_filename}:{code.co_firstlineno})"
