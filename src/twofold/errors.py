@@ -13,6 +13,7 @@
     │   ├── FutureReceipt       it names a position that the log has not reached
     │   └── ReceiptTimeout      the view did not get there in time
     ├── ViewNotReady            a view is still being filled, and nothing else could answer
+    ├── IdReused                an id was sent again with another command
     ├── TooManyConflicts        others kept changing what the command decides on
     ├── LogError                the log could not do what was asked
     │   ├── LogUnavailable      it cannot be reached or written now; trying again later may help
@@ -98,6 +99,10 @@ class ViewNotReady(TwofoldError):
 
 class TooManyConflicts(TwofoldError):
     """A command was decided again and again, and each time others had changed its states first."""
+
+
+class IdReused(TwofoldError):
+    """An id was sent again with another command: the first one was done, and this one was not."""
 
 
 class LogError(TwofoldError):

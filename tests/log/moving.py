@@ -12,7 +12,7 @@ T = TypeVar("T")
 CLOCK = SystemClock()
 ODD = [
     Append((NewEvent("1", "Deposited", 1, ("account:ann",), b'{"amount":5}', b'{"command":"c-1"}'),), (), "c-1"),
-    Append((), (), "led to nothing"),
+    Append((), (), "led to nothing", b"\0content"),
     Append(
         (
             NewEvent("2", "sales.Sold", 3, ("x:\0", "x:Ä 🙂", "x:1", "x:1"), b' {"n" :\t1.0}\r\n', b""),

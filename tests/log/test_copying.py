@@ -96,11 +96,15 @@ def test_copying_and_exporting_change_nothing(events: list[Recorded], handled: l
             "The id 'c-1' is remembered by the log with the positions (1, 1), and by the copy not.",
         ),
         (
-            "UPDATE handled SET last = 2 WHERE id = 'c-1'",
-            "The id 'c-1' is remembered by the copy with the positions (1, 2), and by the log with (1, 1).",
+            "UPDATE handled SET digest = x'0102' WHERE id = 'led to nothing'",
+            "and the content 0102, and by the log with the positions (2, 1) and the content 00636f6e74656e74.",
         ),
         (
-            "INSERT INTO handled VALUES ('z', 1, 1)",
+            "UPDATE handled SET last = 2 WHERE id = 'c-1'",
+            "The id 'c-1' is remembered by the copy with the positions (1, 2), and by the log with the positions (1, 1).",
+        ),
+        (
+            "INSERT INTO handled VALUES ('z', 1, 1, '')",
             "The id 'z' is remembered by the copy with the positions (1, 1), and by the log not.",
         ),
     ],

@@ -3,9 +3,11 @@
 import asyncio
 import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ import pytest
 from twofold.adapters.sqlite import SqliteStore
 from twofold.clock import SystemClock
 from twofold.errors import LogUnavailable
-from twofold.log import ALL, Appended, Criterion, Log, NewEvent, Store
+from twofold.log import ALL, Appended, Criterion, Handled, Log, NewEvent, Reused, Store
 
 NOBODY = 65534
 EVENT = NewEvent("an-id", "A", 1, ("x:1",), b"{}" * 1000)
@@ -227,3 +229,30 @@ def test_a_log_may_lie_under_any_name(tmp_path: Path) -> None:
             await log.close()
 
     assert asyncio.run(look()) == 50
+
+
+def test_a_file_of_the_version_before_is_read_as_it_is_and_upgraded(tmp_path: Path) -> None:
+    """Looking at it changes nothing; what a service of that version adds meanwhile stands for any content."""
+    path = tmp_path / "log.db"
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript(files("twofold.adapters.sqlite").joinpath("log_0001.sql").read_text(encoding="utf-8"))
+        old.executescript("PRAGMA user_version = 1; INSERT INTO handled (id, first, last) VALUES ('first', 1, 0);")
+
+        async def look() -> None:
+            store = SqliteStore(str(path))
+            await store.open(read_only=True)
+            assert await store.handled("first") == Handled("first", 1, 0)
+            assert await store.read_handled(0, 1, limit=1) == [Handled("first", 1, 0)]
+            await store.close()
+
+        async def scenario(log: Log) -> None:
+            old.execute("INSERT INTO handled (id, first, last) VALUES ('second', 1, 0)")
+            old.commit()
+            for id in ("first", "second"):
+                assert await log.append([EVENT], id=id, digest=b"one") == Appended(1, 0, repeated=True)
+            assert await log.append([EVENT], id="third", digest=b"one") == Appended(1, 1)
+            assert await log.append([EVENT], id="third", digest=b"other") == Reused(1, 1)
+
+        asyncio.run(look())
+        run(path, scenario)
+        asyncio.run(look())

@@ -21,9 +21,11 @@ from twofold.log import (
     Criteria,
     Criterion,
     Guard,
+    Handled,
     Log,
     NewEvent,
     Outcome,
+    Reused,
     Store,
     Ticket,
     settle,
@@ -32,6 +34,7 @@ from twofold.log import (
 TYPES = st.sampled_from(["A", "B", "C"])
 TAGS = st.lists(st.sampled_from(["x:1", "x:2", "y:1"]), max_size=2, unique=True).map(tuple)
 EVENTS = st.builds(NewEvent, st.just("id"), TYPES, st.just(1), TAGS, st.just(b"{}"))
+DIGESTS = st.sampled_from([b"", b"one", b"other"])
 CRITERIA: st.SearchStrategy[Criteria] = st.lists(
     st.builds(Criterion, st.lists(TYPES, max_size=2, unique=True).map(tuple), TAGS), max_size=2
 ).map(tuple)
@@ -46,7 +49,8 @@ def batches(draw: st.DrawFn) -> list[list[Append]]:
             behind = st.none() if place == 0 else st.none() | st.integers(0, place - 1)
             conditions = st.lists(st.builds(Condition, CRITERIA, st.integers(0, 12), behind), max_size=2).map(tuple)
             append_id = draw(st.sampled_from(["", "", "", "once", "twice"]))
-            batch.append(Append(draw(st.lists(EVENTS, max_size=3).map(tuple)), draw(conditions), append_id))
+            events = draw(st.lists(EVENTS, max_size=3).map(tuple))
+            batch.append(Append(events, draw(conditions), append_id, draw(DIGESTS)))
         found.append(batch)
     return found
 
@@ -61,7 +65,7 @@ def submissions(draw: st.DrawFn) -> list[tuple[Append, int]]:
         # Whether a repetition or its refused predecessor is seen first depends on the commit; either way nothing is added.
         counts = any(each.behind is not None for each in conditions)
         append_id = "" if counts else draw(st.sampled_from(["", "", "once", "twice"]))
-        append = Append(draw(st.lists(EVENTS, max_size=2).map(tuple)), conditions, append_id)
+        append = Append(draw(st.lists(EVENTS, max_size=2).map(tuple)), conditions, append_id, draw(DIGESTS))
         found.append((append, draw(st.sampled_from([0, 0, 1, 2, 5]))))
     return found
 
@@ -71,7 +75,7 @@ class Model:
 
     def __init__(self) -> None:
         self.events: list[NewEvent] = []
-        self.handled: dict[str, Appended] = {}
+        self.handled: dict[str, Handled] = {}
 
     def write(self, batch: Sequence[Append]) -> list[tuple[type, int, int, bool]]:
         outcomes: list[Outcome] = []
@@ -81,12 +85,15 @@ class Model:
 
     def _append(self, append: Append, before: Sequence[Outcome]) -> Outcome:
         if append.id in self.handled:
-            return Appended(self.handled[append.id].first, self.handled[append.id].last, repeated=True)
+            first = self.handled[append.id]
+            if first.digest and append.digest and first.digest != append.digest:
+                return Reused(first.first, first.last)
+            return Appended(first.first, first.last, repeated=True)
         for condition in append.conditions:
             after = condition.after
             if condition.behind is not None:
                 predecessor = before[condition.behind]
-                if isinstance(predecessor, Conflict) or predecessor.repeated:
+                if not isinstance(predecessor, Appended) or predecessor.repeated:
                     return Conflict()
                 after = predecessor.last
             if [position for position in self.read(condition.criteria) if position > after]:
@@ -94,7 +101,7 @@ class Model:
         self.events += append.events
         outcome = Appended(len(self.events) - len(append.events) + 1, len(self.events))
         if append.id:
-            self.handled[append.id] = outcome
+            self.handled[append.id] = Handled(append.id, outcome.first, outcome.last, append.digest)
         return outcome
 
     def read(self, criteria: Criteria) -> list[int]:
@@ -110,7 +117,8 @@ class Model:
 def comparable(outcome: Outcome) -> tuple[type, int, int, bool]:
     if isinstance(outcome, Conflict):
         return Conflict, 0, 0, False
-    return Appended, outcome.first, outcome.last, outcome.repeated
+    repeated = isinstance(outcome, Appended) and outcome.repeated
+    return type(outcome), outcome.first, outcome.last, repeated
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
@@ -174,7 +182,7 @@ def test_how_appends_share_commits_makes_no_difference(kind: str, submissions: l
                     Guard(each.criteria, each.after if each.behind is None else tickets[each.behind])
                     for each in append.conditions
                 ]
-                tickets.append(log.submit(append.events, *guards, id=append.id))
+                tickets.append(log.submit(append.events, *guards, id=append.id, digest=append.digest))
                 for _ in range(turns):
                     await asyncio.sleep(0)
             model = Model()

@@ -170,8 +170,36 @@ class RemembersRefusals(MemoryStore):
         outcomes = await super().write(batch, recorded_at_us, **how)
         for append, outcome in zip(batch, outcomes, strict=True):
             if append.id and isinstance(outcome, Conflict):
-                self._handled[append.id] = Appended(1, 0)
+                self._handled[append.id] = Handled(append.id, 1, 0)
         return outcomes
+
+
+@found_by(SUITE.test_an_id_stands_for_one_content)
+@found_by(SUITE.test_an_id_stands_for_one_content_within_a_batch)
+@found_by(SUITE.test_what_an_id_stands_for_is_restored)
+class KnowsIdsOnly(MemoryStore):
+    """Whatever comes under an id is taken for what came first."""
+
+    async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
+        return await super().write([without(append, digest=b"") for append in batch], recorded_at_us, **how)
+
+
+@found_by(SUITE.test_a_content_that_is_not_known_is_taken_for_the_same)
+class TakesNoContentForOne(MemoryStore):
+    """Where no digest was given, one that is given is another."""
+
+    async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
+        return await super().write(
+            [without(append, digest=append.digest or b"none") for append in batch], recorded_at_us, **how
+        )
+
+
+@found_by(SUITE.test_what_an_id_stands_for_is_restored)
+class RestoresNoContents(MemoryStore):
+    """Of an id, only the positions are taken over."""
+
+    async def restore(self, events: Sequence[Recorded], handled: Sequence[Handled]) -> None:
+        await super().restore(events, [Handled(each.key, each.first, each.last) for each in handled])
 
 
 class Selecting(MemoryStore):
@@ -378,8 +406,8 @@ class KeepsIdsAsTheyAre(MemoryStore):
     async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
         outcomes = await super().write(batch, recorded_at_us, **how)
         for append in batch:
-            if key := self._handled.pop(stored_key(append.id), None):
-                self._handled[append.id] = key
+            if found := self._handled.pop(stored_key(append.id), None):
+                self._handled[append.id] = msgspec.structs.replace(found, key=append.id)
         return outcomes
 
 

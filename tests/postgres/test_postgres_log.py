@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.resources import files
 
 import asyncpg
 import pytest
@@ -13,7 +14,21 @@ from tests.support.postgres import PostgresServer
 from twofold.adapters.postgres import PostgresStore
 from twofold.adapters.postgres.batch import batch_arguments
 from twofold.errors import LogUnavailable, SettingsError
-from twofold.log import ALL, Append, Appended, NewEvent
+from twofold.log import ALL, Append, Appended, Handled, NewEvent, Reused
+
+AS_VERSION_1 = """
+SELECT head, places, firsts, lasts, stored FROM log_append(
+    '00000000-0000-0000-0000-000000000001', $1, 0, 0, ARRAY[cardinality($3::bytea[])],
+    array_fill(1, ARRAY[cardinality($3)]), array_fill('id'::text, ARRAY[cardinality($3)]),
+    array_fill('T'::text, ARRAY[cardinality($3)]), array_fill(1, ARRAY[cardinality($3)]), $3, $3, $3,
+    '{}', '{}', '{}', '{}', '{1}', ARRAY[$2], '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}'
+)
+"""
+
+
+async def as_version_1(connection: "asyncpg.Connection[asyncpg.Record]", *append: object) -> tuple[object, ...]:
+    return tuple(await connection.fetchrow(AS_VERSION_1, *append) or ())
+
 
 ONE = Append((NewEvent("an-id", "Deposited", 1, ("account:ann",), b"{}"),))
 
@@ -102,6 +117,38 @@ def test_a_schema_one_version_ahead_is_used_and_one_further_ahead_is_refused(dat
             with pytest.raises(SettingsError, match=f"is of version {known + 2}, and this Twofold knows up to {known}"):
                 async with opened(database):
                     raise AssertionError
+
+    asyncio.run(scenario())
+
+
+def test_a_schema_of_the_version_before_is_read_as_it_is_and_upgraded(database: str) -> None:
+    """Looking at it changes nothing; what processes of that version append meanwhile stands for any content."""
+
+    async def look() -> None:
+        store = PostgresStore(database)
+        await store.open(read_only=True)
+        assert (await store.handled("first"), *await store.read_handled(0, 0)) == (Handled("first", 1, 0),) * 2
+        await store.close()
+
+    async def scenario() -> None:
+        async with connected(database) as old:
+            await old.execute("CREATE SCHEMA twofold; SET search_path TO twofold")
+            await old.execute("CREATE TABLE twofold_versions (part text PRIMARY KEY, version integer NOT NULL)")
+            await old.execute("INSERT INTO twofold_versions VALUES ('log', 1)")
+            await old.execute(files("twofold.adapters.postgres").joinpath("log_0001.sql").read_text(encoding="utf-8"))
+            assert await as_version_1(old, 1, "first", []) == (0, [], [], [], True)
+            await look()
+            async with opened(database) as store:
+                assert await as_version_1(old, 1, "first", []) == (0, [], [], [], True)
+                assert await as_version_1(old, 2, "second", [b"{}"]) == (0, [], [], [], True)
+                for id in ("first", "second"):
+                    (found,) = await store.write([Append((), (), id, b"one")], 0)
+                    assert isinstance(found, Appended)
+                    assert found.repeated
+                assert await store.write([Append((), (), "third", b"one")], 0) == [Appended(2, 1)]
+                assert await store.write([Append((), (), "third", b"other")], 0) == [Reused(2, 1)]
+                assert await as_version_1(old, 3, "third", []) == (1, [1], [2], [1], False)
+            await look()
 
     asyncio.run(scenario())
 

@@ -15,6 +15,7 @@ from twofold.log.model import (
     NewEvent,
     Outcome,
     Recorded,
+    Reused,
     selects,
 )
 from twofold.log.restoring import lacking, not_remembered, tag_rows
@@ -37,6 +38,7 @@ __all__ = [
     "NewEvent",
     "Outcome",
     "Recorded",
+    "Reused",
     "Snapshot",
     "Store",
     "Ticket",

@@ -54,7 +54,8 @@ class Digest:
         self.events += len(page.events)
         self.handled += len(page.handled)
         self._events.update(b"".join([_encode(astuple(event)) for event in page.events]))
-        self._handled.update(b"".join([_encode(astuple(each)) for each in page.handled]))
+        # An id without a digest counts as it did when there were none.
+        self._handled.update(b"".join([_encode(astuple(each)[: 4 if each.digest else 3]) for each in page.handled]))
 
     def __str__(self) -> str:
         return f"sha256:{sha256(self._events.digest() + self._handled.digest()).hexdigest()}"

@@ -177,13 +177,18 @@ def _bytes(handled: Handled) -> bytes:
 
 
 def _id_difference(here: Sequence[Handled], there: Sequence[Handled], until: int) -> str | None:
-    known, copied = ({each.key: (each.first, each.last) for each in page} for page in (here, there))
+    known, copied = ({each.key: each for each in page} for page in (here, there))
     for key, at in copied.items():
-        if known.get(key) != at:
-            otherwise = f"with {known[key]}" if key in known else "not"
-            return f"The id {key!r} is remembered by the copy with the positions {at}, and by the log {otherwise}."
-    for key, (first, last) in known.items():
+        if key not in known or not known[key].agrees(at):
+            otherwise = f"with {_remembered(known[key])}" if key in known else "not"
+            return f"The id {key!r} is remembered by the copy with {_remembered(at)}, and by the log {otherwise}."
+    for key, at in known.items():
         # Where the copy ends, the log may have handled more commands that led to nothing.
-        if key not in copied and not first > last == until:
-            return f"The id {key!r} is remembered by the log with the positions {(first, last)}, and by the copy not."
+        if key not in copied and not at.first > at.last == until:
+            return f"The id {key!r} is remembered by the log with {_remembered(at)}, and by the copy not."
     return None
+
+
+def _remembered(handled: Handled) -> str:
+    content = f" and the content {handled.digest.hex()}" if handled.digest else ""
+    return f"the positions {(handled.first, handled.last)}{content}"

@@ -35,10 +35,11 @@ class _First(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     events: int
 
 
-class _HandledLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+class _HandledLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     handled: str
     first: Annotated[int, Meta(ge=1)]
     last: Annotated[int, Meta(ge=0)]
+    digest: bytes = b""
 
 
 class _EventLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, gc=False):
@@ -83,7 +84,7 @@ def first_line(events: int) -> bytes:
 
 def page_lines(page: Page) -> bytes:
     """Return the lines of a page, each with its end."""
-    lines = [_encode(_HandledLine(each.key, each.first, each.last)) for each in page.handled]
+    lines = [_encode(_HandledLine(each.key, each.first, each.last, each.digest)) for each in page.handled]
     lines += [event_json(event) for event in page.events]
     return b"\n".join([*lines, b""])
 
@@ -160,7 +161,7 @@ class Export:
         while (line := self._next()) is not None and not line.startswith(_LAST):
             if line.startswith(_HANDLED):
                 found = self._read(_read_handled, line)
-                handled.append(Handled(found.handled, found.first, found.last))
+                handled.append(Handled(found.handled, found.first, found.last, found.digest))
             else:
                 events.append(self._event(line))
                 size += size_of(events[-1])

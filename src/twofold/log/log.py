@@ -38,12 +38,13 @@ class Ticket:
     It may stand for a position before that is known: see `Guard`. Whoever awaits it may be cancelled without harm to it.
     """
 
-    __slots__ = ("_waiters", "events", "guards", "id", "outcome")
+    __slots__ = ("_waiters", "digest", "events", "guards", "id", "outcome")
 
-    def __init__(self, events: Sequence[NewEvent], guards: Sequence[Guard], id: str) -> None:
+    def __init__(self, events: Sequence[NewEvent], guards: Sequence[Guard], id: str, digest: bytes) -> None:
         self.events = tuple(events)
         self.guards = guards
         self.id = id
+        self.digest = digest
         self.outcome: Outcome | LogError | None = None
         self._waiters: list[asyncio.Future[None]] = []
 
@@ -145,19 +146,22 @@ class Log:
             await store.close()
             raise
 
-    async def append(self, events: Sequence[NewEvent], *guards: Guard, id: str = "") -> Outcome:
+    async def append(self, events: Sequence[NewEvent], *guards: Guard, id: str = "", digest: bytes = b"") -> Outcome:
         """Append events if the guards hold, durably and all together; a conflict is an ordinary outcome.
+
+        A non-empty ``id`` makes it idempotent; ``digest``, of the content that the id stands for, has another content under
+        the id noticed, which is an ordinary outcome too.
 
         Raises:
             LogUnavailable: the store failed; whether the events were stored is then unknown unless the text says so.
         """
-        return await self.submit(events, *guards, id=id)
+        return await self.submit(events, *guards, id=id, digest=digest)
 
-    def submit(self, events: Sequence[NewEvent], *guards: Guard, id: str = "") -> Ticket:
+    def submit(self, events: Sequence[NewEvent], *guards: Guard, id: str = "", digest: bytes = b"") -> Ticket:
         """Queue an append without waiting for it. Appends take effect in the order in which they were queued."""
         if self._closing:
             raise LogUnavailable("The log is closing: nothing was appended. Send the command to a running process.")
-        ticket = Ticket(events, guards, id)
+        ticket = Ticket(events, guards, id, digest)
         self._queue.append(ticket)
         if self._writer is None:
             self._writer = asyncio.create_task(self._commit_queued())
@@ -367,7 +371,7 @@ def _resolved(tickets: Sequence[Ticket]) -> tuple[list[Ticket], list[Append]]:
             continue
         places[ticket] = len(batch)
         batch.append(ticket)
-        appends.append(Append(ticket.events, tuple(conditions), ticket.id))  # type: ignore[arg-type]
+        appends.append(Append(ticket.events, tuple(conditions), ticket.id, ticket.digest))  # type: ignore[arg-type]
     return batch, appends
 
 

@@ -122,12 +122,14 @@ class Append(msgspec.Struct, frozen=True, gc=False):
     """Events to append together, or not at all.
 
     A non-empty ``id`` makes the append idempotent: a second one with the same id appends nothing and has the first one's
-    outcome.
+    outcome. ``digest`` is of the content that the id stands for, so that another content under it is noticed; without one,
+    it is taken for the same.
     """
 
     events: tuple[NewEvent, ...]
     conditions: tuple[Condition, ...] = ()
     id: str = ""
+    digest: bytes = b""
 
 
 class Appended(msgspec.Struct, frozen=True, gc=False):
@@ -144,12 +146,26 @@ class Appended(msgspec.Struct, frozen=True, gc=False):
 class Handled(msgspec.Struct, frozen=True, gc=False):
     """An id of which the log remembers what became of its append; long ones are remembered by a digest: see `stored_key`.
 
-    Of an append without events, ``first`` is ``last`` plus one.
+    Of an append without events, ``first`` is ``last`` plus one. ``digest`` is of the content that the id stands for, empty
+    where that is not known.
     """
 
     key: str
     first: int
     last: int
+    digest: bytes = b""
+
+    def answers(self, digest: bytes) -> Appended | Reused:
+        """Return what becomes of another append with this id."""
+        if self.digest and digest and self.digest != digest:
+            return Reused(self.first, self.last)
+        return Appended(self.first, self.last, repeated=True)
+
+    def agrees(self, other: Handled) -> bool:
+        """Say whether two logs may remember this and that: the same outcome of the same content, as far as it is known."""
+        return (self.key, self.first, self.last) == (other.key, other.first, other.last) and not isinstance(
+            self.answers(other.digest), Reused
+        )
 
 
 class Conflict(msgspec.Struct, frozen=True, gc=False):
@@ -158,4 +174,11 @@ class Conflict(msgspec.Struct, frozen=True, gc=False):
     position: int = 0
 
 
-Outcome: TypeAlias = Appended | Conflict
+class Reused(msgspec.Struct, frozen=True, gc=False):
+    """Nothing was appended: the id stands for another content, of which the events are at these positions."""
+
+    first: int
+    last: int
+
+
+Outcome: TypeAlias = Appended | Conflict | Reused

@@ -40,19 +40,21 @@ def lacking(events: Sequence[Recorded], head: int, there: Sequence[str]) -> Sequ
     return events[len(there) :]
 
 
-def not_remembered(handled: Sequence[Handled], remembered: Mapping[str, tuple[int, int]]) -> list[Handled]:
-    """Return the ids that the log does not remember yet; ``remembered`` has the positions of those that it does.
+def not_remembered(handled: Sequence[Handled], remembered: Mapping[str, Handled]) -> list[Handled]:
+    """Return the ids that the log does not remember yet; ``remembered`` has those that it does.
 
     Raises:
-        LogDiverged: the log remembers another outcome of one.
+        LogDiverged: the log remembers another outcome or content of one.
     """
     for each in handled:
-        if remembered.get(each.key, (each.first, each.last)) != (each.first, each.last):
-            first, last = remembered[each.key]
+        known = remembered.get(each.key, each)
+        if (known.first, known.last) != (each.first, each.last):
             raise LogDiverged(
-                f"The log remembers the id {each.key} with the positions {first} to {last}, and not {each.first} to "
-                f"{each.last}. {_MEANING}"
+                f"The log remembers the id {each.key} with the positions {known.first} to {known.last}, and not "
+                f"{each.first} to {each.last}. {_MEANING}"
             )
+        if not known.agrees(each):
+            raise LogDiverged(f"The log remembers the id {each.key} with another content. {_MEANING}")
     return [each for each in handled if each.key not in remembered]
 
 

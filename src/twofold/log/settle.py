@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from twofold.log.model import Append, Appended, Condition, Conflict, Criterion, NewEvent, Outcome
+from twofold.log.model import Append, Appended, Condition, Conflict, Criterion, Handled, NewEvent, Outcome
 
 
 def settle(
-    batch: Sequence[Append], head: int, handled: Mapping[str, Appended], conflicts: Mapping[int, int]
+    batch: Sequence[Append], head: int, handled: Mapping[str, Handled], conflicts: Mapping[int, int]
 ) -> tuple[list[Outcome], list[NewEvent]]:
     """Say what becomes of each append, and which events enter the log after ``head``, in order.
 
     Args:
         batch: the appends, in the order in which they were asked for; each sees the accepted ones before it.
         head: the position of the last event in the log.
-        handled: the earlier outcomes of those ids in the batch that the log has seen before.
+        handled: what the log remembers of those ids in the batch that it has seen before.
         conflicts: by index in the batch, the position of a stored event that breaks the append's conditions.
     """
     outcomes: list[Outcome] = []
@@ -25,14 +25,13 @@ def settle(
     for index, append in enumerate(batch):
         outcome: Outcome
         if append.id and append.id in known:
-            first = known[append.id]
-            outcome = Appended(first.first, first.last, repeated=True)
+            outcome = known[append.id].answers(append.digest)
         elif newer := conflicts.get(index) or _newer_in_batch(append.conditions, fresh, outcomes):
             outcome = Conflict(max(newer, 0))
         else:
             outcome = fresh.accept(append.events)
             if append.id:
-                known[append.id] = outcome
+                known[append.id] = Handled(append.id, outcome.first, outcome.last, append.digest)
         outcomes.append(outcome)
     return outcomes, fresh.events
 

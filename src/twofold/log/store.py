@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from twofold.log.model import Append, Appended, Criteria, Entry, Handled, Outcome, Recorded
+from twofold.log.model import Append, Criteria, Entry, Handled, Outcome, Recorded
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -63,8 +63,8 @@ class Store(Protocol):
         """Return the position of the last event, 0 if there is none."""
         ...
 
-    async def handled(self, append_id: str) -> Appended | None:
-        """Return the outcome of an earlier append with this id."""
+    async def handled(self, append_id: str) -> Handled | None:
+        """Return what is remembered of an earlier append with this id."""
         ...
 
     async def read_handled(self, since: int, until: int, after: str = "", limit: int = 1000) -> list[Handled]:
@@ -81,7 +81,7 @@ class Store(Protocol):
         may begin again anywhere. Ids may come before the events that they are about.
 
         Raises:
-            LogDiverged: other events, or another outcome of an id, are there; nothing is stored then.
+            LogDiverged: other events, or another outcome or content of an id, are there; nothing is stored then.
         """
         ...
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from twofold.log import ALL, Append, Appended, Condition, Conflict, Guard, Log
+from twofold.log import ALL, Append, Appended, Condition, Conflict, Guard, Handled, Log, Reused, stored_key
 from twofold.testing.log_scenarios import LogScenarios, all_of, by_tag, by_type, event
 
 
@@ -187,7 +187,7 @@ class LogBatches(LogScenarios):
             assert await log.append([event("A")], id=id) == Appended(1, 1)
             assert await log.append([event("B")], id=id + "x") == Appended(2, 2)
             assert await log.append([event("C")], id=id) == Appended(1, 1, repeated=True)
-            assert await log.store.handled(id) == Appended(1, 1)
+            assert await log.store.handled(id) == Handled(stored_key(id), 1, 1)
 
         self.run(stores, scenario)
 
@@ -220,5 +220,67 @@ class LogBatches(LogScenarios):
             await log.append([event("B")])
             assert await log.append([event("C")], id="once") == Appended(2, 1, repeated=True)
             assert await log.head() == 2
+
+        self.run(stores, scenario)
+
+    # What an id stands for.
+
+    def test_an_id_stands_for_one_content(self, stores: Any) -> None:
+        """Whoever uses it again for something else hears so, and is not told that this was done."""
+
+        async def scenario(log: Log) -> None:
+            assert await log.append([event("A"), event("A")], id="once", digest=b"one") == Appended(1, 2)
+            assert await log.append([event("B")], id="once", digest=b"other") == Reused(1, 2)
+            assert await log.append([event("A")], id="once", digest=b"one") == Appended(1, 2, repeated=True)
+            assert await log.append([], id="nothing", digest=b"one") == Appended(3, 2)
+            assert await log.append([], id="nothing", digest=b"other") == Reused(3, 2)
+            assert await log.store.handled("once") == Handled("once", 1, 2, b"one")
+            assert await log.store.handled("twice") is None
+            assert await log.head() == 2
+
+        self.run(stores, scenario)
+
+    def test_a_content_that_is_not_known_is_taken_for_the_same(self, stores: Any) -> None:
+        """As with what was appended before there were digests, and by those who give none."""
+
+        async def scenario(log: Log) -> None:
+            await log.append([event("A")], id="old")
+            assert await log.append([event("A")], id="old", digest=b"one") == Appended(1, 1, repeated=True)
+            assert await log.append([event("A")], id="old", digest=b"other") == Appended(1, 1, repeated=True)
+            assert await log.append([event("A")], id="new", digest=b"one") == Appended(2, 2)
+            assert await log.append([event("A")], id="new") == Appended(2, 2, repeated=True)
+            assert [each.digest for each in await log.store.read_handled(0, 2)] == [b"one", b""]
+
+        self.run(stores, scenario)
+
+    def test_an_id_stands_for_one_content_within_a_batch(self, stores: Any) -> None:
+        """The first that is accepted says for which; a refused one says nothing, and neither does a repetition."""
+        refused = (Condition(by_tag("x:1")),)
+        batch = [
+            Append((event("E"),), refused, "id", b"zero"),
+            Append((event("A"),), (), "id", b"one"),
+            Append((event("B"),), (), "id", b"two"),
+            Append((event("C"),), refused, "id", b"one"),
+            Append((event("D"),), (), "id", b""),
+            Append((event("B"),), refused, "id", b"two"),
+            Append((event("F"),), (Condition(ALL, behind=2),)),
+            Append((event("G"),), (), "unknown"),
+            Append((event("H"),), (), "unknown", b"one"),
+            Append((event("H"),), (), "unknown", b"two"),
+            Append((event("I"),), (), "stored", b"two"),
+            Append((event("I"),), refused, "stored", b"one"),
+        ]
+
+        async def scenario(log: Log) -> None:
+            await log.append([event("A", "x:1")], id="stored", digest=b"one")
+            found = await log.store.write(batch, 1)
+            assert isinstance(found.pop(6), Conflict), "what counts on it was decided on events that never were"
+            assert isinstance(found.pop(0), Conflict)
+            again, once = Appended(2, 2, repeated=True), Appended(3, 3, repeated=True)
+            assert found == [
+                Appended(2, 2), Reused(2, 2), again, again, Reused(2, 2), Appended(3, 3), once, once, Reused(1, 1),
+                Appended(1, 1, repeated=True),
+            ]  # fmt: skip
+            assert [e.type for e in await log.read()] == ["A", "A", "G"]
 
         self.run(stores, scenario)

@@ -15,6 +15,7 @@ from twofold.log import (
     Criteria,
     Criterion,
     Guard,
+    Handled,
     Log,
     NewEvent,
     Recorded,
@@ -245,7 +246,7 @@ class LogConformance(LogBatches, LogRaces, LogRestoring):
             stored = await log.read(ALL, 0, 10_000)
             assert [int(e.data) for e in stored] == list(range(0, 9000, 2))
             assert [outcome.last for outcome in found if isinstance(outcome, Appended)] == positions(stored)
-            assert await log.store.handled("id-8998") == Appended(4500, 4500)
+            assert await log.store.handled("id-8998") == Handled("id-8998", 4500, 4500)
             assert await log.store.handled("id-8999") is None
 
         self.run(stores, scenario)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from twofold.errors import LogUnavailable
-from twofold.log import ALL, Appended, Conflict, Guard, Log, Outcome, Store
+from twofold.log import ALL, Appended, Conflict, Guard, Handled, Log, Outcome, Store
 from twofold.testing.log_scenarios import (
     CLOCK,
     LogScenarios,
@@ -119,7 +119,7 @@ class LogRaces(LogScenarios):
             assert sum(not getattr(outcome, "repeated", True) for outcome in found) == 1
             assert {(outcome.first, outcome.last) for outcome in found if isinstance(outcome, Appended)} == {(1, 2)}
             assert await logs[0].head() == 2
-            assert await logs[0].store.handled("once") == Appended(1, 2)
+            assert await logs[0].store.handled("once") == Handled("once", 1, 2)
             assert await logs[0].store.handled("never") is None
 
         self.run(stores, scenario, instances)

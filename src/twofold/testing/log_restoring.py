@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from twofold.errors import LogDiverged
-from twofold.log import ALL, Append, Appended, Conflict, Guard, Handled, Log, Recorded, stored_key
+from twofold.log import ALL, Append, Appended, Conflict, Guard, Handled, Log, Recorded, Reused, stored_key
 from twofold.messages import encode
 from twofold.testing.log_scenarios import LogScenarios, by_tag, by_type, event, follow, positions
 
@@ -145,7 +145,7 @@ class LogRestoring(LogScenarios):
             await log.store.restore(a_row(1, 5), [Handled("some", 2, 4), Handled("none", 4, 3)])
             assert await log.append([event("A")], Guard(ALL, 0), id="some") == Appended(2, 4, repeated=True)
             assert await log.append([event("A")], id="none") == Appended(4, 3, repeated=True)
-            assert await log.store.handled("some") == Appended(2, 4)
+            assert await log.store.handled("some") == Handled("some", 2, 4)
             assert await log.append([event("A")], id="new") == Appended(6, 6)
             assert await log.store.read_handled(0, 6) == [
                 Handled("new", 6, 6), Handled("none", 4, 3), Handled("some", 2, 4)
@@ -186,6 +186,21 @@ class LogRestoring(LogScenarios):
                 await log.store.restore(a_row(1, 2), [Handled("a", 1, 1), Handled("b", 1, 2)])
             assert await log.head() == 0
             assert await log.store.read_handled(0, 9) == [Handled("b", 1, 0)]
+
+        self.run(stores, scenario)
+
+    def test_what_an_id_stands_for_is_restored(self, stores: Any) -> None:
+        """A copy takes over the contents of ids, and is not replaced by another one's."""
+
+        async def scenario(log: Log) -> None:
+            ids = [Handled("known", 1, 1, b"one"), Handled("old", 2, 2)]
+            await log.store.restore(a_row(1, 2), ids)
+            assert await log.store.read_handled(0, 2) == ids
+            assert await log.append([event("A")], id="known", digest=b"other") == Reused(1, 1)
+            await log.store.restore([], [Handled("known", 1, 1), Handled("old", 2, 2, b"one")])
+            with pytest.raises(LogDiverged, match="the id known with another content"):
+                await log.store.restore([], [Handled("another", 1, 1), Handled("known", 1, 1, b"other")])
+            assert await log.store.read_handled(0, 2) == ids
 
         self.run(stores, scenario)
 

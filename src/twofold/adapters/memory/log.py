@@ -34,7 +34,7 @@ class MemoryStore:
         self._tags: list[tuple[str, ...]] = []
         self._by_tag: defaultdict[str, list[int]] = defaultdict(list)
         self._by_type: defaultdict[str, list[int]] = defaultdict(list)
-        self._handled: dict[str, Appended] = {}
+        self._handled: dict[str, Handled] = {}
         self._snapshots: dict[tuple[str, str], Snapshot] = {}
 
     async def open(self, *, read_only: bool = False) -> None:
@@ -50,7 +50,8 @@ class MemoryStore:
             self._keep(event.recorded(len(self._events) + 1, recorded_at_us), event.tags)
         for append, outcome in zip(batch, outcomes, strict=True):
             if append.id and isinstance(outcome, Appended) and not outcome.repeated:
-                self._handled[stored_key(append.id)] = outcome
+                key = stored_key(append.id)
+                self._handled[key] = Handled(key, outcome.first, outcome.last, append.digest)
         if meanwhile:
             meanwhile()
         # A real store lets other tasks run while it writes; so does this one, that tests see the same interleavings.
@@ -109,22 +110,21 @@ class MemoryStore:
     async def head(self) -> int:
         return len(self._events)
 
-    async def handled(self, append_id: str) -> Appended | None:
+    async def handled(self, append_id: str) -> Handled | None:
         return self._handled.get(stored_key(append_id))
 
     async def read_handled(self, since: int, until: int, after: str = "", limit: int = 1000) -> list[Handled]:
         keys = sorted(key for key, at in self._handled.items() if key > after and since <= at.last <= until)
-        return [Handled(key, self._handled[key].first, self._handled[key].last) for key in keys[:limit]]
+        return [self._handled[key] for key in keys[:limit]]
 
     async def restore(self, events: Sequence[Recorded], handled: Sequence[Handled]) -> None:
-        remembered = {key: (at.first, at.last) for key, at in self._handled.items()}
-        new_ids = not_remembered(handled, remembered)
+        new_ids = not_remembered(handled, self._handled)
         if events:
             first = events[0].position
             there = [event.id for event in self._events[first - 1 : first - 1 + len(events)]]
             for event in lacking(events, len(self._events), there):
                 self._keep(event, event.tags)
-        self._handled.update({each.key: Appended(each.first, each.last) for each in new_ids})
+        self._handled.update({each.key: each for each in new_ids})
         await asyncio.sleep(0)
 
     async def changed(self, timeout_seconds: float) -> None:

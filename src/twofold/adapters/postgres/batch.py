@@ -9,11 +9,12 @@ from typing import Any
 
 import msgspec
 
-from twofold.log import Append, Appended, Condition, Conflict, Criteria, Criterion, Outcome, stored_key
+from twofold.log import Append, Appended, Condition, Conflict, Criteria, Criterion, Outcome, Reused, stored_key
 from twofold.messages import encode
 
 _SEPARATOR = "\x1f"
 _REPEATS, _FAILS, _FEEDS = 1, 2, 3
+_IN_CONFLICT = -1
 
 
 def criteria_columns(criteria: Criteria) -> tuple[list[str], list[str]]:
@@ -30,7 +31,7 @@ class _Texts(list[str]):
 
 
 def batch_arguments(batch: Sequence[Append]) -> list[Any]:
-    """Return the batch as the statement ``append`` takes it: the columns of ``log_append`` from ``sizes`` on, and a mark.
+    """Return the batch as the statement ``append`` takes it: the function's columns from ``sizes`` on, and a mark.
 
     The driver looks closely at each value of an array, so a column of texts is one text, with the mark before each of them.
     """
@@ -79,7 +80,8 @@ def _event_columns(batch: Sequence[Append]) -> list[list[Any]]:
 
 def _id_columns(batch: Sequence[Append]) -> list[list[Any]]:
     places = [place for place, append in enumerate(batch, 1) if append.id]
-    return [places, _Texts([stored_key(batch[place - 1].id) for place in places])]
+    appends = [batch[place - 1] for place in places]
+    return [places, _Texts([stored_key(each.id) for each in appends]), [each.digest for each in appends]]
 
 
 def _condition_columns(batch: Sequence[Append]) -> list[list[Any]]:
@@ -126,10 +128,12 @@ def _steps(batch: Sequence[Append]) -> list[list[Any]]:
 def _repetitions(batch: Sequence[Append]) -> Iterator[_Step]:
     """Yield the appends that have an earlier one's id; the latest of those knows what became of all before it."""
     latest: dict[str, int] = {}
+    contents = {b"": 0}
     for place, append in enumerate(batch, 1):
         if append.id:
-            if append.id in latest:
-                yield _Step(place, _REPEATS, latest[append.id], 0, 0)
+            own = contents.setdefault(append.digest, len(contents))
+            if earlier := latest.get(append.id):
+                yield _Step(place, _REPEATS, earlier, contents[batch[earlier - 1].digest], own)
             latest[append.id] = place
 
 
@@ -192,7 +196,7 @@ _NOTHING = Criterion(types=("\0",))
 
 
 def outcomes_of(batch: Sequence[Append], row: Mapping[str, Any]) -> list[Outcome]:
-    """Return the outcomes that ``log_append`` has answered: positions from the head on for all but the odd ones."""
+    """Return the outcomes that ``log_append_digests`` has answered: positions from the head on for all but the odd ones."""
     odd = dict(zip(row["places"], zip(row["firsts"], row["lasts"], strict=True), strict=True))
     outcomes: list[Outcome] = []
     last = row["head"]
@@ -202,5 +206,11 @@ def outcomes_of(batch: Sequence[Append], row: Mapping[str, Any]) -> list[Outcome
             outcomes.append(Appended(last - len(append.events) + 1, last))
             continue
         first, then = odd[place]
-        outcomes.append(Conflict(then) if first < 0 else Appended(first, then, repeated=True))
+        outcomes.append(_odd(first, then))
     return outcomes
+
+
+def _odd(first: int, last: int) -> Outcome:
+    if first == _IN_CONFLICT:
+        return Conflict(last)
+    return Reused(_IN_CONFLICT - first, last) if first < 0 else Appended(first, last, repeated=True)

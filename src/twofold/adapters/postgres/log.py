@@ -20,7 +20,6 @@ from twofold.clock import Clock, SystemClock
 from twofold.log import (
     ALL,
     Append,
-    Appended,
     Criteria,
     Entry,
     Handled,
@@ -53,19 +52,25 @@ class PostgresStore:
     def __init__(self, url: str, clock: Clock | None = None, patience_seconds: float = PATIENCE_SECONDS) -> None:
         clock = clock or SystemClock()
         self._database = Database(Address.of(url), clock, patience_seconds)
-        schema = self._database.address.quoted_schema
-        self._sql = {name: statement.format(schema=schema) for name, statement in _SQL.items()}
+        self._sql = self._statements("digest")
         self._signal = Signal(self._database, clock)
         self._turn = asyncio.Lock()
         self._writer = UUID(clock.new_id())
         self._number = 0
         self._acknowledged = 0
 
+    def _statements(self, digest: str) -> dict[str, str]:
+        schema = self._database.address.quoted_schema
+        return {name: statement.format(schema=schema, digest=digest) for name, statement in _SQL.items()}
+
     async def open(self, *, read_only: bool = False) -> None:
         await self._database.run(self._check if read_only else self._prepare, call_seconds=None)
 
     async def _check(self, connection: Connection) -> None:
-        await check_prepared(connection, self._database.address, "log")
+        address = self._database.address
+        await check_prepared(connection, address, "log")
+        if not await connection.fetchval(self._sql["has_digests"], address.schema):
+            self._sql = self._statements("''::bytea")
 
     async def _prepare(self, connection: Connection) -> None:
         await upgrade(connection, self._database.address, "log")
@@ -117,9 +122,9 @@ class PostgresStore:
         head: int = await self._database.run(lambda connection: connection.fetchval(self._sql["head"]))
         return head
 
-    async def handled(self, append_id: str) -> Appended | None:
+    async def handled(self, append_id: str) -> Handled | None:
         row = await self._row("handled", stored_key(append_id))
-        return Appended(*row) if row else None
+        return Handled(*row) if row else None
 
     async def read_handled(self, since: int, until: int, after: str = "", limit: int = 1000) -> list[Handled]:
         arguments = (after, since, until, min(limit, _MOST))
@@ -142,7 +147,7 @@ class PostgresStore:
                 await self._fill(connection, "log_events", [astuple(event) for event in new])
                 await self._fill(connection, "log_tags", [(stored_key(tag), *rest) for tag, *rest in tag_rows(new)])
             remembered = await connection.fetch(self._sql["remembered"], [each.key for each in handled])
-            new_ids = not_remembered(handled, {key: (first, last) for key, first, last in remembered})
+            new_ids = not_remembered(handled, {row[0]: Handled(*row) for row in remembered})
             await self._fill(connection, "log_handled", [astuple(each) for each in new_ids])
 
     async def _fill(self, connection: Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:

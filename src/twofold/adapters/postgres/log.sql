@@ -1,41 +1,48 @@
--- Statements of the log. `{schema}` is filled in by log.py with the quoted name of the schema, never with values.
+-- Statements of the log. `{…}` is filled in by log.py with quoted names of schemas and columns, never with values.
 
--- The columns of texts are one text each, with $32 before every value.
+-- The columns of texts are one text each, with $33 before every value.
 -- name: append
-SELECT head, places, firsts, lasts, stored FROM {schema}.log_append(
+SELECT head, places, firsts, lasts, stored FROM {schema}.log_append_digests(
     $1, $2, $3, $4, $5,
-    $6, (string_to_array($7, $32))[2:], (string_to_array($8, $32))[2:], $9, $10, $11, $12,
-    $13, $14, (string_to_array($15, $32))[2:], (string_to_array($16, $32))[2:],
-    $17, (string_to_array($18, $32))[2:],
-    $19, (string_to_array($20, $32))[2:], (string_to_array($21, $32))[2:], $22,
-    $23, (string_to_array($24, $32))[2:], (string_to_array($25, $32))[2:], $26,
-    $27, $28, $29, $30, $31
+    $6, (string_to_array($7, $33))[2:], (string_to_array($8, $33))[2:], $9, $10, $11, $12,
+    $13, $14, (string_to_array($15, $33))[2:], (string_to_array($16, $33))[2:],
+    $17, (string_to_array($18, $33))[2:], $19,
+    $20, (string_to_array($21, $33))[2:], (string_to_array($22, $33))[2:], $23,
+    $24, (string_to_array($25, $33))[2:], (string_to_array($26, $33))[2:], $27,
+    $28, $29, $30, $31, $32
 )
 
 -- name: head
 SELECT coalesce(max(position), 0) FROM {schema}.log_events
 
+-- `digest` is the column of that name, or the value of its default where a log that is only looked at has not got it yet.
 -- name: handled
-SELECT first, last FROM {schema}.log_handled WHERE id = $1
+SELECT id, first, last, {digest} FROM {schema}.log_handled WHERE id = $1
 
 -- All ids are read along the index, page by page: of `coalesce` the server thinks that it selects much, statistics or not.
 -- name: read_handled
-SELECT id, first, last FROM {schema}.log_handled WHERE id > $1 AND coalesce(last BETWEEN $2 AND $3, true) ORDER BY id LIMIT $4
+SELECT id, first, last, {digest} FROM {schema}.log_handled
+WHERE id > $1 AND coalesce(last BETWEEN $2 AND $3, true) ORDER BY id LIMIT $4
 
 -- Late ones are few, and found faster by looking at all.
 -- name: read_handled_lately
-SELECT id, first, last FROM {schema}.log_handled WHERE id > $1 AND last BETWEEN $2 AND $3 ORDER BY id LIMIT $4
+SELECT id, first, last, {digest} FROM {schema}.log_handled WHERE id > $1 AND last BETWEEN $2 AND $3 ORDER BY id LIMIT $4
 
--- Whoever restores keeps others from appending, and is as durable, as `log_append`.
+-- Whoever restores keeps others from appending, and is as durable, as `log_append_digests`.
 -- name: lock
 LOCK TABLE {schema}.log_appending IN EXCLUSIVE MODE;
 SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'
+
+-- name: has_digests
+SELECT EXISTS (
+    SELECT FROM information_schema.columns WHERE table_schema = $1 AND table_name = 'log_handled' AND column_name = 'digest'
+)
 
 -- name: ids_from
 SELECT id FROM {schema}.log_events WHERE position >= $1 ORDER BY position LIMIT $2
 
 -- name: remembered
-SELECT id, first, last FROM {schema}.log_handled WHERE id = ANY ($1)
+SELECT id, first, last, {digest} FROM {schema}.log_handled WHERE id = ANY ($1)
 
 -- name: read
 SELECT position, id, type, version, tags, data, metadata, recorded_at FROM {schema}.log_read($1, $2, $3, $4, $5, $6)

@@ -58,11 +58,13 @@ class SqliteStore:
     def __init__(self, path: str) -> None:
         self._writing = Connection(path, durable=True)
         self._reading = Connection(path, durable=True)
+        self._digest = "digest"
 
     async def open(self, *, read_only: bool = False) -> None:
         if read_only:
             self._reading.read_only = True
             await self._reading.run(check_prepared)
+            self._digest = await self._reading.run(_digest_column)
         else:
             await self._writing.run(lambda connection: upgrade(connection, "twofold.adapters.sqlite", "log_"))
 
@@ -85,17 +87,17 @@ class SqliteStore:
     async def head(self) -> int:
         return await self._reading.run(_head)
 
-    async def handled(self, append_id: str) -> Appended | None:
-        found = await self._reading.run(lambda connection: _handled(connection, [append_id]))
-        return found.get(append_id)
+    async def handled(self, append_id: str) -> Handled | None:
+        key = stored_key(append_id)
+        found = await self._reading.run(lambda connection: _remembered(connection, [key], self._digest))
+        return found.get(key)
 
     async def read_handled(self, since: int, until: int, after: str = "", limit: int = 1000) -> list[Handled]:
-        return await self._reading.run(
-            lambda connection: [
-                Handled(*row)
-                for row in connection.execute(_SQL["read_handled"], (after, since, until, limit)).fetchall()
-            ]
+        statement = _SQL["read_handled"].format(digest=self._digest)
+        rows = await self._reading.run(
+            lambda connection: connection.execute(statement, (after, since, until, limit)).fetchall()
         )
+        return [Handled(*row) for row in rows]
 
     async def restore(self, events: Sequence[Recorded], handled: Sequence[Handled]) -> None:
         await self._writing.run(partial(_restore, events, handled))
@@ -116,6 +118,10 @@ class SqliteStore:
     async def close(self) -> None:
         await self._reading.close()
         await self._writing.close()
+
+
+def _digest_column(connection: sqlite3.Connection) -> str:
+    return "digest" if connection.execute(_SQL["has_digests"]).fetchone() == (1,) else "x''"
 
 
 def _head(connection: sqlite3.Connection) -> int:
@@ -143,20 +149,20 @@ def _write(
 def _newly_handled(batch: Sequence[Append], outcomes: Sequence[Outcome]) -> Iterator[tuple[Any, ...]]:
     for append, outcome in zip(batch, outcomes, strict=True):
         if append.id and isinstance(outcome, Appended) and not outcome.repeated:
-            yield stored_key(append.id), outcome.first, outcome.last
+            yield stored_key(append.id), outcome.first, outcome.last, append.digest
 
 
-def _handled(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Appended]:
+def _handled(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Handled]:
     keys = {stored_key(each): each for each in ids}
-    return {keys[key]: Appended(*at) for key, at in _remembered(connection, list(keys)).items()}
+    return {keys[key]: found for key, found in _remembered(connection, list(keys)).items()}
 
 
-def _remembered(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, tuple[int, int]]:
-    found: dict[str, tuple[int, int]] = {}
+def _remembered(connection: sqlite3.Connection, keys: Sequence[str], digest: str = "digest") -> dict[str, Handled]:
+    found: dict[str, Handled] = {}
     for start in range(0, len(keys), _IDS_PER_STATEMENT):
         some = keys[start : start + _IDS_PER_STATEMENT]
-        rows = connection.execute(_SQL["handled"].format(ids=marks(some)), some).fetchall()
-        found.update({key: (first, last) for key, first, last in rows})
+        rows = connection.execute(_SQL["handled"].format(ids=marks(some), digest=digest), some).fetchall()
+        found.update({row[0]: Handled(*row) for row in rows})
     return found
 
 

@@ -3,11 +3,15 @@
 -- name: head
 SELECT coalesce(max(position), 0) FROM events
 
+-- `digest` is the column of that name, or the value of its default where a file that is only looked at has not got it yet.
 -- name: handled
-SELECT id, first, last FROM handled WHERE id IN ({ids})
+SELECT id, first, last, {digest} FROM handled WHERE id IN ({ids})
 
 -- name: read_handled
-SELECT id, first, last FROM handled WHERE id > ? AND last BETWEEN ? AND ? ORDER BY id LIMIT ?
+SELECT id, first, last, {digest} FROM handled WHERE id > ? AND last BETWEEN ? AND ? ORDER BY id LIMIT ?
+
+-- name: has_digests
+SELECT count(*) FROM pragma_table_info('handled') WHERE name = 'digest'
 
 -- name: ids_from
 SELECT id FROM events WHERE position >= ? ORDER BY position LIMIT ?
@@ -31,7 +35,7 @@ INSERT OR ROLLBACK INTO events (position, id, type, version, tags, data, metadat
 INSERT OR ROLLBACK INTO tags (tag, position, type) VALUES {rows}
 
 -- name: insert_handled
-INSERT OR ROLLBACK INTO handled (id, first, last) VALUES {rows}
+INSERT OR ROLLBACK INTO handled (id, first, last, digest) VALUES {rows}
 
 -- name: read_all
 SELECT {columns} FROM events
