@@ -3,17 +3,22 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from random import Random
 
 import asyncpg
 import pytest
 from sqlalchemy import func, select
 
+from tests.support.ordering import Done, Item, Seen, Step, by_hand, filled, rebuilt, rows_of
+from twofold.adapters.memory import MemoryStore
 from twofold.adapters.postgres.address import Address
 from twofold.adapters.postgres.views import PostgresViews
 from twofold.clock import SystemClock
 from twofold.followers import Claim
+from twofold.log import Log, NewEvent
+from twofold.messages import encode
 from twofold.testing import ViewConformance
-from twofold.views import ViewStore
+from twofold.views import ViewStore, layout
 
 
 class TestPostgresViews(ViewConformance):
@@ -91,3 +96,34 @@ async def open_batch(database: str, claim: Claim) -> AsyncIterator[None]:
             yield
     finally:
         await connection.close()
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_a_projection_s_rows_are_what_one_step_after_the_other_makes(database: str, size: int) -> None:
+    """In whatever batches, and again when they are rebuilt: each get sees what the statements before it have done."""
+    random = Random(size)
+    events = [
+        Done(
+            steps=tuple(
+                Step(random.choice(["add", "put", "delete", "clear", "bump", "count"]), random.choice("xyz"), owner)
+                for owner in random.choices(["ann", "bob"], k=3)
+            )
+        )
+        for _ in range(60)
+    ]
+
+    async def scenario() -> None:
+        log = await Log.open(MemoryStore(), SystemClock())
+        store = PostgresViews(database, SystemClock())
+        await store.open()
+        for view in (Item, Seen):
+            await store.create(layout(view))
+        await log.append([NewEvent(f"id-{n}", "Done", 1, (), encode(event)) for n, event in enumerate(events)])
+        await filled(store, log, [size] * 60)
+        assert await rows_of(store) == by_hand(events)
+        await rebuilt(store, log, [7] * 9)
+        assert await rows_of(store) == by_hand(events)
+        await store.close()
+        await log.close()
+
+    asyncio.run(scenario())

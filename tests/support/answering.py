@@ -35,7 +35,7 @@ class Elsewhere:
         claim = claims[value % len(claims)]
         match what:
             case "write":
-                await self.store.apply(Settled(claim, claim.position + 1), [_put(table, key, value)], [])
+                await self.store.apply(Settled(claim, claim.position + 1), [_put(table, key, value)])
             case "move":
                 await self.store.settle(Settled(claim, claim.position + 1))
             case "park":
@@ -44,7 +44,7 @@ class Elsewhere:
             case "retry":
                 for each in (await self.store.parked(table))[:1]:
                     settled = Settled(claim, claim.position, unparked=((each.lane, each.position),))
-                    await self.store.apply(settled, [_put(table, key, value)], [])
+                    await self.store.apply(settled, [_put(table, key, value)])
             case "split":
                 if len(claims) < 4 and not any(each.merge_at for each in claims):
                     await self.store.split(table, 2)

@@ -224,16 +224,16 @@ def test_a_row_that_could_not_be_read_is_not_taken_for_absent(tmp_path: Path) ->
         store = Shaky(str(tmp_path / "views.db"))
         await store.open()
         await store.create(layout(Total))
-        rows = Transaction(store)
+        rows = Transaction(store, [Total])
         rows.put(Total(key=0, points=5))
         claim = await claimed(store, "totals_v1", "test", 0)
-        await store.apply(Settled(claim, 1), rows.changes(), ())
-        again = Transaction(store)
+        await store.apply(Settled(claim, 1), rows.writes())
+        again = Transaction(store, [Total])
         store.fails_loading = 1
         with pytest.raises(LogUnavailable):
             await again.get(Total, 0)
         assert await again.get(Total, 0) == Total(key=0, points=5)
-        both = Transaction(store)
+        both = Transaction(store, [Total])
         assert [*await asyncio.gather(both.get(Total, 0), both.get(Total, 0))] == [Total(key=0, points=5)] * 2
         await store.close()
 

@@ -62,7 +62,7 @@ async def stored(*rows: View, reading: Any = at_once) -> AsyncIterator[Views]:
 async def write(store: Any, *rows: View) -> None:
     claim = await claimed(store, "test", "test", 0)
     changes = [TableChange(layout(type(row)), [layout(type(row)).pack(row)], []) for row in rows]
-    await store.apply(Settled(claim, 1), changes, [])
+    await store.apply(Settled(claim, 1), changes)
 
 
 async def pages(views: Views, view: Any, limit: int, **how: Any) -> list[list[Any]]:

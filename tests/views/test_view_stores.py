@@ -45,7 +45,7 @@ def test_a_slow_statement_holds_up_nobody_else(tmp_path: Path) -> None:
         slow = asyncio.create_task(store.select(select(func.wait())))
         for number in range(1, 10):
             change = TableChange(layout(Count), [("lamp", number)], [])
-            await store.apply(Settled(claim, number), [change], ())
+            await store.apply(Settled(claim, number), [change])
             assert await store.load(layout(Count), ["lamp"]) == [("lamp", number)]
             assert await store.position("count_v1") == number
         assert not slow.done()
@@ -68,7 +68,7 @@ def test_a_view_in_sql_reads_the_table_that_takes_its_place(tmp_path: Path) -> N
         await store.begin_rebuild("count_v1", [layout(Count)])
         shadow = await claimed(store, "count_v1:rebuild")
         change = TableChange(shadow_layout(layout(Count)), [("lamp", 7)], [])
-        await store.apply(Settled(shadow, 1), [change], ())
+        await store.apply(Settled(shadow, 1), [change])
         assert others.execute("SELECT * FROM report").fetchone() == (None,)
         assert await store.take_over("count_v1", [layout(Count)])
         assert others.execute("SELECT * FROM report").fetchone() == (7,)

@@ -14,7 +14,7 @@ from twofold.folding import Fold, fold_of
 from twofold.messages import Command, Event, Metadata, encode, reader, tag_fields, tagger
 from twofold.messages.tags import identities
 from twofold.testing.comparison import comparison
-from twofold.views import Projection, Transaction, View, layout, table_name
+from twofold.views import Projection, TableChange, Transaction, View, layout, table_name
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -191,6 +191,8 @@ def _check_kept(event: Event, how: str) -> None:
 
 # Folding.
 
+_NEEDS_DATABASE = "runs SQL of its own, which needs a database: test it with twofold.testing.running(service)."
+
 
 def _context(at: datetime) -> Context:
     numbers = iter(range(1, 1_000_000))
@@ -206,15 +208,14 @@ def _state(fold: Fold[Any], key: Any, events: Iterable[Event]) -> Any:
 
 
 def _rows(subject: Any, events: Iterable[Event]) -> list[View]:
-    rows = Transaction(cast("Any", _EmptyDatabase()))
+    views = subject.views if isinstance(subject, Projection) else [subject]
+    rows = Transaction(cast("Any", _EmptyDatabase()), views)
     handle = subject.function if isinstance(subject, Projection) else _folding(subject)
     for event in events:
         _finish(subject, cast("Coroutine[Any, Any, None]", handle(event, rows)))
-    if rows.statements:
-        raise AssertionError(
-            f"{_name(subject)} runs SQL of its own, which needs a database: test it with twofold.testing.running(service)."
-        )
-    return [change.layout.unpack(row) for change in rows.changes() for row in change.puts]
+        if not all(isinstance(write, TableChange) for write in rows.writes()):
+            raise AssertionError(f"{_name(subject)} {_NEEDS_DATABASE}")
+    return [change.layout.unpack(row) for change in rows.writes() for row in change.puts]
 
 
 def _folding(view: type[View]) -> Callable[[Event, Transaction], Coroutine[Any, Any, None]]:
@@ -250,6 +251,9 @@ class _EmptyDatabase:
 
     async def load(self, shape: object, keys: object) -> list[Any]:
         return []
+
+    async def preview(self, writes: object, shape: object, keys: object) -> list[Any]:
+        raise AssertionError(f"The projection {_NEEDS_DATABASE}")
 
 
 def _place(row: View) -> tuple[str, str]:

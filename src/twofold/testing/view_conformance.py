@@ -60,7 +60,7 @@ class ViewConformance(ViewRebuilding):
             for n, key in enumerate(ODD_KEYS):
                 assert await store.load(layout(Count), [key]) == [(key, n)]
             for n, key in enumerate(ODD_KEYS, 1):
-                await store.apply(Settled(claim, 1), [TableChange(layout(Count), [], [key])], ())
+                await store.apply(Settled(claim, 1), [TableChange(layout(Count), [], [key])])
                 assert len(await _rows(store, Count)) == len(ODD_KEYS) - n
 
         self.run(stores, scenario)
@@ -74,7 +74,7 @@ class ViewConformance(ViewRebuilding):
             found = await store.load(layout(Count), [*keys, *[f"absent-{n}" for n in range(3000)]])
             assert sorted(found) == [(key, n) for n, key in enumerate(keys)]
             assert await store.load(layout(Count), []) == []
-            await store.apply(Settled(claim, 2), [TableChange(layout(Count), [], keys[1:])], ())
+            await store.apply(Settled(claim, 2), [TableChange(layout(Count), [], keys[1:])])
             assert await _rows(store, Count) == [Count(key=keys[0], number=0)]
 
         self.run(stores, scenario)
@@ -157,7 +157,7 @@ class ViewConformance(ViewRebuilding):
         self.run(stores, scenario)
 
     def test_a_batch_may_run_statements_of_its_own(self, stores: Any) -> None:
-        """They are part of the transaction: in order, and after the rows that the batch puts."""
+        """They are part of the transaction, and run where they stand among the rows that the batch puts and deletes."""
         table = table_of(Count)
 
         async def scenario(store: ViewStore) -> None:
@@ -166,10 +166,37 @@ class ViewConformance(ViewRebuilding):
                 update(table).values(number=table.c.number + 10),
                 delete(table).where(table.c.number == 12),
             ]
-            await store.apply(
-                Settled(claim, 1), [_puts(*[Count(key=f"sku-{n}", number=n) for n in range(4)])], statements
-            )
-            assert [row.number for row in await _rows(store, Count)] == [10, 11, 13]
+            puts = _puts(*[Count(key=f"sku-{n}", number=n) for n in range(4)])
+            later = TableChange(layout(Count), [("sku-2", 2)], ["sku-0"])
+            await store.apply(Settled(claim, 1), [puts, *statements, later, *statements[:1]])
+            assert [row.number for row in await _rows(store, Count)] == [21, 12, 23]
+
+        self.run(stores, scenario)
+
+    def test_a_preview_shows_what_writes_would_do_and_keeps_nothing(self, stores: Any) -> None:
+        """Rows and statements in order; what cannot be written is refused as it would be, and what is there stays."""
+        table = table_of(Count)
+        emptied = [
+            TableChange(layout(Count), [("vase", 2)], ["chair"]),
+            update(table).values(number=table.c.number + 10),
+            TableChange(layout(Count), [("desk", 3)], []),
+        ]
+
+        async def scenario(store: ViewStore) -> None:
+            rows = [Count(key="chair", number=0), Count(key="lamp", number=1)]
+            claim = await _write(store, *rows)
+            shape, keys = layout(Count), ["chair", "lamp", "vase", "desk", "none"]
+            assert sorted(await store.preview(emptied, shape, keys)) == [("desk", 3), ("lamp", 11), ("vase", 12)]
+            assert await store.preview([], shape, ["lamp"]) == [("lamp", 1)]
+            for wrong in (TableChange(shape, [("lamp", None)], []), select(func.no_such_function(1))):
+                with pytest.raises(Exception) as failure:
+                    await store.preview([*emptied, wrong], shape, keys)
+                assert not isinstance(failure.value, (LogUnavailable, LeaseLost))
+            assert await _rows(store, Count) == rows
+            await store.apply(Settled(claim, 2), emptied)
+            assert await _rows(store, Count) == [
+                Count(key="desk", number=3), Count(key="lamp", number=11), Count(key="vase", number=12)
+            ]  # fmt: skip
 
         self.run(stores, scenario)
 
@@ -188,12 +215,12 @@ class ViewConformance(ViewRebuilding):
             parked = Parked("count_v1", "sku:vase", 2, "broken", 1, 5)
             with pytest.raises(Exception) as failure:
                 changes = TableChange(layout(Count), [("lamp", 5), row], [])
-                await store.apply(Settled(claim, 2, (parked,)), [changes], statements)
+                await store.apply(Settled(claim, 2, (parked,)), [changes, *statements])
             assert not isinstance(failure.value, (LogUnavailable, LeaseLost))
             assert await _rows(store, Count) == [Count(key="lamp", number=1)]
             assert await store.position("count_v1") == 1
             assert await store.parked() == []
-            await store.apply(Settled(claim, 3), [_puts(Count(key="lamp", number=7))], [])
+            await store.apply(Settled(claim, 3), [_puts(Count(key="lamp", number=7))])
             assert await _rows(store, Count) == [Count(key="lamp", number=7)]
 
         self.run(stores, scenario)
@@ -204,12 +231,12 @@ class ViewConformance(ViewRebuilding):
         async def scenario(slow: ViewStore, quick: ViewStore) -> None:
             old = await _claim(slow, Count, lease_seconds=ENDED)
             new = await _claim(quick, Count, owner="quick")
-            await quick.apply(Settled(new, 5), [_puts(Count(key="lamp", number=5))], [])
+            await quick.apply(Settled(new, 5), [_puts(Count(key="lamp", number=5))])
             parked = (Parked("count_v1", "sku:lamp", 4, "broken", 1, 5),)
             with loses():
-                await slow.apply(Settled(old, 9, parked), [_puts(Count(key="lamp", number=9))], [])
+                await slow.apply(Settled(old, 9, parked), [_puts(Count(key="lamp", number=9))])
             with loses():
-                await slow.apply(Settled(old, 9), [], [update(table_of(Count)).values(number=9)])
+                await slow.apply(Settled(old, 9), [update(table_of(Count)).values(number=9)])
             with loses():
                 await slow.settle(Settled(old, 9))
             assert await _rows(slow, Count) == [Count(key="lamp", number=5)]
@@ -224,7 +251,7 @@ class ViewConformance(ViewRebuilding):
         async def scenario(writer: ViewStore, reader: ViewStore) -> None:
             claim = await _claim(writer, Count)
             for number in range(1, 101):
-                await writer.apply(Settled(claim, number), [_puts(Count(key="lamp", number=number))], [])
+                await writer.apply(Settled(claim, number), [_puts(Count(key="lamp", number=number))])
                 assert await reader.position("count_v1") == number
                 assert await reader.load(layout(Count), ["lamp"]) == [("lamp", number)]
 
@@ -247,7 +274,7 @@ class ViewConformance(ViewRebuilding):
 
             claim = await _park_two_keys(follower)
             await stands(4)
-            await follower.apply(Settled(claim, 4, unparked=(("sku:a", 2),)), [_puts(Count(key="a", number=1))], [])
+            await follower.apply(Settled(claim, 4, unparked=(("sku:a", 2),)), [_puts(Count(key="a", number=1))])
             await stands(4)
             await follower.settle(Settled(claim, 5))
             await stands(5)
@@ -255,7 +282,7 @@ class ViewConformance(ViewRebuilding):
             await stands(5)
             halves = await follower.attend("ann", ["count_v1"], LEASE_SECONDS)
             await stands(5)
-            await follower.apply(Settled(halves[0], 6), [_puts(Count(key="b", number=1))], [])
+            await follower.apply(Settled(halves[0], 6), [_puts(Count(key="b", number=1))])
             await stands(5)
             await reader.rewind("count_v1", ["count_v1"])
             await stands(0)
@@ -329,14 +356,14 @@ class ViewConformance(ViewRebuilding):
 
         async def scenario(follower: ViewStore, console: ViewStore) -> None:
             old = await _park_two_keys(follower)
-            await follower.apply(Settled(old, 9), [_puts(Count(key="a", number=1))], [])
+            await follower.apply(Settled(old, 9), [_puts(Count(key="a", number=1))])
             other = await _claim(follower, Reserved)
             await follower.settle(Settled(other, 3, (Parked("reserved_v1", "word:a", 3, "broken", 1, 5),)))
             await console.rewind("count_v1", ["count_v1"])
             assert (await _rows(console, Count), await console.position("count_v1")) == ([], 0)
             assert [each.follower for each in await console.parked()] == ["reserved_v1"]
             with loses():
-                await follower.apply(Settled(old, 10), [_puts(Count(key="a", number=2))], [])
+                await follower.apply(Settled(old, 10), [_puts(Count(key="a", number=2))])
             assert (await _claim(follower, Count)).position == 0
             await follower.settle(Settled(other, 4))
 
@@ -378,7 +405,7 @@ async def _claim(store: ViewStore, view: Any, owner: str = "ann", lease_seconds:
 async def _write(store: ViewStore, *rows: Any) -> Claim:
     """Write rows at the follower's next position, with a lease that has ended, so that the next one can do so too."""
     claim = await _claim(store, type(rows[0]), lease_seconds=ENDED)
-    await store.apply(Settled(claim, claim.position + 1), [_puts(*rows)], [])
+    await store.apply(Settled(claim, claim.position + 1), [_puts(*rows)])
     return claim
 
 

@@ -180,11 +180,11 @@ class ViewRebuilding(ClaimConformance):
             for each in both:
                 await store.create(each)
             live = await _claim(store, "counted_v1")
-            await store.apply(Settled(live, 5), [_change(both[0], lamp=5), _change(both[1], a=(5, "", 0))], ())
+            await store.apply(Settled(live, 5), [_change(both[0], lamp=5), _change(both[1], a=(5, "", 0))])
             await store.begin_rebuild("counted_v1", both)
             shadow = await _claim(store, shadow_follower("counted_v1"))
             shadows = [shadow_layout(each) for each in both]
-            await store.apply(Settled(shadow, 5), [_change(shadows[0], lamp=6), _change(shadows[1], b=(6, "", 0))], ())
+            await store.apply(Settled(shadow, 5), [_change(shadows[0], lamp=6), _change(shadows[1], b=(6, "", 0))])
             assert await store.take_over("counted_v1", both)
             assert await store.load(both[0], ["lamp"]) == [("lamp", 6)]
             assert await store.load(both[1], ["a", "b"]) == [("b", 6, "", False)]
@@ -348,7 +348,7 @@ async def _caught_up_shadow(store: ViewStore, other: ViewStore) -> tuple[Claim, 
 
 async def _put(store: ViewStore, claim: Claim, position: int, **rows: int) -> None:
     shape = layout(Count) if claim.follower == _LIVE else shadow_layout(layout(Count))
-    await store.apply(Settled(claim, position), [_change(shape, **rows)], ())
+    await store.apply(Settled(claim, position), [_change(shape, **rows)])
 
 
 def _change(shape: Any, **rows: Any) -> TableChange:

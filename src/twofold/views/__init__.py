@@ -4,7 +4,7 @@ from twofold.views.materialize import ProjectionTarget, ViewTarget
 from twofold.views.progress import Arrivals, Moves
 from twofold.views.projection import Projection, project
 from twofold.views.queries import Answer, Page, Views, answer, answer_of, answer_type
-from twofold.views.store import TableChange, ViewStore
+from twofold.views.store import TableChange, ViewStore, Write
 from twofold.views.transaction import Transaction
 from twofold.views.view import Column, Index, Layout, View, layout, table_name
 
@@ -24,6 +24,7 @@ __all__ = [
     "ViewStore",
     "ViewTarget",
     "Views",
+    "Write",
     "answer",
     "answer_of",
     "answer_type",

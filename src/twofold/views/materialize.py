@@ -14,10 +14,10 @@ from twofold.log import Batch, Criteria, Criterion, Log, Recorded
 from twofold.messages import reader, tag_fields
 from twofold.messages.tags import identities
 from twofold.views.projection import Projection
-from twofold.views.shadow import shadow_follower, shadow_layout, shadowed
+from twofold.views.shadow import shadow_follower, shadowed
 from twofold.views.store import ViewStore
 from twofold.views.transaction import NotShadowed, Transaction
-from twofold.views.view import View, layout
+from twofold.views.view import View, layout, table_name
 
 _MOST_PARKED = 1_000_000
 
@@ -34,12 +34,11 @@ class _RowTarget:
         self, views: Sequence[type[View]], log: Log, store: ViewStore, clock: Clock, *, as_shadow: bool
     ) -> None:
         self._views = views
+        self._as_shadow = as_shadow
         self._log = log
         self._store = store
         self._clock = clock
-        shapes = map(layout, views) if as_shadow else ()
-        self._shadows = {shape.table: shadow_layout(shape) for shape in shapes}
-        self._rows = Transaction(store, self._shadows)
+        self._rows = Transaction(store, views, as_shadow=as_shadow)
         self._claim: Claim
         self._position = 0
 
@@ -50,7 +49,7 @@ class _RowTarget:
         self._claim = claim
         self._position = claim.position
         self._rows.forget()
-        if not claim.position and not self._shadows:
+        if not claim.position and not self._as_shadow:
             # They were made when the process started; those of a version that nobody had declared may have been dropped since.
             for view in self._views:
                 await self._store.create(layout(view))
@@ -69,11 +68,10 @@ class _RowTarget:
             await self._give_up(error)
         except Exception as error:
             self._rows.discard()
-            await self._apply_each(new, position, blocked, error)
+            await self._apply_each([each for each in new if each.position > self._position], position, blocked, error)
         except BaseException:
             self._rows.discard()
             raise
-        self._position = position
 
     async def _apply_each(
         self, events: Sequence[Recorded], position: int, blocked: Mapping[str, Block], error: Exception
@@ -91,7 +89,7 @@ class _RowTarget:
     async def _give_up(self, error: NotShadowed) -> None:
         """End a rebuilding that cannot come to a good end."""
         follower = shadowed(self.name)
-        tables = [shadow.table for shadow in self._shadows.values()]
+        tables = [shadow.table for shadow in self._rows.layouts]
         if await self._store.drop(self.name, tables, even_if_declared=True):
             _logger.error(
                 "The rebuilding of %s was given up: %s. What it writes elsewhere cannot be written twice: empty those tables, "
@@ -122,8 +120,9 @@ class _RowTarget:
         return [each for each in found if each.lane == lane]
 
     async def _save(self, settled: Settled) -> None:
-        await self._store.apply(settled, self._rows.changes(), self._rows.statements)
+        await self._store.apply(settled, self._rows.writes())
         self._rows.accept()
+        self._position = settled.position
 
     async def _fold(self, events: Sequence[Recorded], blocked: Mapping[str, Block]) -> list[Parked]:
         raise NotImplementedError
@@ -147,13 +146,12 @@ class ViewTarget(_RowTarget):
     """Fills one view, or its shadow: every event is folded into the rows of the keys that it names."""
 
     def __init__(self, view: type[View], log: Log, store: ViewStore, clock: Clock, *, as_shadow: bool = False) -> None:
-        shape = layout(view)
         super().__init__([view], log, store, clock, as_shadow=as_shadow)
         self._steps = fold_of(view).steps
         self._tag = fold_of(view).tag
         self._view = view
-        self._layout = self._shadows.get(shape.table, shape)
-        self.name = shadow_follower(shape.table) if as_shadow else shape.table
+        (self._layout,) = self._rows.layouts
+        self.name = shadow_follower(table_name(view)) if as_shadow else table_name(view)
         self.criteria = (Criterion(types=fold_of(view).types),)
         self._fields = {
             event: tuple([field for field in tag_fields(event) if field.tag == self._tag])
@@ -248,6 +246,10 @@ class ProjectionTarget(_RowTarget):
                 await self._handle(event, "")
             else:
                 parked.append(held)
+            if self._rows.is_touched:
+                # What later events find is what this one's statements have made of the rows, so they are run before.
+                await self._save(Settled(self._claim, event.position, tuple(parked)))
+                parked.clear()
         return parked
 
     async def _handle(self, event: Recorded, lane: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -17,6 +17,10 @@ class TableChange(msgspec.Struct, frozen=True):
     layout: Layout
     puts: list[tuple[Any, ...]]
     deletes: list[Any]
+
+
+Write: TypeAlias = TableChange | Any
+"""Rows to write and delete, or a SQLAlchemy statement to run."""
 
 
 class ViewStore(FollowerStore, Protocol):
@@ -38,8 +42,15 @@ class ViewStore(FollowerStore, Protocol):
         """Return the packed rows of those packed keys that have one."""
         ...
 
-    async def apply(self, settled: Settled, changes: Sequence[TableChange], statements: Sequence[Any]) -> None:
-        """Write rows, run SQLAlchemy statements and settle the follower's place, in one transaction.
+    async def preview(self, writes: Sequence[Write], layout: Layout, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Return what `load` would after these writes, of which nothing is kept.
+
+        Raises as `apply` does.
+        """
+        ...
+
+    async def apply(self, settled: Settled, writes: Sequence[Write]) -> None:
+        """Write rows and run statements, in the order given, and settle the follower's place, in one transaction.
 
         Whatever goes wrong with the database itself is raised as `twofold.errors.LogUnavailable`, and what is wrong with
         the rows or statements as anything else: then trying again would not help.

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Index, MetaData, Table, Text, TextClause
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Delete,
+    Float,
+    Index,
+    MetaData,
+    Table,
+    Text,
+    TextClause,
+    UpdateBase,
+    delete,
+)
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.operators import is_, is_not
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -78,7 +91,7 @@ def table_for(shape: Layout, name: str = "", word: str = "by") -> Table:
         columns.append(
             Column(each.name, stored, primary_key=position == 0, nullable=each.nullable, autoincrement=False)
         )
-    table = Table(name or shape.table, MetaData(), *columns)
+    table = Table(name or shape.table, MetaData(), *columns, info={"view": shape.view})
     for each in shape.columns:
         if each.indexed:
             Index(f"{shape.table}_{word}_{each.name}", table.c[each.name])
@@ -103,6 +116,38 @@ def redirected(statement: Any, names: Mapping[str, str]) -> Any:
         return other if table is element else other.c[element.name]
 
     return visitors.replacement_traverse(statement, {}, replace)
+
+
+def delete_statement(view: Any, condition: Any, *more: Any) -> Delete:
+    """Return the statement that deletes the rows of a view for which all conditions hold."""
+    return delete(table_of(view)).where(condition, *more)
+
+
+def touched_tables(statement: Any, tables: Collection[str]) -> set[str]:
+    """Return those of some tables that a statement may read or write: all, if it is text or names no table.
+
+    >>> from sqlalchemy import delete, text
+    >>> from twofold.testing.samples import Count
+    >>> touched_tables(delete(table_of(Count)), ["count_v1", "others_v1"])
+    {'count_v1'}
+    >>> sorted(touched_tables(text("VACUUM"), ["count_v1", "others_v1"]))
+    ['count_v1', 'others_v1']
+    """
+    named = named_tables(statement)
+    is_known = named and not any(isinstance(element, TextClause) for element in visitors.iterate(statement))
+    return named.intersection(tables) if is_known else {*tables}
+
+
+def written_view(statement: Any) -> Any:
+    """Return the view whose table a statement writes, or None if it writes none, or is text.
+
+    >>> from sqlalchemy import insert
+    >>> from twofold.testing.samples import Count
+    >>> written_view(insert(table_of(Count))) is Count
+    True
+    """
+    table = statement.table if isinstance(statement, UpdateBase) else None
+    return table.info.get("view") if isinstance(table, Table) else None
 
 
 def named_tables(*parts: Any) -> set[str]:

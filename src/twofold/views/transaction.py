@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-from twofold.views.store import TableChange, ViewStore
+from twofold.errors import DeclarationError
+from twofold.views.shadow import shadow_layout
+from twofold.views.store import TableChange, ViewStore, Write
 from twofold.views.view import Layout, View, layout
 
 V = TypeVar("V", bound=View)
@@ -18,30 +20,57 @@ class NotShadowed(Exception):
 
 
 class Transaction:
-    """What a projection may do: get rows, put rows, delete rows, and run statements of its own.
+    """What a projection may do with its views: get rows, put and delete rows, and run statements of its own.
 
-    All of it is stored together with the follower's checkpoint, when the batch is through. Rows that were read or
-    written stay in memory for the next batch, as a follower is the only writer of its tables while it holds its claim.
+    All takes effect in the order in which it is written, and what is got is as all before it has left it. It is stored
+    together with the follower's checkpoint. Rows that were read or written stay in memory for the next batch, as a
+    follower is the only writer of its tables while it holds its claim; those of a table that a statement touches are
+    read again.
 
-    ``shadows`` are the layouts with which the tables of these names are filled anew: all that is written goes there.
+    ``as_shadow`` everything goes to the shadows of the views' tables.
     """
 
-    def __init__(self, store: ViewStore, shadows: Mapping[str, Layout] | None = None) -> None:
+    def __init__(self, store: ViewStore, views: Sequence[type[View]], *, as_shadow: bool = False) -> None:
         self._store = store
-        self._shadows = shadows or {}
+        self._shadows = as_shadow
+        shapes = [layout(view) for view in views]
+        self._layouts = {shape.table: shadow_layout(shape) if as_shadow else shape for shape in shapes}
         self._known: dict[tuple[str, Any], Any] = {}
         self._changed: dict[tuple[str, Any], tuple[Layout, Any]] = {}
-        self.statements: list[Any] = []
+        # What was changed before the last statement, and all that is to be written up to that.
+        self._changed_before: dict[tuple[str, Any], tuple[Layout, Any]] = {}
+        self._written: list[Write] = []
+        self._touched: set[str] = set()
+
+    @property
+    def layouts(self) -> list[Layout]:
+        """How what is written is stored."""
+        return list(self._layouts.values())
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether a statement is to be run that may change rows: until it is, what they will be is not known here."""
+        return bool(self._touched)
 
     async def get(self, view: type[V], key: Any) -> V:
-        """Return the row of a key, or what a row starts as if there is none."""
-        shape = layout(view)
-        shape = self._shadows.get(shape.table, shape)
-        at = (shape.table, key)
-        if at not in self._changed and at not in self._known:
-            await self.prefetch(shape, [key])
-        row = self.peek(shape, key)
+        """Return the row of a key, or what a row starts as if there is none.
+
+        Raises:
+            DeclarationError: the view is not one that the projection names.
+        """
+        shape = self._shape(view)
+        if shape.table in self._touched:
+            row = await self._preview(shape, key)
+        else:
+            at = (shape.table, key)
+            if at not in self._changed and at not in self._changed_before:
+                await self.prefetch(shape, [key])
+            row = self.peek(shape, key)
         return view(key=key) if row is None else row
+
+    async def _preview(self, shape: Layout, key: Any) -> Any:
+        stored = await self._store.preview(self.writes(), shape, [shape.pack_key(key)])
+        return shape.unpack(stored[0]) if stored else None
 
     async def prefetch(self, shape: Layout, keys: Iterable[Any]) -> None:
         """Read at once the rows of the keys that are not in memory."""
@@ -58,44 +87,83 @@ class Transaction:
     def peek(self, shape: Layout, key: Any) -> Any:
         """Return the row of a key that is in memory, or None if there is no row."""
         at = (shape.table, key)
-        changed = self._changed.get(at)
+        changed = self._changed.get(at) or self._changed_before.get(at)
         return changed[1] if changed is not None else self._known.get(at)
 
     def put(self, row: View) -> None:
-        """Write a row."""
-        shape = layout(type(row))
-        self._set(self._shadow_of(shape) if self._shadows else shape, row.key, row)
+        """Write a row.
+
+        Raises:
+            DeclarationError: its view is not one that the projection names.
+        """
+        shape = self._shape(type(row))
+        self._changed[shape.table, row.key] = (shape, row)
 
     def delete(self, view: type[View], key: Any) -> None:
-        """Delete the row of a key, if there is one."""
-        shape = layout(view)
-        self._set(self._shadow_of(shape) if self._shadows else shape, key, None)
+        """Delete the row of a key, if there is one.
 
-    def _shadow_of(self, shape: Layout) -> Layout:
-        self._check_shadowed({shape.table})
-        return self._shadows[shape.table]
+        Raises:
+            DeclarationError: the view is not one that the projection names.
+        """
+        shape = self._shape(view)
+        self._changed[shape.table, key] = (shape, None)
 
-    def _set(self, shape: Layout, key: Any, row: Any) -> None:
-        self._changed[shape.table, key] = (shape, row)
+    def delete_where(self, view: type[View], condition: Any, *more: Any) -> None:
+        """Delete the rows for which all conditions hold: ``rows.delete_where(Item, Item.c.owner == event.owner)``.
+
+        Raises:
+            DeclarationError: the view is not one that the projection names.
+        """
+        from twofold.views.tables import delete_statement
+
+        self._shape(view)
+        self.execute(delete_statement(view, condition, *more))
+
+    def _shape(self, view: type[View]) -> Layout:
+        try:
+            return self._layouts[layout(view).table]
+        except KeyError:
+            raise self._not_named(view) from None
+
+    def _not_named(self, view: type[View]) -> DeclarationError:
+        return DeclarationError(
+            f"A projection reads and writes rows of {view.__name__}, and does not name it: what it finds there, and what "
+            f"another follower makes of it, depends on which of them is first. Write @project(…, {view.__name__}), and let "
+            "nothing else fill it."
+        )
 
     def execute(self, statement: Any) -> None:
-        """Run a SQLAlchemy Core statement that writes, on tables of your own, when the batch is stored."""
-        if self._shadows:
-            from twofold.views.tables import named_tables, redirected
+        """Run a SQLAlchemy Core statement that writes, on tables of your own or on those of the projection's views.
 
+        Raises:
+            DeclarationError: it writes a view that the projection does not name.
+        """
+        from twofold.views.tables import named_tables, redirected, touched_tables, written_view
+
+        view = written_view(statement)
+        if view is not None:
+            self._shape(view)
+        if self._shadows:
             self._check_shadowed(named_tables(statement))
-            statement = redirected(statement, {table: shadow.table for table, shadow in self._shadows.items()})
-        self.statements.append(statement)
+            statement = redirected(statement, {table: shadow.table for table, shadow in self._layouts.items()})
+        self._written += self._changes()
+        self._written.append(statement)
+        self._changed_before |= self._changed
+        self._changed.clear()
+        self._touched |= touched_tables(statement, [shape.table for shape in self._layouts.values()])
 
     def _check_shadowed(self, tables: set[str]) -> None:
-        others = sorted(tables - self._shadows.keys())
+        others = sorted(tables - self._layouts.keys())
         if others:
             raise NotShadowed(
-                f"it writes or reads {', '.join(others)} by statements, beside {', '.join(self._shadows)}"
+                f"it writes or reads {', '.join(others)} by statements, beside {', '.join(self._layouts)}"
             )
 
-    def changes(self) -> list[TableChange]:
-        """Return what is to be written, by table."""
+    def writes(self) -> list[Write]:
+        """Return what is to be written, in order; between statements, that is one change of each table."""
+        return [*self._written, *self._changes()]
+
+    def _changes(self) -> list[TableChange]:
         by_table: dict[str, TableChange] = {}
         for (table, key), (shape, row) in self._changed.items():
             change = by_table.setdefault(table, TableChange(shape, [], []))
@@ -109,13 +177,18 @@ class Transaction:
         """Take note that everything was stored."""
         if len(self._known) > _ROWS_KEPT:
             self._known.clear()
-        self._known.update({at: row for at, (_, row) in self._changed.items()})
+        for changed in (self._changed_before, self._changed):
+            self._known.update({at: row for at, (_, row) in changed.items()})
+        if self._touched:
+            self._known = {at: row for at, row in self._known.items() if at[0] not in self._touched}
         self.discard()
 
     def discard(self) -> None:
         """Forget what was not stored."""
         self._changed.clear()
-        self.statements.clear()
+        self._changed_before.clear()
+        self._written = []
+        self._touched.clear()
 
     def forget(self) -> None:
         """Forget all rows, as somebody else may have written them."""

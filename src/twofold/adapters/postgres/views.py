@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from twofold.clock import Clock
 from twofold.errors import DeclarationError, LeaseLost, LogUnavailable
 from twofold.followers import Claim, Parked, Progress, Segment, Settled, Standing, standings
 from twofold.followers.division import merge, split
-from twofold.views import Layout, TableChange
+from twofold.views import Layout, TableChange, Write
 from twofold.views.tables import table_of
 
 if TYPE_CHECKING:
@@ -118,43 +118,58 @@ class PostgresViews:
     # Rows.
 
     async def load(self, layout: Layout, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
-        statement = _SQL["load"].format(columns=", ".join(_names(layout)), table=self._table(layout.table))
+        statement = self._load(layout)
         rows = await self._database.run(lambda connection: connection.fetch(statement, list(keys)))
         return [tuple(row) for row in rows]
+
+    def _load(self, layout: Layout) -> str:
+        return _SQL["load"].format(columns=", ".join(_names(layout)), table=self._table(layout.table))
 
     async def select(self, statement: Any) -> list[Any]:
         async with self._session() as session:
             return list((await session.execute(statement)).fetchall())
 
-    async def apply(self, settled: Settled, changes: Sequence[TableChange], statements: Sequence[Any]) -> None:
-        try:
-            if statements:
-                await self._apply_with_statements(settled, changes, statements)
-            else:
-                await self._database.write(partial(self._apply, settled, changes))
-        except LogUnavailable as error:
-            if _is_about(error.__cause__, _OF_VALUES + (_OF_STATEMENTS if statements else ())):
-                raise ValueError(f"{settled.claim.follower}: the database does not take these rows: {error}") from error
-            raise
+    async def preview(self, writes: Sequence[Write], layout: Layout, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
+        statement = self._load(layout)
+        with _refusals(layout.table, _OF_VALUES + _OF_STATEMENTS):
+            async with self._session() as session:
+                previewed = await session.begin_nested()
+                await self._write_all(writes, await _driver(session), session)
+                rows = await (await _driver(session)).fetch(statement, list(keys))
+                await previewed.rollback()
+        return [tuple(row) for row in rows]
 
-    async def _apply_with_statements(
-        self, settled: Settled, changes: Sequence[TableChange], statements: Sequence[Any]
-    ) -> None:
+    async def apply(self, settled: Settled, writes: Sequence[Write]) -> None:
+        has_statements = not all(isinstance(write, TableChange) for write in writes)
+        with _refusals(settled.claim.follower, _OF_VALUES + (_OF_STATEMENTS if has_statements else ())):
+            if has_statements:
+                await self._apply_with_statements(settled, writes)
+            else:
+                await self._database.write(partial(self._apply, settled, writes))
+
+    async def _apply_with_statements(self, settled: Settled, writes: Sequence[Write]) -> None:
         async with self._session() as session:
-            await self._store(settled, changes, await _driver(session))
-            for statement in statements:
-                await session.execute(statement)
+            raw = await _driver(session)
+            await self._settle(settled, raw)
+            await self._write_all(writes, raw, session)
 
     async def _apply(self, settled: Settled, changes: Sequence[TableChange], connection: Connection) -> None:
         # If the connection was lost and this is done again, it does no harm: rows are written whole, not added to.
         async with connection.transaction():
-            await self._store(settled, changes, connection)
+            await self._settle(settled, connection)
+            for change in changes:
+                await self._write(connection, change)
 
-    async def _store(self, settled: Settled, changes: Sequence[TableChange], connection: Connection) -> None:
+    async def _write_all(self, writes: Sequence[Write], connection: Connection, session: AsyncConnection) -> None:
+        for write in writes:
+            if isinstance(write, TableChange):
+                await self._write(connection, write)
+            else:
+                await session.execute(write)
+
+    async def _settle(self, settled: Settled, connection: Connection) -> None:
         claim = settled.claim
         await self._check(connection, "advance", claim, settled.position)
-        for change in changes:
-            await self._write(connection, change)
         if settled.parked:
             rows = [(p.follower, p.lane, p.position, p.error, p.attempts, p.parked_at_us) for p in settled.parked]
             await connection.executemany(self._sql["park"], rows)
@@ -182,7 +197,7 @@ class PostgresViews:
     # Followers' places.
 
     async def settle(self, settled: Settled) -> None:
-        await self.apply(settled, (), ())
+        await self.apply(settled, ())
 
     async def attend(self, owner: str, followers: Sequence[str], lease_seconds: float) -> list[Claim]:
         return await self._database.run_apart(partial(self._claims.attend, owner, list(followers), lease_seconds))
@@ -280,6 +295,17 @@ async def _driver(session: AsyncConnection) -> Connection:
     """Return the driver's side of a SQLAlchemy connection."""
     connection: Connection = (await session.get_raw_connection()).driver_connection  # type: ignore[assignment]
     return connection
+
+
+@contextmanager
+def _refusals(what: str, classes: tuple[str, ...]) -> Iterator[None]:
+    """Tell what the database will never take, by the classes of SQLSTATE, from a database that is away."""
+    try:
+        yield
+    except LogUnavailable as error:
+        if _is_about(error.__cause__, classes):
+            raise ValueError(f"{what}: the database does not take these rows: {error}") from error
+        raise
 
 
 def _is_about(error: BaseException | None, classes: tuple[str, ...]) -> bool:

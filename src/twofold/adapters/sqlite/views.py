@@ -7,8 +7,8 @@ and the follower then does them again from the log, which is durable.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -32,7 +32,7 @@ from twofold.clock import Clock
 from twofold.errors import DeclarationError, LeaseLost
 from twofold.followers import Claim, Parked, Progress, Segment, Settled, Standing, standings
 from twofold.followers.division import merge, split
-from twofold.views import Layout, TableChange
+from twofold.views import Layout, TableChange, Write
 from twofold.views.tables import table_of
 
 _SQL = load_statements("twofold.adapters.sqlite", "views.sql")
@@ -105,36 +105,54 @@ class SqliteViews:
         finally:
             session.rollback()
 
-    async def apply(self, settled: Settled, changes: Sequence[TableChange], statements: Sequence[Any]) -> None:
-        await self._writing.run(partial(self._apply, settled, changes, statements))
+    async def preview(self, writes: Sequence[Write], layout: Layout, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return await self._writing.run(partial(self._preview, writes, layout, keys))
 
-    def _apply(
-        self,
-        settled: Settled,
-        changes: Sequence[TableChange],
-        statements: Sequence[Any],
-        connection: sqlite3.Connection,
-    ) -> None:
-        if statements:
+    def _preview(
+        self, writes: Sequence[Write], layout: Layout, keys: Sequence[Any], connection: sqlite3.Connection
+    ) -> list[tuple[Any, ...]]:
+        with self._writing_all(writes, layout.table, connection):
+            connection.execute(_SQL["begin_preview"])
+            self._write(writes, connection)
+            rows = _load(layout, keys, connection)
+            connection.execute(_SQL["take_back"])
+            return rows
+
+    async def apply(self, settled: Settled, writes: Sequence[Write]) -> None:
+        await self._writing.run(partial(self._apply, settled, writes))
+
+    def _apply(self, settled: Settled, writes: Sequence[Write], connection: sqlite3.Connection) -> None:
+        with self._writing_all(writes, settled.claim.follower, connection):
+            _settle(connection, settled)
+            self._write(writes, connection)
+
+    @contextmanager
+    def _writing_all(self, writes: Sequence[Write], what: str, connection: sqlite3.Connection) -> Iterator[None]:
+        """Hold a transaction in which the writes, some of them statements perhaps, can be done."""
+        has_statements = not all(isinstance(write, TableChange) for write in writes)
+        if has_statements:
             # SQLAlchemy looks at a new connection, and ends what it takes for a transaction of its own: so before ours.
             self._session(connection)
         try:
             with transaction(connection):
-                _settle(connection, settled)
-                for change in changes:
-                    _write(connection, change)
-                for statement in statements:
-                    self._session(connection).execute(statement)
+                yield
         except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError) as error:
-            raise ValueError(f"{settled.claim.follower}: the database does not take these rows: {error}") from error
+            raise ValueError(f"{what}: the database does not take these rows: {error}") from error
         finally:
-            if statements:
+            if has_statements:
                 self._session(connection).rollback()
+
+    def _write(self, writes: Sequence[Write], connection: sqlite3.Connection) -> None:
+        for write in writes:
+            if isinstance(write, TableChange):
+                _write(connection, write)
+            else:
+                self._session(connection).execute(write)
 
     # Followers' places.
 
     async def settle(self, settled: Settled) -> None:
-        await self.apply(settled, (), ())
+        await self.apply(settled, ())
 
     async def attend(self, owner: str, followers: Sequence[str], lease_seconds: float) -> list[Claim]:
         now = self._clock.now_us() / 1e6

@@ -63,6 +63,12 @@ INSERT INTO {table} ({columns}) VALUES {rows} ON CONFLICT (key) DO UPDATE SET {u
 -- name: put_key
 INSERT INTO {table} ({columns}) VALUES {rows} ON CONFLICT (key) DO NOTHING
 
+-- name: begin_preview
+SAVEPOINT preview
+
+-- name: take_back
+ROLLBACK TO preview
+
 -- name: delete
 DELETE FROM {table} WHERE key IN ({keys})
 
