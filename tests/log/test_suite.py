@@ -22,6 +22,7 @@ from twofold.log import (
     Outcome,
     Recorded,
     Snapshot,
+    TypeCount,
     stored_key,
 )
 from twofold.testing import LogConformance
@@ -58,6 +59,22 @@ class ChecksBeforeItLocks(MemoryStore):
         for append, newer in zip(batch, broken, strict=True):
             outcomes += [Conflict(newer)] if newer else await super().write([without(append, conditions=())], 1)
         return outcomes
+
+
+@found_by(SUITE.test_no_more_is_counted_than_was_asked_for)
+class CountsAll(MemoryStore):
+    """The start of a service takes as long as its log is."""
+
+    async def types(self, most: int) -> list[TypeCount]:
+        return await super().types(1 << 60)
+
+
+@found_by(SUITE.test_types_come_with_their_first_and_last_position)
+class CountsFromTheFirstTypeOn(MemoryStore):
+    """The last type is where a walk along an index ends too early."""
+
+    async def types(self, most: int) -> list[TypeCount]:
+        return (await super().types(most))[:-1]
 
 
 @found_by(SUITE.test_conditions_see_the_earlier_appends_of_a_batch, ALL)

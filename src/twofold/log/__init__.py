@@ -16,6 +16,7 @@ from twofold.log.model import (
     Outcome,
     Recorded,
     Reused,
+    TypeCount,
     selects,
 )
 from twofold.log.restoring import lacking, not_remembered, tag_rows
@@ -42,6 +43,7 @@ __all__ = [
     "Snapshot",
     "Store",
     "Ticket",
+    "TypeCount",
     "lacking",
     "not_remembered",
     "selects",

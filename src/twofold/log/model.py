@@ -76,6 +76,15 @@ _decode_tags = msgspec.json.Decoder(tuple[str, ...]).decode
 _decode_metadata = msgspec.json.Decoder(Metadata).decode
 
 
+class TypeCount(msgspec.Struct, frozen=True, gc=False):
+    """A type of which the log has events: how many, counted up to a bound, and the positions of the first and the last."""
+
+    type: str
+    events: int
+    first: int
+    last: int
+
+
 class Criterion(msgspec.Struct, frozen=True, gc=False):
     """Selects the events that have one of the ``types`` (none given: any) and all of the ``tags``.
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from twofold.log.model import Append, Criteria, Entry, Handled, Outcome, Recorded
+from twofold.log.model import Append, Criteria, Entry, Handled, Outcome, Recorded, TypeCount
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -61,6 +61,13 @@ class Store(Protocol):
 
     async def head(self) -> int:
         """Return the position of the last event, 0 if there is none."""
+        ...
+
+    async def types(self, most: int) -> list[TypeCount]:
+        """Return the types of which there are events, in the order of their bytes, with no more than ``most`` counted of each.
+
+        That is for the start of a service, so it may not take longer where a log is longer.
+        """
         ...
 
     async def handled(self, append_id: str) -> Handled | None:

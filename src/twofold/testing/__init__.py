@@ -6,7 +6,7 @@ import pytest
 # Who runs a suite from outside sees what was compared, as in tests of their own.
 pytest.register_assert_rewrite(
     *[f"twofold.testing.{each}_conformance" for each in ("log", "transport", "view")],
-    *[f"twofold.testing.log_{each}" for each in ("batches", "races", "restoring", "scenarios")],
+    *[f"twofold.testing.log_{each}" for each in ("batches", "races", "restoring", "scenarios", "types")],
     "twofold.testing.view_rebuilding",
 )
 

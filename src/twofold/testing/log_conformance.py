@@ -34,13 +34,14 @@ from twofold.testing.log_scenarios import (
     follow,
     positions,
 )
+from twofold.testing.log_types import LogTypes
 
 _ODD_TYPES = ("B", "A|D", "sales.B", "it's", "50%", "B_", "b", "Ä 🙂", "B,C")
 _ODD_NAMES = ("o'brien", "a|b", '"x"', "50%", "a:b", "\n", "Ärger 🙂", "\\", "\0", "x", "X", "x ", "\u00e9", "e\u0301")
 _ODD_TAGS = ("account:", *[f"account:{name}" for name in _ODD_NAMES])
 
 
-class LogConformance(LogBatches, LogRaces, LogRestoring):
+class LogConformance(LogBatches, LogRaces, LogRestoring, LogTypes):
     """Subclass it, and give it stores::
 
         class TestMyStore(LogConformance):

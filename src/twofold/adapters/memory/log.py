@@ -19,6 +19,7 @@ from twofold.log import (
     Outcome,
     Recorded,
     Snapshot,
+    TypeCount,
     lacking,
     not_remembered,
     settle,
@@ -109,6 +110,9 @@ class MemoryStore:
 
     async def head(self) -> int:
         return len(self._events)
+
+    async def types(self, most: int) -> list[TypeCount]:
+        return [TypeCount(each, min(len(at), most), at[0], at[-1]) for each, at in sorted(self._by_type.items()) if at]
 
     async def handled(self, append_id: str) -> Handled | None:
         return self._handled.get(stored_key(append_id))

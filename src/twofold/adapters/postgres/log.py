@@ -26,6 +26,7 @@ from twofold.log import (
     Outcome,
     Recorded,
     Snapshot,
+    TypeCount,
     lacking,
     not_remembered,
     stored_key,
@@ -121,6 +122,10 @@ class PostgresStore:
     async def head(self) -> int:
         head: int = await self._database.run(lambda connection: connection.fetchval(self._sql["head"]))
         return head
+
+    async def types(self, most: int) -> list[TypeCount]:
+        rows = await self._database.run(lambda connection: connection.fetch(self._sql["types"], min(most, _MOST)))
+        return [TypeCount(*row) for row in rows]
 
     async def handled(self, append_id: str) -> Handled | None:
         row = await self._row("handled", stored_key(append_id))

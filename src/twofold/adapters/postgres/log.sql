@@ -15,6 +15,30 @@ SELECT head, places, firsts, lasts, stored FROM {schema}.log_append_digests(
 -- name: head
 SELECT coalesce(max(position), 0) FROM {schema}.log_events
 
+-- From one type to the next along the index, as often as there are types, however many events these have. Rows are compared so
+-- that the server uses that index without having statistics.
+-- name: types
+WITH RECURSIVE found (type) AS (
+    (SELECT type FROM {schema}.log_events ORDER BY type LIMIT 1)
+    UNION ALL
+    SELECT (SELECT e.type FROM {schema}.log_events AS e WHERE e.type > found.type ORDER BY e.type LIMIT 1)
+    FROM found WHERE found.type IS NOT NULL
+)
+SELECT type, counted.events, ends.first, ends.last
+FROM found, LATERAL (
+    SELECT count(*) AS events FROM (
+        SELECT FROM {schema}.log_events AS e
+        WHERE (e.type, e.position) > (found.type, 0) AND (e.type, e.position) < (found.type, 1::bigint << 62)
+        ORDER BY e.type, e.position LIMIT $1
+    ) AS bounded
+) AS counted, LATERAL (
+    SELECT
+        (SELECT e.position FROM {schema}.log_events AS e WHERE e.type = found.type ORDER BY e.type, e.position LIMIT 1) AS first,
+        (SELECT e.position FROM {schema}.log_events AS e WHERE e.type = found.type
+         ORDER BY e.type DESC, e.position DESC LIMIT 1) AS last
+) AS ends
+WHERE type IS NOT NULL ORDER BY type
+
 -- `digest` is the column of that name, or the value of its default where a log that is only looked at has not got it yet.
 -- name: handled
 SELECT id, first, last, {digest} FROM {schema}.log_handled WHERE id = $1

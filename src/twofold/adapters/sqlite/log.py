@@ -35,6 +35,7 @@ from twofold.log import (
     Outcome,
     Recorded,
     Snapshot,
+    TypeCount,
     lacking,
     not_remembered,
     settle,
@@ -86,6 +87,10 @@ class SqliteStore:
 
     async def head(self) -> int:
         return await self._reading.run(_head)
+
+    async def types(self, most: int) -> list[TypeCount]:
+        rows = await self._reading.run(lambda connection: connection.execute(_SQL["types"], (most,)).fetchall())
+        return [TypeCount(*row) for row in rows]
 
     async def handled(self, append_id: str) -> Handled | None:
         key = stored_key(append_id)

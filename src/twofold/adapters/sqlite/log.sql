@@ -3,6 +3,20 @@
 -- name: head
 SELECT coalesce(max(position), 0) FROM events
 
+-- From one type to the next along the index, as often as there are types, however many events these have.
+-- name: types
+WITH RECURSIVE found (type) AS (
+    SELECT min(type) FROM events
+    UNION ALL
+    SELECT (SELECT min(type) FROM events WHERE type > found.type) FROM found WHERE found.type IS NOT NULL
+)
+SELECT
+    type,
+    (SELECT count(*) FROM (SELECT 1 FROM events WHERE type = found.type LIMIT ?)),
+    (SELECT min(position) FROM events WHERE type = found.type),
+    (SELECT max(position) FROM events WHERE type = found.type)
+FROM found WHERE type IS NOT NULL ORDER BY type
+
 -- `digest` is the column of that name, or the value of its default where a file that is only looked at has not got it yet.
 -- name: handled
 SELECT id, first, last, {digest} FROM handled WHERE id IN ({ids})
