@@ -3,63 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-import types
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, get_args
+import logging
+import sys
+from collections.abc import Iterable
+from typing import Any
 
-import msgspec
+from twofold.folding.description import Description, Indescribable
 
-from twofold.messages import type_hints
+_logger = logging.getLogger("twofold.folding")
 
 
-def fingerprint(cls: type, steps: Iterable[Callable[..., Any]]) -> str:
-    """Name the shape of a state and the code of its steps: what was folded by another shape or code is not used again.
+def fingerprint(state: type, steps: Iterable[Any]) -> str:
+    """Name a state, its steps and their events, with everything that these depend on and that can be known.
 
-    It is the same in every process, and says nothing of functions that the steps call: that is what ``version=`` is for.
+    That is the shape of the state and of the events, where the state starts, old versions' upcasts, the steps' code and, by
+    name, whatever this code uses: functions, classes, constants as they are now, cells, the versions of libraries and of
+    Python. It is the same in every process. What is read from elsewhere it does not see: that is what ``version=`` is for.
+
+    Something that cannot be described, a lock for example, is said in a warning, and nothing is returned.
     """
-    digest = hashlib.blake2s(digest_size=8)
-    digest.update(f"{cls.state_version}".encode())  # type: ignore[attr-defined]
-    for line in _shape(cls, set()):
-        digest.update(line.encode())
-    for step in steps:
-        for line in _code(step.__code__):
-            digest.update(line.encode())
+    digest = hashlib.blake2s(sys.implementation.cache_tag.encode(), digest_size=8)
+    try:
+        for line in Description(state.__module__.partition(".")[0]).lines([state, *steps]):
+            digest.update(line.encode("utf-8", "surrogatepass") + b"\n")
+    except Exception as error:
+        reason = str(error) if isinstance(error, Indescribable) else repr(error)
+        _logger.warning(
+            "No snapshots of %s are kept, which costs only time: whether its code is the same in another process cannot be "
+            "told, as it depends on %s. Pass what the steps need in events, or set snapshot_every = 0 and be told no more.",
+            state.__qualname__, reason,
+        )  # fmt: skip
+        return ""
     return digest.hexdigest()
-
-
-def _shape(kind: Any, seen: set[Any]) -> Iterator[str]:
-    """Describe the fields of a struct and of the structs within it, with the values that they start from."""
-    if kind in seen:
-        return
-    seen.add(kind)
-    hints = type_hints(kind)
-    for field in msgspec.structs.fields(kind):
-        default = "" if field.default is msgspec.NODEFAULT else _constant(field.default)
-        yield f"{field.encode_name}: {hints[field.name]} = {default}"
-        for nested in _structs_in(hints[field.name]):
-            yield from _shape(nested, seen)
-
-
-def _structs_in(hint: Any) -> Iterator[Any]:
-    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-        yield hint
-    for part in get_args(hint):
-        yield from _structs_in(part)
-
-
-def _code(code: types.CodeType) -> Iterator[str]:
-    yield f"{code.co_code.hex()} {code.co_names}"
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _code(constant)
-        else:
-            yield _constant(constant)
-
-
-def _constant(value: Any) -> str:
-    """Describe a value the same way in every process, in which sets have orders of their own."""
-    if isinstance(value, (set, frozenset)):
-        return f"{{{sorted(map(_constant, value))}}}"
-    if isinstance(value, tuple):
-        return f"({[*map(_constant, value)]})"
-    return f"{type(value).__name__} {value!r}"

@@ -98,7 +98,11 @@ class Fold(msgspec.Struct, Generic[S], frozen=True):
     initial: Callable[[Any], S]
     steps: Mapping[str, tuple[type[Event], Callable[[S, Any], S]]]
     state: Any = None
-    fingerprint: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """A name for all the code that a folded state depends on; empty if there is none. It is found when it is asked for."""
+        return _fingerprint(self.state)
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -172,8 +176,12 @@ def fold_of(cls: type[S]) -> Fold[S]:
         raise DeclarationError(
             f"{where} evolves no event. Add a method: @evolve def opened(self, event: Opened) -> Self."
         )
-    code = fingerprint(cls, [method for _, method in steps.values()])
-    return Fold(cls.__name__, tag, functools.partial(_initial, cls), steps, cls, code)
+    return Fold(cls.__name__, tag, functools.partial(_initial, cls), steps, cls)
+
+
+@functools.cache
+def _fingerprint(cls: Any) -> str:
+    return fingerprint(cls, [part for step in sorted(fold_of(cls).steps.items()) for part in step])
 
 
 def _initial(cls: Callable[..., S], key: Any) -> S:
