@@ -13,7 +13,7 @@ from bench.contenders.log import opened
 from bench.model import Contender, Home, Place, Prepare, Sample, Trial, Turns, fresh
 from twofold import Receipt
 from twofold.clock import SystemClock
-from twofold.commands.states import States
+from twofold.commands.states import StateCache
 from twofold.folding import fold_of
 from twofold.log import NewEvent
 from twofold.messages import encode, tagger
@@ -120,10 +120,10 @@ def _load(place: Place, turns: Turns) -> Sample:
         async with opened(place.log) as log:
             turns.begin()
             for _ in turns:
-                states = States(log)
-                cell = states.find(fold, bank.account_name(0))
-                await states.load(cell)
-                assert cell.position == bank.LONG
+                states = StateCache(log)
+                cached = states.find(fold, bank.account_name(0))
+                await states.load(cached)
+                assert cached.known.position == bank.LONG
             return turns.end()
 
     return asyncio.run(scenario())

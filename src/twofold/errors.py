@@ -8,6 +8,7 @@
     ├── Rejected                a decision said no: an ordinary outcome, subclassed by users
     ├── InvalidMessage          a command, query or event does not fit its type
     │   └── UnknownMessage      there is no such command or query here
+    ├── UnrecordableEvent       a decision yields what the log could not give back as it is: mend the decision
     ├── ReceiptError            a receipt that cannot be waited for
     │   ├── InvalidReceipt      not a receipt at all, or of another service
     │   ├── FutureReceipt       it names a position that the log has not reached
@@ -75,6 +76,10 @@ class InvalidMessage(TwofoldError):
 
 class UnknownMessage(InvalidMessage):
     """A name for which this service has no command or query."""
+
+
+class UnrecordableEvent(TwofoldError, TypeError):
+    """An event that the log could not give back as it is: nothing was recorded. The program is wrong, not the command."""
 
 
 class ReceiptError(TwofoldError):

@@ -12,7 +12,7 @@ from examples.bank import Account, Deposit, InsufficientFunds, Open, Opened, Tra
 from tests.commands.kit import BANK, CLOCK, HastyClock, SharedStore, balance, deposited, handling, history
 from twofold import Aggregate, Command, Context, Event, Rejected, Tag, decide, evolve, replace
 from twofold.adapters.sqlite import SqliteStore
-from twofold.commands import States, decider_of, deciders_of
+from twofold.commands import StateCache, decider_of, deciders_of
 from twofold.errors import InvalidMessage, LogCorrupted, LogUnavailable, TooManyConflicts, UnknownMessage
 from twofold.log import Append, Log, NewEvent, Outcome
 from twofold.messages import Metadata, current
@@ -557,18 +557,18 @@ def test_a_repetition_within_a_queue_leaves_the_others_right() -> None:
     asyncio.run(scenario())
 
 
-# States.
+# StateCache.
 
 
-def test_few_cells_do_for_many_keys() -> None:
+def test_few_cached_states_do_for_many_keys() -> None:
     """Those that go first are loaded again: it costs time and nothing else, even with commands in flight."""
 
     async def scenario() -> None:
         async with handling(SharedStore()) as (handler, log):
-            handler.states = States(log, capacity=3)
+            handler.states = StateCache(log, capacity=3)
             names = [f"account-{n}" for n in range(12)]
             await asyncio.gather(*[handler.handle(deposit(n + 1, name)) for n in range(5) for name in names])
-            assert len(handler.states._cells) <= 3
+            assert len(handler.states._cached) <= 3
             assert [await balance(log, name) for name in names] == [15] * 12
             await asyncio.gather(*[handler.handle(withdraw(15, name)) for name in names])
             for name in names:
@@ -583,7 +583,7 @@ def test_a_decision_may_need_more_states_than_are_kept(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         async with handling(SqliteStore(str(tmp_path / "log.db"))) as (handler, log):
-            handler.states = States(log, capacity=1)
+            handler.states = StateCache(log, capacity=1)
             await handler.handle(deposit(5, "ann"))
             async with asyncio.timeout(10):
                 await handler.handle(Transfer(source="ann", target="bob", amount=5))

@@ -3,16 +3,16 @@
 from twofold.commands.context import Context
 from twofold.commands.decider import Aggregate, Boundary, Decider, decide, decider_of, deciders_of
 from twofold.commands.handler import Handler
-from twofold.commands.states import Cell, States
+from twofold.commands.states import CachedState, StateCache
 
 __all__ = [
     "Aggregate",
     "Boundary",
-    "Cell",
+    "CachedState",
     "Context",
     "Decider",
     "Handler",
-    "States",
+    "StateCache",
     "decide",
     "decider_of",
     "deciders_of",

@@ -2,47 +2,46 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import msgspec
-from msgspec import DecodeError
 
 from twofold.clock import Clock
 from twofold.commands.context import Context
 from twofold.commands.decider import Decider
-from twofold.commands.states import Cell, States
-from twofold.errors import LogError, Rejected, TooManyConflicts, UnknownMessage
-from twofold.log import Appended, Guard, Log, NewEvent, Ticket
-from twofold.messages import Command, Event, Metadata, current, encode, reader, tagger
+from twofold.commands.states import Basis, CachedState, Known, StateCache
+from twofold.errors import IdReused, LogError, Rejected, TooManyConflicts, UnknownMessage, UnrecordableEvent
+from twofold.log import Appended, Guard, Log, RecordableEvent, Reused, Ticket, recordable
+from twofold.messages import Command, Event, Metadata, content_digest, current, encode
 
 _ATTEMPTS = 64
 _PATIENT_ATTEMPTS = 4
 _LONGEST_PAUSE_SECONDS = 0.1
 
 
-class _Basis(msgspec.Struct, frozen=True):
-    """A state as it was when it was decided on."""
+class Content(msgspec.Struct, frozen=True):
+    """The id that a command was sent under, and what that stands for."""
 
-    cell: Cell[Any]
-    generation: int
-    after: int | Ticket
+    id: str
+    digest: bytes
+
+
+NO_CONTENT = Content("", b"")
 
 
 class _Decided(msgspec.Struct, frozen=True):
-    """A decision that was made, and what it was made on."""
+    """A decision that was made, and what it was made on. The events are as the log will give them back."""
 
-    decider: Decider
-    bases: Sequence[_Basis]
-    events: Sequence[Event] = ()
+    bases: Sequence[Basis]
+    events: Sequence[RecordableEvent] = ()
     rejection: Rejected | None = None
 
-    def spoil(self) -> None:
+    def invalidate(self) -> None:
         """Have all that it was made on read again."""
         for basis in self.bases:
-            basis.cell.spoil(basis.generation)
+            basis.cached.invalidate(basis.generation)
 
 
 class Handler:
@@ -56,19 +55,23 @@ class Handler:
         self._log = log
         self._clock = clock
         self._deciders: Mapping[type[Command], Decider] = {decider.command: decider for decider in deciders}
-        self.states = States(log)
+        self.states = StateCache(log)
 
     async def handle(self, command: Command, *, id: str = "", metadata: Metadata | None = None) -> int:
         """Decide on a command and return the position in the log at which its effect ends.
 
-        A non-empty ``id`` makes the command idempotent: one that was handled before is not decided again.
+        A non-empty ``id`` makes the command idempotent: one that was handled before is not decided again. It stands for
+        this one command, so another one under the same id is an error and is not done.
 
         Raises:
             Rejected: the decision refused it, on states that the log confirmed.
+            IdReused: the id was that of another command.
             TooManyConflicts: others changed its states each time.
             UnknownMessage: nothing decides on this command.
+            InvalidMessage: the command cannot be told from others as JSON.
             LogUnavailable: the log failed.
-            TypeError: the decision is wrong: what it yields, the log could not give back, or its state cannot evolve.
+            UnrecordableEvent: the decision is wrong: the log could not give back what it yields.
+            TypeError: the decision is wrong: it yields what it does not announce, or what its state cannot evolve.
         """
         decider = self._deciders.get(type(command))
         if decider is None:
@@ -76,21 +79,24 @@ class Handler:
         command_id = id or self._clock.new_id()
         circumstances = (metadata or current.get()).caused(command_id, command_id)
         context = Context(self._clock.now_us(), self._clock.new_id, circumstances)
+        content = Content(id, content_digest(command)) if id else NO_CONTENT
         token = current.set(circumstances)
         try:
-            return await self._decide_until_settled(decider, command, context, id)
+            return await self._decide_until_settled(decider, command, context, content)
         finally:
             current.reset(token)
 
-    async def _decide_until_settled(self, decider: Decider, command: Command, context: Context, id: str) -> int:
+    async def _decide_until_settled(
+        self, decider: Decider, command: Command, context: Context, content: Content
+    ) -> int:
         for attempt in range(_ATTEMPTS):
-            decided = _decide(decider, command, context, await self._cells(decider, command))
-            if decided.rejection or not (decided.events or id):
+            decided = _decide(decider, command, context, await self._states(decider, command))
+            if decided.rejection or not (decided.events or content.id):
                 position = await self._confirmed(decided)
                 if position is not None:
-                    return await self._nothing_appended(decided, position, id)
+                    return await self._nothing_appended(decided, position, content)
             else:
-                position = await self._append(decided, context, id)
+                position = await self._append(decided, content)
                 if position is not None:
                     return position
             if attempt >= _PATIENT_ATTEMPTS:
@@ -100,72 +106,96 @@ class Handler:
             f"{', '.join(decider.states)} first. Send it again, or send the commands for one key to one process."
         )
 
-    async def _cells(self, decider: Decider, command: Command) -> list[Cell[Any]]:
+    async def _states(self, decider: Decider, command: Command) -> list[CachedState[Any]]:
         """Return the states, none of them stale; nothing is awaited between that and the decision."""
-        cells = [self.states.find(each.fold, each.key(command)) for each in decider.boundaries]
-        while stale := [cell for cell in cells if cell.stale]:
-            for cell in stale:
-                await self.states.load(cell)
-        return cells
+        states = [self.states.find(each.fold, each.key(command)) for each in decider.boundaries]
+        while stale := [cached for cached in states if cached.stale]:
+            for cached in stale:
+                await self.states.load(cached)
+        return states
 
-    async def _append(self, decided: _Decided, context: Context, id: str) -> int | None:
+    async def _append(self, decided: _Decided, content: Content) -> int | None:
         """Queue the events, let later commands count on them, and return their last position; None after a conflict."""
-        guards = [Guard(basis.cell.criteria, basis.after) for basis in decided.bases]
-        recorded = _recorded(decided, context)
-        # Two states of one key are one cell, and the events happen to it once. What cannot be evolved is not recorded.
-        cells = dict.fromkeys([basis.cell for basis in decided.bases])
-        following = [(cell, _following(cell, decided.events, recorded)) for cell in cells]
-        expected = [(cell, state) for cell, state in following if state is not None]
-        ticket = self._log.submit(recorded, *guards, id=id)
-        for cell, state in expected:
-            cell.expect(state, ticket)
+        guards = [Guard(basis.cached.criteria, basis.after) for basis in decided.bases]
+        # Two states of one key are one, and the events happen to it once. What cannot be evolved is not recorded.
+        bases = {basis.cached: basis for basis in decided.bases}
+        following = [(cached, _following(basis, decided.events)) for cached, basis in bases.items()]
+        expected = [(cached, state) for cached, state in following if state is not None]
+        ticket = self._log.submit([each.new for each in decided.events], *guards, id=content.id, digest=content.digest)
+        for cached, state in expected:
+            cached.expect(ticket, state)
         try:
             outcome = await ticket
         except LogError:
-            decided.spoil()
+            decided.invalidate()
             raise
         if isinstance(outcome, Appended) and not outcome.repeated:
-            for cell, state in expected:
-                cell.confirm(state, ticket, outcome.last, len(decided.events))
-                self.states.keep(cell)
+            for cached, state in expected:
+                cached.accept(Known(outcome.last, state))
+                self.states.folded(cached, len(decided.events))
             return outcome.last
-        decided.spoil()
+        decided.invalidate()
+        if isinstance(outcome, Reused):
+            raise _id_reused(content.id)
         return outcome.last if isinstance(outcome, Appended) else None
 
     async def _confirmed(self, decided: _Decided) -> int | None:
         """Return the last position that counts for a decision which appended nothing, if the log bears it out.
 
-        What was queued is borne out by its own commit; what was only remembered, by another look.
+        There has to be a position up to which the log has just the states that were decided on, all of them at once, and
+        nothing that came before the command was sent may be missing. So what was queued is waited for first; only then is
+        looked whether the others have moved.
         """
-        position = 0
+        positions = []
         for basis in decided.bases:
-            if isinstance(basis.after, Ticket):
-                reached = await _last_of(basis.after)
-                if reached is None:
-                    basis.cell.spoil(basis.generation)
-                    return None
-            elif await self.states.is_current(basis.cell, basis.after):
-                reached = basis.after
-            else:
+            position = await _last_of(basis.after) if isinstance(basis.after, Ticket) else basis.after
+            if position is None:
+                basis.cached.invalidate(basis.generation)
                 return None
-            position = max(position, reached)
-        return position
+            positions.append(position)
+        last = max(positions, default=0)
+        for basis, position in zip(decided.bases, positions, strict=True):
+            if isinstance(basis.after, Ticket) and position == last:
+                continue
+            until = last if isinstance(basis.after, Ticket) else None
+            if not await self.states.is_current(basis, position, until):
+                return None
+        return last
 
-    async def _nothing_appended(self, decided: _Decided, position: int, id: str) -> int:
-        handled = await self._log.store.handled(id) if id else None
+    async def _nothing_appended(self, decided: _Decided, position: int, content: Content) -> int:
+        handled = await self._log.store.handled(content.id) if content.id else None
         if handled is not None:
+            if handled.digest and handled.digest != content.digest:
+                raise _id_reused(content.id)
             return handled.last
         if decided.rejection:
             raise decided.rejection
         return position
 
 
-def _decide(decider: Decider, command: Command, context: Context, cells: Sequence[Cell[Any]]) -> _Decided:
-    bases = [_Basis(cell, cell.generation, cell.counts_on) for cell in cells]
+def _decide(decider: Decider, command: Command, context: Context, states: Sequence[CachedState[Any]]) -> _Decided:
+    bases = [cached.basis() for cached in states]
     try:
-        return _Decided(decider, bases, tuple(decider.decide(command, context, *[cell.state for cell in cells])))
+        events = tuple(decider.decide(command, context, *[basis.state for basis in bases]))
     except Rejected as rejection:
-        return _Decided(decider, bases, rejection=rejection)
+        return _Decided(bases, rejection=rejection)
+    return _Decided(bases, _recordable(decider, events, context))
+
+
+def _recordable(decider: Decider, events: Sequence[Event], context: Context) -> list[RecordableEvent]:
+    """Return the events as the log takes them and gives them back."""
+    metadata = encode(context.metadata)
+    for event in events:
+        if decider.events and type(event) not in decider.events:
+            kind, announced = type(event).__name__, ", ".join(each.__name__ for each in decider.events)
+            raise TypeError(
+                f"{decider.name} yields {kind}, and its annotation says {announced}; nothing was recorded. Add "
+                f"{kind} to what it returns: -> Iterator[…]."
+            )
+    try:
+        return [recordable(event, context.new_id(), metadata) for event in events]
+    except UnrecordableEvent as error:
+        raise UnrecordableEvent(f"{decider.name} yields what cannot be recorded; nothing was. {error}") from error
 
 
 async def _last_of(ticket: Ticket) -> int | None:
@@ -177,51 +207,18 @@ async def _last_of(ticket: Ticket) -> int | None:
     return None
 
 
-def _following(cell: Cell[Any], events: Sequence[Event], recorded: Sequence[NewEvent]) -> Any:
-    """Return what a cell's state will be with these events; None if they do not concern it."""
-    state, concerned = cell.state, False
-    own = cell.criteria[0].tags[0]
-    for event, as_recorded in zip(events, recorded, strict=True):
-        if own in as_recorded.tags and as_recorded.type in cell.fold.steps:
-            state, concerned = cell.fold.apply(state, event), True
+def _following(basis: Basis, events: Sequence[RecordableEvent]) -> Any:
+    """Return what a state will be with these events; None if they do not concern it."""
+    cached, state, concerned = basis.cached, basis.state, False
+    own = cached.criteria[0].tags[0]
+    for each in events:
+        if own in each.new.tags and each.new.type in cached.fold.steps:
+            state, concerned = cached.fold.apply(state, each.event), True
     return state if concerned else None
 
 
-def _recorded(decided: _Decided, context: Context) -> list[NewEvent]:
-    """Return the events as the log takes them; what it could not give back is not recorded, as it cannot be mended."""
-    decider = decided.decider
-    metadata = encode(context.metadata)
-    recorded = []
-    for event in decided.events:
-        kind = type(event)
-        if decider.events and kind not in decider.events:
-            announced = ", ".join(each.__name__ for each in decider.events)
-            raise TypeError(
-                f"{decider.name} yields {kind.__name__}, and its annotation says {announced}; nothing was recorded. Add "
-                f"{kind.__name__} to what it returns: -> Iterator[…]."
-            )
-        try:
-            recorded.append(recorder(kind)(event, context.new_id(), metadata))
-        except DecodeError as error:
-            raise TypeError(
-                f"{decider.name} yields {event!r}, which does not fit its class: {error}; nothing was recorded."
-            ) from error
-    return recorded
-
-
-@functools.cache
-def recorder(kind: type[Event]) -> Callable[[Event, str, bytes], NewEvent]:
-    """Return the function that makes an event of a class what the log takes, or raises a DecodeError."""
-    name, version, tags, read = (
-        kind.message_name,
-        kind.message_version,
-        tagger(kind),
-        reader(kind, kind.message_version),
+def _id_reused(id: str) -> IdReused:
+    return IdReused(
+        f"The id {id!r} was that of another command, and this one was not done. Send each command under an id of its own; "
+        "the same id only to send the same command again."
     )
-
-    def record(event: Event, id: str, metadata: bytes) -> NewEvent:
-        data = encode(event)
-        read(data)
-        return NewEvent(id, name, version, tags(event), data, metadata)
-
-    return record

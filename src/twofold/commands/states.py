@@ -1,164 +1,181 @@
-"""The states that decisions are made on: kept in memory up to a bound, caught up with the log, saved when long."""
+"""The states that decisions are made on: cached in memory up to a bound, caught up with the log, saved when long."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import OrderedDict
 from typing import Any, Generic, TypeVar
 
-from twofold.errors import LogError
+import msgspec
+
+from twofold.commands.snapshots import Snapshots
 from twofold.folding import Fold
-from twofold.log import Appended, Criterion, Log, Snapshot, Ticket
-from twofold.messages import decoder, encode
+from twofold.log import Appended, Criterion, Log, Ticket
 
 S = TypeVar("S")
-
-_logger = logging.getLogger("twofold.commands")
 
 _EVENTS_PER_READ = 2000
 
 
-class Cell(Generic[S]):
-    """One state, known twice: as the log has it, and as it will be once what is queued is in the log.
+class Known(msgspec.Struct, Generic[S], frozen=True):
+    """A state, and the position up to which the log's events are folded into it: no event of its key is missing or doubled."""
 
-    ``after`` says what the latter counts on: a position, or the queued append that it includes last.
+    position: int
+    state: S
+
+
+class Expected(msgspec.Struct, Generic[S], frozen=True):
+    """A state as it will be once a queued append is in the log, which has an event of its key as the last one."""
+
+    ticket: Ticket
+    state: S
+
+
+class Basis(msgspec.Struct, frozen=True):
+    """What a decision is made on: a state, and after which position or queued append nothing of its key has come."""
+
+    cached: CachedState[Any]
+    generation: int
+    after: int | Ticket
+    state: Any
+
+
+class CachedState(Generic[S]):
+    """The state of one key, known as the log has it and, where appends are queued, as it will be with them.
+
+    Each of the two is one frozen value that is replaced whole, in a step that nothing comes between. What the log has is
+    replaced by something later only, so whoever reads the log for a while and whoever appends meanwhile take nothing from
+    each other, in whichever order they are done.
     """
 
-    __slots__ = (
-        "after", "confirmed", "criteria", "fold", "generation", "key", "loading", "position", "stale", "state", "unsaved"
-    )  # fmt: skip
+    __slots__ = ("_expected", "_stale", "criteria", "fold", "generation", "key", "known", "loading", "unsaved")
 
-    def __init__(self, fold: Fold[S], key: Any) -> None:
+    def __init__(self, fold: Fold[S], key: Any, tag: str) -> None:
         self.fold = fold
         self.key = key
-        self.criteria = (Criterion(fold.types, (fold.tag.of(key),)),)
-        self.confirmed = self.state = fold.initial(key)
-        self.position = 0
-        self.unsaved = 0
-        self.after: int | Ticket = 0
+        self.criteria = (Criterion(fold.types, (tag,)),)
+        self.known = Known(0, fold.initial(key))
+        self._expected: Expected[S] | None = None
         self.generation = 0
-        self.stale = True
+        self._stale = True
         self.loading = asyncio.Lock()
+        self.unsaved = 0
 
     @property
-    def counts_on(self) -> int | Ticket:
-        """What `after` comes to: an append that has been made is a position, and was before whoever asks now."""
-        outcome = self.after.outcome if isinstance(self.after, Ticket) else None
-        return outcome.last if isinstance(outcome, Appended) and not outcome.repeated else self.after
+    def stale(self) -> bool:
+        """Whether it has to be read before the next use."""
+        self._settle()
+        return self._stale
 
-    def expect(self, state: S, ticket: Ticket) -> None:
+    def basis(self) -> Basis:
+        """Return what to decide on now, of a state that is not stale."""
+        expected = self._expected
+        if expected is None:
+            return Basis(self, self.generation, self.known.position, self.known.state)
+        return Basis(self, self.generation, expected.ticket, expected.state)
+
+    def expect(self, ticket: Ticket, state: S) -> None:
         """Go on from a state that is queued, so that the next decision need not wait for it."""
-        self.state = state
-        self.after = ticket
+        self._expected = Expected(ticket, state)
 
-    def confirm(self, state: S, ticket: Ticket, position: int, events: int) -> None:
-        """Take note that what was expected with the ticket, so many events, is in the log."""
-        self.unsaved += events
-        if position > self.position:
-            self.confirmed, self.position = state, position
-        if self.after is ticket:
-            self.after = position
+    def _settle(self) -> None:
+        """Take note of what has become of the append that is counted on, whether or not its caller still waits for it.
 
-    def spoil(self, generation: int) -> None:
+        The guard of that append said that nothing else has come before it, so once it is in the log the expected state is
+        what the log has up to there.
+        """
+        expected = self._expected
+        if expected is not None and expected.ticket.outcome is not None:
+            self._expected = None
+            outcome = expected.ticket.outcome
+            if isinstance(outcome, Appended) and not outcome.repeated:
+                self.accept(Known(outcome.last, expected.state))
+            else:
+                self._stale = True
+
+    def accept(self, known: Known[S]) -> None:
+        """Take over what the log has, unless something later is known already."""
+        if known.position > self.known.position:
+            self.known = known
+
+    def refresh(self, known: Known[S]) -> None:
+        """Take over what was just read from the log; what was expected before that is not counted on any more."""
+        self._settle()
+        self.accept(known)
+        self._expected = None
+        self._stale = False
+        self.generation += 1
+
+    def invalidate(self, generation: int) -> None:
         """Take note that the state, as it was in that generation, is not what the log has: it is read before the next use."""
         if generation == self.generation:
-            self.stale = True
+            self._stale = True
 
 
-class States:
-    """The cells of a service, the least recently used of which go first."""
+class StateCache:
+    """The cached states of a service, the least recently used of which go first.
+
+    They go by the text of their identity, as in the log: what is one there is one here.
+    """
 
     def __init__(self, log: Log, capacity: int = 10_000) -> None:
         self._log = log
         self._capacity = capacity
-        self._cells: OrderedDict[tuple[str, Any], Cell[Any]] = OrderedDict()
-        self._saving: set[asyncio.Task[None]] = set()
+        self._snapshots = Snapshots(log)
+        self._cached: OrderedDict[tuple[str, str], CachedState[Any]] = OrderedDict()
 
-    def find(self, fold: Fold[S], key: Any) -> Cell[S]:
-        """Return the cell of a key; `load` it if it is stale."""
-        at = (fold.name, key)
-        cell = self._cells.get(at)
-        if cell is None:
-            cell = self._cells[at] = Cell(fold, key)
-            if len(self._cells) > self._capacity:
-                self._cells.popitem(last=False)
+    def find(self, fold: Fold[S], key: Any) -> CachedState[S]:
+        """Return the cached state of a key; `load` it if it is stale."""
+        tag = fold.tag.of(key)
+        at = (fold.name, tag)
+        cached = self._cached.get(at)
+        if cached is None:
+            cached = self._cached[at] = CachedState(fold, key, tag)
+            if len(self._cached) > self._capacity:
+                self._cached.popitem(last=False)
         else:
-            self._cells.move_to_end(at)
-        return cell
+            self._cached.move_to_end(at)
+        return cached
 
-    async def load(self, cell: Cell[Any]) -> None:
-        """Make a stale cell what the log has; whoever asks meanwhile waits for the same reading."""
-        async with cell.loading:
-            if cell.stale:
-                if cell.position == 0:
-                    await self._restore(cell)
-                await self._catch_up(cell)
-                self.keep(cell)
+    async def load(self, cached: CachedState[Any]) -> None:
+        """Make a stale state what the log has; whoever asks meanwhile waits for the same reading."""
+        async with cached.loading:
+            if cached.stale:
+                known, events = await self._read(cached.fold, cached.key, cached.criteria, cached.known)
+                cached.refresh(known)
+                self.folded(cached, events)
 
-    async def _catch_up(self, cell: Cell[Any]) -> None:
+    async def _read(self, fold: Fold[S], key: Any, criteria: Any, known: Known[S]) -> tuple[Known[S], int]:
+        """Return what the log has of a key, from what is known of it on, and how many events that took."""
+        if known.position == 0:
+            snapshot = await self._snapshots.load(fold, key)
+            known = Known(*snapshot) if snapshot else known
+        count = 0
         while True:
-            events = await self._log.history(cell.criteria, cell.position, _EVENTS_PER_READ)
+            events = await self._log.history(criteria, known.position, _EVENTS_PER_READ)
             if events:
-                cell.confirmed = cell.fold.replay(cell.confirmed, events)
-                cell.position = events[-1].position
-                cell.unsaved += len(events)
+                known = Known(events[-1].position, fold.replay(known.state, events))
+                count += len(events)
             if len(events) < _EVENTS_PER_READ:
-                break
-        cell.state, cell.after = cell.confirmed, cell.position
-        cell.stale = False
-        cell.generation += 1
+                return known, count
 
-    async def is_current(self, cell: Cell[Any], position: int) -> bool:
-        """Say whether the log has nothing for the cell after a position."""
-        if not await self._log.history(cell.criteria, position, 1):
+    async def is_current(self, basis: Basis, position: int, until: int | None = None) -> bool:
+        """Say whether the log has nothing for a state after a position (``until`` another one), and have it read if it has."""
+        newer = await self._log.history(basis.cached.criteria, position, 1)
+        if not newer or (until is not None and newer[0].position > until):
             return True
-        if cell.counts_on == position:
-            cell.spoil(cell.generation)
+        basis.cached.invalidate(basis.generation)
         return False
 
-    # Snapshots: a state that took many events to fold is kept under the fingerprint of the code that folded it.
-
-    async def _restore(self, cell: Cell[Any]) -> None:
-        if _snapshot_every(cell.fold):
-            snapshot = await self._log.store.load_snapshot(_snapshot_name(cell.fold), cell.fold.tag.of(cell.key))
-            if snapshot is not None:
-                cell.confirmed = decoder(cell.fold.state).decode(snapshot.data)
-                cell.position = snapshot.position
-
-    def keep(self, cell: Cell[Any]) -> None:
-        """Save a snapshot if there is one due; nobody waits for it, and the next one makes good a lost one."""
-        every = _snapshot_every(cell.fold)
-        if every and cell.unsaved >= every:
-            cell.unsaved = 0
-            task = asyncio.create_task(self._save(cell.fold, cell.key, cell.position, cell.confirmed))
-            self._saving.add(task)
-            task.add_done_callback(self._saving.discard)
-
-    async def _save(self, fold: Fold[S], key: Any, position: int, state: S) -> None:
-        try:
-            snapshot = Snapshot(position, _encoded(fold, state))
-            await self._log.store.save_snapshot(_snapshot_name(fold), fold.tag.of(key), snapshot)
-        except (LogError, TypeError, ValueError) as error:
-            _logger.warning("No snapshot of %s %s was kept, which costs only time: %s", fold.name, key, error)
+    def folded(self, cached: CachedState[Any], events: int) -> None:
+        """Take note that so many events were folded, and save a snapshot if one is due; nobody waits for it."""
+        every = cached.fold.snapshot_every
+        if every:
+            cached.unsaved += events
+            if cached.unsaved >= every:
+                cached.unsaved = 0
+                self._snapshots.save(cached.fold, cached.key, cached.known.position, cached.known.state)
 
     async def close(self) -> None:
         """Wait for the snapshots that are being saved."""
-        await asyncio.gather(*self._saving)
-
-
-def _encoded(fold: Fold[S], state: S) -> bytes:
-    """Encode a state, and make sure that it comes back as it is: its annotations may promise less than it holds."""
-    data = encode(state)
-    if decoder(fold.state).decode(data) != state:
-        raise ValueError("it would not come back from JSON as it is; annotate its fields with the types that they hold")
-    return data
-
-
-def _snapshot_every(fold: Fold[Any]) -> int:
-    every: int = getattr(fold.state, "snapshot_every", 0)
-    return every
-
-
-def _snapshot_name(fold: Fold[Any]) -> str:
-    return f"{fold.name}:{fold.fingerprint}"
+        await self._snapshots.close()

@@ -109,6 +109,12 @@ class Fold(msgspec.Struct, Generic[S], frozen=True):
         """The stable names of the events that change the state."""
         return tuple(sorted(self.steps))
 
+    @property
+    def snapshot_every(self) -> int:
+        """After how many events the state is kept as a snapshot; 0 is never."""
+        every: int = getattr(self.state, "snapshot_every", 0)
+        return every
+
     def apply(self, state: S, event: Event) -> S:
         """Return the state after an event; one that the fold does not know changes nothing.
 

@@ -19,6 +19,7 @@ from twofold.log.model import (
     TypeCount,
     selects,
 )
+from twofold.log.recorder import ForeignEvent, RecordableEvent, foreign_event, recordable
 from twofold.log.restoring import lacking, not_remembered, tag_rows
 from twofold.log.settle import settle
 from twofold.log.store import Snapshot, Store
@@ -33,19 +34,23 @@ __all__ = [
     "Criteria",
     "Criterion",
     "Entry",
+    "ForeignEvent",
     "Guard",
     "Handled",
     "Log",
     "NewEvent",
     "Outcome",
+    "RecordableEvent",
     "Recorded",
     "Reused",
     "Snapshot",
     "Store",
     "Ticket",
     "TypeCount",
+    "foreign_event",
     "lacking",
     "not_remembered",
+    "recordable",
     "selects",
     "settle",
     "stored_key",

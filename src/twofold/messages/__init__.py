@@ -6,6 +6,7 @@ from twofold.messages.codec import decode, decoder, encode, reader, upcast
 from twofold.messages.message import Command, Event, FrozenStruct, Message, MessageType, Query
 from twofold.messages.metadata import Metadata, current
 from twofold.messages.receipt import Receipt, parse_receipts
+from twofold.messages.sameness import content_digest, difference
 from twofold.messages.tags import Tag, tag_fields, tag_of, tagger, type_hints
 
 __all__ = [
@@ -19,9 +20,11 @@ __all__ = [
     "Query",
     "Receipt",
     "Tag",
+    "content_digest",
     "current",
     "decode",
     "decoder",
+    "difference",
     "encode",
     "parse_receipts",
     "reader",

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequen
 
 from twofold.clock import Clock
 from twofold.followers import Block, Claim, FollowerStore, Settled
-from twofold.log import Batch, Log, NewEvent
-from twofold.messages import Event, Metadata, encode, reader, tagger
+from twofold.log import Batch, ForeignEvent, Log, Reused, foreign_event
+from twofold.messages import Event, Metadata, encode
 from twofold.messaging.message import Published
 from twofold.messaging.transport import Transport
 
@@ -57,13 +57,19 @@ class InboxTarget:
         for event in events:
             kind = self._types.get(f"{event.source}.{event.type}")
             if kind is not None:
+                found = self._foreign(event, kind)
                 # The tickets are queued in order and share commits; a repetition is recognised by its id.
-                tickets.append(self._log.submit([self._foreign(event, kind)], id=f"{event.source}/{event.id}"))
-        for ticket in tickets:
-            await ticket
+                id = f"{event.source}/{event.id}"
+                tickets.append((event, self._log.submit([found.new], id=id, digest=found.digest)))
+        for event, ticket in tickets:
+            if isinstance(await ticket, Reused):
+                _logger.error(
+                    "%s has published another event under the id %s, at position %d, than the one that is recorded here. An "
+                    "id stands for one event, so this one is left out.", event.source, event.id, event.position,
+                )  # fmt: skip
         await self._store.settle(Settled(self._claim, position))
 
-    def _foreign(self, event: Published, kind: type[Event]) -> NewEvent:
+    def _foreign(self, event: Published, kind: type[Event]) -> ForeignEvent:
         metadata = Metadata(
             correlation=event.correlation,
             causation=event.id,
@@ -72,19 +78,13 @@ class InboxTarget:
             source_id=event.id,
             source_position=event.position,
         )
-        data = bytes(event.data)
-        tags = self._tags(event, kind, data)
-        return NewEvent(self._clock.new_id(), kind.message_name, event.version, tags, data, encode(metadata))
-
-    def _tags(self, event: Published, kind: type[Event], data: bytes) -> tuple[str, ...]:
-        try:
-            return tagger(kind)(reader(kind, event.version)(data))
-        except Exception as error:
+        found = foreign_event(kind, event.version, bytes(event.data), self._clock.new_id(), encode(metadata))
+        if found.misfit:
             _logger.error(
                 "%s has published event %s, which does not fit %s.%s: %s. It is recorded, and views that want it park it.",
-                event.source, event.id, kind.__module__, kind.__qualname__, error,
+                event.source, event.id, kind.__module__, kind.__qualname__, found.misfit,
             )  # fmt: skip
-            return ()
+        return found
 
     async def retry(self, lane: str) -> bool:
         return True

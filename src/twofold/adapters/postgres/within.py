@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -13,8 +14,8 @@ from twofold.adapters.postgres.database import Connection
 from twofold.adapters.statements import load_statements
 from twofold.clock import Clock, SystemClock
 from twofold.errors import LogError, LogUnavailable
-from twofold.log import Append, Condition, NewEvent, Outcome
-from twofold.messages import Event, Metadata, current, encode, tagger
+from twofold.log import Append, Condition, NewEvent, Outcome, recordable
+from twofold.messages import Event, Metadata, current, encode
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -53,6 +54,7 @@ async def append_within(
         clock: for the events' time and ids.
 
     Raises:
+        UnrecordableEvent: the log could not give an event back as it is; nothing was sent to the server.
         LogError: there is no transaction to be part of.
         LogUnavailable: there is no log in the schema. The transaction has failed then, as with any error from the server,
             which comes as the driver's own exception.
@@ -63,7 +65,9 @@ async def append_within(
         raise LogError(
             "append_within needs an open transaction: begin one, as in `async with connection.transaction():`."
         )
-    append = Append(_new_events(events, metadata or current.get(), clock), conditions, id)
+    circumstances = encode(metadata or current.get())
+    recorded = [recordable(event, clock.new_id(), circumstances).new for event in events]
+    append = Append(tuple(recorded), conditions, id, _digest(recorded) if id else b"")
     try:
         arguments = (None, 0, 0, clock.now_us(), *batch_arguments([append]))
         row: Any = await connection.fetchrow(_APPEND.format(schema=quoted(schema)), *arguments)
@@ -88,16 +92,6 @@ async def _driver(transaction: Any) -> Connection:
     return driver
 
 
-def _new_events(events: Sequence[Event], metadata: Metadata, clock: Clock) -> tuple[NewEvent, ...]:
-    circumstances = encode(metadata)
-    return tuple(
-        NewEvent(
-            clock.new_id(),
-            type(event).message_name,
-            type(event).message_version,
-            tagger(type(event))(event),
-            encode(event),
-            circumstances,
-        )
-        for event in events
-    )
+def _digest(events: Sequence[NewEvent]) -> bytes:
+    """Return what the content of an append comes to: other events under the same id are not taken for these."""
+    return blake2b(encode([(event.type, event.version, event.data) for event in events]), digest_size=16).digest()

@@ -1,0 +1,110 @@
+"""The one recorder: whatever goes into a log is made here, so that the log can give it back as it is.
+
+A state in memory and one that is read from the log are folded from the same values: those that the recorded bytes give back,
+and never those that were meant.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from twofold.errors import UnrecordableEvent
+from twofold.log.model import NewEvent
+from twofold.messages import Event, difference, encode, reader, tagger
+
+_DIGEST_BYTES = 16
+_LONGEST_SHOWN = 200
+_PLAIN = {str, int, bool, type(None)}
+
+
+class RecordableEvent(msgspec.Struct, frozen=True):
+    """An event as the log takes it, and as the log will give it back."""
+
+    new: NewEvent
+    event: Event
+
+
+def recordable(event: Event, id: str, metadata: bytes) -> RecordableEvent:
+    """Return an event as the log takes it and gives it back.
+
+    Raises:
+        UnrecordableEvent: its bytes would give back something else, or nothing; the text names the field.
+    """
+    if not isinstance(event, Event):
+        raise UnrecordableEvent(f"{_shown(event)} is no event: derive its class from twofold.Event.")
+    return _recorder(type(event))(event, id, metadata)
+
+
+@functools.cache
+def _recorder(kind: type[Event]) -> Callable[[Event, str, bytes], RecordableEvent]:
+    name, version, fields = kind.message_name, kind.message_version, kind.__struct_fields__
+    tags, read = tagger(kind), reader(kind, version)
+
+    def record(event: Event, id: str, metadata: bytes) -> RecordableEvent:
+        try:
+            data = encode(event)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise UnrecordableEvent(
+                f"{name}: {_culprit(event, fields)} cannot be said in JSON: {error}. Give it a type that can."
+            ) from error
+        try:
+            back = read(data)
+        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
+            raise UnrecordableEvent(f"{name}: {_shown(event)} does not fit its class: {error}.") from error
+        for field in fields:
+            given, found = getattr(event, field), getattr(back, field)
+            if given is not found and not (type(given) is type(found) in _PLAIN and given == found):
+                _check_same(name, field, given, found)
+        return RecordableEvent(NewEvent(id, name, version, tags(back), data, metadata), back)
+
+    return record
+
+
+def _check_same(name: str, field: str, given: Any, found: Any) -> None:
+    if place := difference(given, found, field):
+        raise UnrecordableEvent(
+            f"{name}: {place} would come back from the log as something else: {field} is {_shown(given)}, and becomes "
+            f"{_shown(found)}. Annotate the field with the type that it holds, or give it what its type says."
+        )
+
+
+def _culprit(event: Event, fields: tuple[str, ...]) -> str:
+    for field in fields:
+        try:
+            encode(getattr(event, field))
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            return f"the field {field}"
+    return "it"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+
+
+class ForeignEvent(msgspec.Struct, frozen=True):
+    """An event of another service as the own log takes it, its content's digest, and why it fits no class ('': it does)."""
+
+    new: NewEvent
+    digest: bytes
+    misfit: str
+
+
+def foreign_event(kind: type[Event], version: int, data: bytes, id: str, metadata: bytes) -> ForeignEvent:
+    """Return an event of another service as the own log takes it: the bytes as they came, whatever the class reads of them.
+
+    One that does not fit the class has no tags: who reads it parks it until the class is mended.
+    """
+    tags: tuple[str, ...] = ()
+    misfit = ""
+    try:
+        tags = tagger(kind)(reader(kind, version)(data))
+    except Exception as error:
+        misfit = f"{type(error).__name__}: {error}"
+    digest = blake2b(b"%b %d %b" % (kind.message_name.encode(), version, data), digest_size=_DIGEST_BYTES).digest()
+    return ForeignEvent(NewEvent(id, kind.message_name, version, tags, data, metadata), digest, misfit)
