@@ -23,7 +23,7 @@ class Transferred(Event):
     referee: AccountId | None = None
 
 
-TEXTS = st.text(st.characters(codec="utf-8"), max_size=8)
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 
 
 @given(
@@ -31,7 +31,7 @@ TEXTS = st.text(st.characters(codec="utf-8"), max_size=8)
         Transferred,
         source=TEXTS,
         target=TEXTS,
-        branch=st.integers(),
+        branch=st.integers(-(2**63), 2**63 - 1),
         witnesses=st.lists(TEXTS, max_size=4).map(tuple),
         referee=st.none() | TEXTS,
     )

@@ -13,7 +13,7 @@ from twofold.errors import DeclarationError, LogCorrupted
 from twofold.folding.annotations import annotated, marked, source_location
 from twofold.folding.fingerprint import fingerprint
 from twofold.log.model import Entry
-from twofold.messages import Event, Tag, reader, tag_fields, tag_of
+from twofold.messages import Event, Tag, TagField, identity_type, reader, tag_fields, tag_of
 
 S = TypeVar("S")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -42,6 +42,7 @@ class StateType(msgspec.StructMeta):
                     f"{class_name}: key={key!r} is not an identity. Make it one: "
                     "AccountId = Annotated[str, Tag('account')]."
                 )
+            identity_type(key, f"{namespace.get('__module__', '')}.{class_name}(key=…)")
             bases = tuple([_keyed(base, key) if isinstance(base, StateType) else base for base in bases])
         config.setdefault("frozen", True)
         config.setdefault("kw_only", True)
@@ -171,12 +172,15 @@ def fold_of(cls: type[S]) -> Fold[S]:
         for event in annotated(method, 1, Event):
             if event.message_name in steps:
                 raise DeclarationError(f"{source_location(method)}: {cls.__name__} evolves {event.message_name} twice.")
-            if not any(field.tag == tag for field in tag_fields(event)):
+            fields = [field for field in tag_fields(event) if field.tag == tag]
+            if not fields:
                 raise DeclarationError(
                     f"{source_location(method)}: {event.__name__} has no field with the tag {tag.name!r}, so it would "
                     f"never reach a {cls.__name__}. Annotate the field that names one, or write a @project "
                     "for events that name several."
                 )
+            for field in fields:
+                _check_same_type(cls, event, field, where)
             steps[event.message_name] = (event, method)
     if not steps:
         raise DeclarationError(
@@ -188,6 +192,16 @@ def fold_of(cls: type[S]) -> Fold[S]:
 @functools.cache
 def _fingerprint(cls: Any) -> str:
     return fingerprint(cls, [part for step in sorted(fold_of(cls).steps.items()) for part in step])
+
+
+def _check_same_type(cls: Any, event: type[Event], field: TagField, where: str) -> None:
+    expected = identity_type(cls.state_key, where)
+    if field.kind is not expected:
+        raise DeclarationError(
+            f"{event.__module__}.{event.__qualname__}.{field.field} is of type {field.kind.__name__}, and the key of "
+            f"{where}, which has the same tag {field.tag.name!r}, is of type {expected.__name__}. Declare one identity, and "
+            "use it in both."
+        )
 
 
 def _initial(cls: Callable[..., S], key: Any) -> S:

@@ -3,11 +3,12 @@
 from msgspec import Meta
 
 from twofold.messages.codec import decode, decoder, encode, reader, upcast
+from twofold.messages.identity import identity_text, identity_type, unmarked
 from twofold.messages.message import Command, Event, FrozenStruct, Message, MessageType, Query
 from twofold.messages.metadata import Metadata, current
 from twofold.messages.receipt import Receipt, parse_receipts
 from twofold.messages.sameness import content_digest, difference
-from twofold.messages.tags import Tag, tag_fields, tag_of, tagger, type_hints
+from twofold.messages.tags import Tag, TagField, tag_fields, tag_of, tagger, type_hints
 
 __all__ = [
     "Command",
@@ -20,17 +21,21 @@ __all__ = [
     "Query",
     "Receipt",
     "Tag",
+    "TagField",
     "content_digest",
     "current",
     "decode",
     "decoder",
     "difference",
     "encode",
+    "identity_text",
+    "identity_type",
     "parse_receipts",
     "reader",
     "tag_fields",
     "tag_of",
     "tagger",
     "type_hints",
+    "unmarked",
     "upcast",
 ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any, ClassVar, Union, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Annotated, Any, ClassVar, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from twofold.errors import DeclarationError
+from twofold.messages.identity import identity_text, identity_type, named_type, unmarked
 
 
 class Tag(msgspec.Struct, frozen=True):
@@ -27,20 +28,42 @@ class Tag(msgspec.Struct, frozen=True):
             )
 
     def of(self, value: object) -> str:
-        """Return the tag as the log stores it.
+        """Return the tag as the log stores it: two identities are the same if and only if this is.
 
         >>> Tag("account").of("ann")
         'account:ann'
+
+        Raises:
+            InvalidMessage: the value is no identity, or one that not every database could keep.
         """
-        return f"{self.name}:{value}"
+        return f"{self.name}:{identity_text(value)}"
+
+
+Step: TypeAlias = Callable[[Any], Iterable[Any]]
 
 
 class TagField(msgspec.Struct, frozen=True):
-    """A field of a message that is an identity, or (``many``) a collection of identities."""
+    """A field of a message that is an identity, or has identities in it, to which the ``steps`` lead.
+
+    ``kind`` is the class of the identities.
+    """
 
     field: str
     tag: Tag
-    many: bool
+    kind: type
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def many(self) -> bool:
+        """Whether the field may have several."""
+        return bool(self.steps)
+
+    def values(self, message: Any) -> list[Any]:
+        """Return the identities that a message has in the field."""
+        values = [getattr(message, self.field)]
+        for step in self.steps:
+            values = [item for value in values if value is not None for item in step(value)]
+        return [value for value in values if value is not None]
 
 
 def tag_of(annotation: Any) -> Tag | None:
@@ -49,29 +72,76 @@ def tag_of(annotation: Any) -> Tag | None:
     >>> tag_of(Annotated[str, Tag("account")])
     Tag(name='account')
     """
+    annotation = named_type(annotation)
     if get_origin(annotation) is Annotated:
-        return next((extra for extra in annotation.__metadata__ if isinstance(extra, Tag)), None)
+        tags = [extra for extra in annotation.__metadata__ if isinstance(extra, Tag)]
+        return tags[0] if tags else tag_of(get_args(annotation)[0])
     return None
 
 
 @functools.cache
 def tag_fields(message: type) -> tuple[TagField, ...]:
-    """Return the identities among a message's fields, in the order of their declaration."""
+    """Return the identities among a message's fields, in the order of their declaration.
+
+    Raises:
+        DeclarationError: an identity is of a type that has no text of its own for each value; the text names the field.
+    """
     return tuple(_tag_fields(message))
 
 
 def _tag_fields(message: type) -> Iterator[TagField]:
     for name, hint in type_hints(message).items():
-        if get_origin(hint) is ClassVar:
-            continue
-        if tag := tag_of(hint):
-            yield TagField(name, tag, many=False)
-            continue
-        for part in get_args(hint):
-            if tag := tag_of(part):
-                optional = get_origin(hint) in (Union, types.UnionType)
-                yield TagField(name, tag, many=not optional)
-                break
+        if get_origin(hint) is not ClassVar:
+            where = f"{message.__module__}.{message.__qualname__}.{name}"
+            for annotation, tag, steps in _identities_in(hint, where):
+                yield TagField(name, tag, identity_type(annotation, where), steps)
+
+
+def _identities_in(hint: Any, where: str) -> Iterator[tuple[Any, Tag, tuple[Step, ...]]]:
+    """Yield the identities within a type: without None, their tags, and the steps from a value of the type to them."""
+    tag = tag_of(hint)
+    plain = unmarked(hint)
+    options = [option for option in get_args(plain) if option is not type(None)] if _is_union(plain) else [plain]
+    if tag:
+        yield (options[0] if len(options) == 1 else plain), tag, ()
+    elif len(options) > 1:
+        if any(True for option in options for _ in _identities_in(option, where)):
+            raise DeclarationError(
+                f"{where} is one of several types, of which some are identities, so nothing says which one a value is. Give "
+                "each identity a field of its own, with None as its default."
+            )
+    elif options == [plain]:
+        for part, step in _parts(plain):
+            for annotation, found, steps in _identities_in(part, where):
+                yield annotation, found, (step, *steps)
+    else:
+        yield from _identities_in(options[0], where)
+
+
+def _is_union(plain: Any) -> bool:
+    return get_origin(plain) in (Union, types.UnionType)
+
+
+def _parts(plain: Any) -> Iterator[tuple[Any, Step]]:
+    """Yield the types of what a collection has in it, and how to get from the collection to them."""
+    origin, parts = get_origin(plain), get_args(plain)
+    if not isinstance(origin, type):
+        return
+    if issubclass(origin, Mapping):
+        yield from zip(parts, (iter, _values), strict=False)
+    elif origin is tuple and not (len(parts) == 2 and parts[1] is ...):
+        for place, part in enumerate(parts):
+            yield part, functools.partial(_at, place)
+    elif issubclass(origin, Collection):
+        yield parts[0], iter
+
+
+def _values(mapping: Mapping[Any, Any]) -> Iterable[Any]:
+    return mapping.values()
+
+
+def _at(place: int, items: tuple[Any, ...]) -> tuple[Any]:
+    return (items[place],)
 
 
 @functools.cache
@@ -92,7 +162,7 @@ def tagger(message: type) -> Callable[[Any], tuple[str, ...]]:
 
         def single(event: Any) -> tuple[str, ...]:
             value = getattr(event, field)
-            return () if value is None else (f"{prefix}{value}",)
+            return () if value is None else (f"{prefix}{identity_text(value)}",)
 
         return single
 
@@ -105,11 +175,11 @@ def tagger(message: type) -> Callable[[Any], tuple[str, ...]]:
 def identities(message: Any, fields: tuple[TagField, ...]) -> Iterator[tuple[str, Tag, Any]]:
     """Yield (field, tag, value) for each identity in a message."""
     for each in fields:
-        value = getattr(message, each.field)
-        if value is None:
-            continue
-        for item in value if each.many else (value,):
-            yield each.field, each.tag, item
+        if each.steps:
+            for value in each.values(message):
+                yield each.field, each.tag, value
+        elif (value := getattr(message, each.field)) is not None:
+            yield each.field, each.tag, value
 
 
 def type_hints(owner: Any) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import msgspec
 
 from twofold.commands import Aggregate, Decider, decider_of, deciders_of
 from twofold.errors import DeclarationError
-from twofold.folding import fold_of, marked, source_location
-from twofold.messages import Command, Event
+from twofold.folding import Fold, fold_of, marked, source_location
+from twofold.messages import Command, Event, Message, Tag, identity_type, tag_fields, tag_of
 from twofold.views import Answer, Projection, View, answer_of, table_name
 from twofold.views.projection import tables
 
@@ -98,12 +98,13 @@ def declare(
     _check_unique(
         name, "answer the query", [(each.query.message_name, _qualname(each)) for each in declaration.answers]
     )
-    _check_unique(name, "are the state", _states(aggregates, deciders))
+    _check_unique(name, "are the state", _named_states(aggregates, deciders))
     _check_unique(name, "write the view", [(view.__qualname__, writer) for view, writer in written])
     _check_unique(name, "fill the table", [(table_name(view), view.__qualname__) for view in declaration.views])
     _check_unique(name, "are the event", [(n, e.__qualname__) for n, e in _events(declaration).items()])
     _check_unique(name, "are the follower", [(each.name, each.function.__qualname__) for each in projections])
     _check_published(declaration)
+    _check_identities(declaration, _folds(aggregates, deciders))
     return declaration
 
 
@@ -128,11 +129,16 @@ def _written(service: str, projections: Iterable[Projection]) -> Iterable[tuple[
                 yield view, source_location(step)
 
 
-def _states(aggregates: Iterable[type[Aggregate]], deciders: Iterable[Decider]) -> Iterable[tuple[str, str]]:
-    """Yield every state that is decided on: what is kept of them in memory and in snapshots goes by their names."""
+def _folds(aggregates: Iterable[type[Aggregate]], deciders: Iterable[Decider]) -> Iterable[Fold[Any]]:
+    """Return every state that is decided on, once."""
     folds = [fold_of(each) for each in aggregates]
     folds += [boundary.fold for decider in deciders for boundary in decider.boundaries]
-    for fold in {id(fold): fold for fold in folds}.values():
+    return {id(fold): fold for fold in folds}.values()
+
+
+def _named_states(aggregates: Iterable[type[Aggregate]], deciders: Iterable[Decider]) -> Iterable[tuple[str, str]]:
+    """Yield the names of states that are decided on: what is kept of them in memory and in snapshots goes by these."""
+    for fold in _folds(aggregates, deciders):
         yield fold.name, fold.state.__qualname__ if fold.state else fold.name
 
 
@@ -179,6 +185,32 @@ def _all_events(declaration: Declaration) -> Iterable[type[Event]]:
         yield from projection.events.values()
     yield from declaration.publishes
     yield from declaration.subscribes
+
+
+def _check_identities(declaration: Declaration, states: Iterable[Fold[Any]]) -> None:
+    """Check that what has one tag has one type: texts that mean one number, say, would be several states of one history."""
+    known: dict[str, tuple[type, str]] = {}
+    for tag, kind, where in _identities(declaration, states):
+        expected, first = known.setdefault(tag.name, (kind, where))
+        if kind is not expected:
+            raise DeclarationError(
+                f"Service({declaration.name!r}): the identity {tag.name!r} is of type {expected.__name__} in {first}, and of "
+                f"type {kind.__name__} in {where}. Declare it once, and use it in both."
+            )
+
+
+def _identities(declaration: Declaration, states: Iterable[Fold[Any]]) -> Iterable[tuple[Tag, type, str]]:
+    """Yield every identity that the service knows, with its type and where that is declared."""
+    messages: list[type[Message]] = [*_all_events(declaration), *declaration.commands.values()]
+    messages += [answer.query for answer in declaration.answers]
+    for fold in states:
+        messages += [event for event, _ in fold.steps.values()]
+    for message in dict.fromkeys(messages):
+        for field in tag_fields(message):
+            yield field.tag, field.kind, f"{message.__qualname__}.{field.field}"
+    for view in declaration.views:
+        if tag := tag_of(getattr(view, "state_key", None)):
+            yield tag, identity_type(view.state_key, view.__qualname__), f"the key of {view.__qualname__}"
 
 
 def _check_published(declaration: Declaration) -> None:
