@@ -18,6 +18,7 @@
     ├── TooManyConflicts        others kept changing what the command decides on
     ├── LogError                the log could not do what was asked
     │   ├── LogUnavailable      it cannot be reached or written now; trying again later may help
+    │   ├── ValueRefused        a database does not take what it was given; the same again would not be taken either
     │   ├── LogCorrupted        what is stored breaks a rule of the log; stop and look
     │   └── LogDiverged         a copy of a log holds something else than the log
     ├── LeaseLost               another process follows this segment now
@@ -116,6 +117,14 @@ class LogError(TwofoldError):
 
 class LogUnavailable(LogError):
     """The log cannot be reached or written at the moment."""
+
+
+class ValueRefused(LogError):
+    """A database, of a log or of views, does not take what it was given, and would not take it again.
+
+    A text that is too long for an index, a number beyond a column, a NUL character: nothing of it was stored. It is raised
+    at once, and whatever is not like that goes on as before.
+    """
 
 
 class LogCorrupted(LogError):

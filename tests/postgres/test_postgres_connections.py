@@ -2,20 +2,25 @@
 
 import asyncio
 import random
+import string
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import func, literal, select, text
 
 from tests.postgres.waiting import end_calls, until_waiting
 from tests.support.cutting import POINTS, CuttingProxy, Point
 from tests.support.postgres import PostgresServer
 from twofold.adapters.postgres import PostgresStore
+from twofold.adapters.postgres.address import Address
 from twofold.adapters.postgres.batch import batch_arguments
+from twofold.adapters.postgres.database import Database
+from twofold.adapters.postgres.views import PostgresViews
 from twofold.clock import SystemClock
-from twofold.errors import LogUnavailable, SettingsError
+from twofold.errors import LogError, LogUnavailable, SettingsError, ValueRefused
 from twofold.log import ALL, Append, Appended, Condition, Conflict, Log, NewEvent
 
 
@@ -267,5 +272,108 @@ def test_what_waiting_cannot_mend_is_an_error_at_once(database: str) -> None:
             await PostgresStore(f"{database.rpartition('/')[0]}/nowhere", patience_seconds=1e9).open()
         with pytest.raises(SettingsError, match="For example postgresql://"):
             await PostgresStore("postgresql://127.0.0.1:port/shop", patience_seconds=1e9).open()
+
+    asyncio.run(scenario())
+
+
+LONG = "".join(random.Random(1).choices(string.ascii_letters, k=12_000))
+REFUSED: dict[str, tuple[Any, ...]] = {
+    "INSERT INTO kept VALUES ($1, 1)": ("a NUL: \0",),
+    "INSERT INTO kept SELECT $1, 1": ("\ud800",),
+    "INSERT INTO kept VALUES ($1, 2)": (LONG,),
+    "INSERT INTO kept VALUES ('number', $1)": (1 << 64,),
+    "INSERT INTO kept VALUES ('hole', $1)": (None,),
+    "INSERT INTO kept VALUES ('type', $1)": ("text",),
+    "SELECT 1 / $1::integer": (0,),
+}
+
+
+@pytest.mark.parametrize("statement", REFUSED)
+def test_a_refused_value_is_told_at_once_and_costs_no_connection(database: str, statement: str) -> None:
+    """It is not tried again for as long as a lost server is, and the next call finds the same session."""
+
+    async def scenario() -> None:
+        store = Database(Address.of(database), SystemClock(), patience_seconds=1e9)
+        process = "SELECT pg_backend_pid()"
+        try:
+            await store.write(
+                lambda connection: connection.execute(
+                    "CREATE TABLE kept (name text PRIMARY KEY, number bigint NOT NULL)"
+                )
+            )
+            for run in (store.run, store.write, store.run_apart):
+                before = await run(lambda connection: connection.fetchval(process))
+                with pytest.raises(ValueRefused, match=r"(?s)postgresql://.*it would be refused again\."):
+                    await run(lambda connection: connection.execute(statement, *REFUSED[statement]))
+                assert await run(lambda connection: connection.fetchval(process)) == before
+        finally:
+            await store.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("row", [("\ud800", 1), ("number", 1 << 64), ("a NUL: \0", 1), ("hole", None)], ids=ascii)
+def test_a_refused_row_of_a_copy_is_told_in_the_same_way(database: str, row: tuple[Any, ...]) -> None:
+    """Rows that are streamed are encoded by Python, which has errors of its own for what it cannot encode."""
+
+    async def scenario() -> None:
+        store = Database(Address.of(database), SystemClock(), patience_seconds=1e9)
+        try:
+            await store.write(
+                lambda connection: connection.execute("CREATE TABLE kept (name text, number bigint NOT NULL)")
+            )
+            with pytest.raises(ValueRefused, match=r"Nothing of this batch was stored\."):
+                await store.write(lambda connection: connection.copy_records_to_table("kept", records=[row]))
+        finally:
+            await store.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        (select(literal("a NUL: \0")), ValueRefused),
+        (select(literal("\ud800")), ValueRefused),
+        (select(literal(1 << 64)), ValueRefused),
+        (select(func.no_such_function()), ValueRefused),
+        (text("SELECT no sense FROM"), ValueRefused),
+        (text("SELECT :missing"), ValueRefused),
+        (text("SELECT * FROM not_made_yet"), LogUnavailable),
+    ],
+    ids=ascii,
+)
+def test_a_query_that_is_wrong_is_refused_and_a_table_that_is_missing_is_not(
+    database: str, statement: Any, expected: type[LogError]
+) -> None:
+    """Whoever asked is at fault, and the database is not away; a table is for the operator to make."""
+
+    async def scenario() -> None:
+        views = PostgresViews(database, SystemClock())
+        await views.open()
+        try:
+            with pytest.raises(expected):
+                await views.select(statement)
+            assert len(await views.select(select(literal(1)))) == 1
+        finally:
+            await views.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_column_that_is_gone_is_no_fault_of_a_value(database: str) -> None:
+    """Somebody has changed what the store itself has made: all that comes would fail, whatever it says."""
+
+    async def scenario() -> None:
+        async with opened(database) as store:
+            operator = await asyncpg.connect(database)
+            try:
+                await operator.execute("ALTER TABLE twofold.log_events RENAME COLUMN data TO away")
+                with pytest.raises(LogUnavailable, match='"data"'):
+                    await store.write([Append((event("lost"),))], 0)
+                await operator.execute("ALTER TABLE twofold.log_events RENAME COLUMN away TO data")
+                assert await store.write([Append((event("found"),))], 0) == [Appended(1, 1)]
+            finally:
+                await operator.close()
 
     asyncio.run(scenario())

@@ -18,6 +18,7 @@ from twofold.errors import (
     Rejected,
     TooManyConflicts,
     UnknownMessage,
+    ValueRefused,
     ViewNotReady,
     WrongRole,
 )
@@ -75,7 +76,7 @@ _RETRY_AFTER = {503: "1", 504: "1"}
 def problem_of(error: Exception, path: str, correlation: str) -> tuple[ProblemDocument, dict[str, str]]:
     """Return the document for an error, and the headers that go with it. What is unexpected is logged, not told."""
     document, headers = described(error, path, correlation)
-    if isinstance(error, LogUnavailable):
+    if isinstance(error, (LogUnavailable, ValueRefused)):
         _logger.error("%s failed: %s", path, error, extra={"correlation": correlation})
     elif document.status == 500:
         _logger.error("%s failed unexpectedly", path, exc_info=error, extra={"correlation": correlation})
@@ -114,6 +115,12 @@ def _internal(error: Exception) -> ProblemDocument:
             "logged what happened under the correlation id."
         )
         return ProblemDocument(f"{TYPES}log-unavailable", "The log cannot be used at the moment", 503, detail)
+    if isinstance(error, ValueRefused):
+        detail = (
+            "A text in it may be too long for a database, or have characters that it does not keep. Again, it would be "
+            "refused again. The service has logged what happened under the correlation id."
+        )
+        return ProblemDocument(f"{TYPES}value-refused", "A database does not take a value", 422, detail)
     detail = "The service has logged what happened under the correlation id; nothing says that trying again would help."
     return ProblemDocument(f"{TYPES}unexpected", "The service failed unexpectedly", 500, detail)
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from itertools import zip_longest
 
-from twofold.errors import LogDiverged, LogUnavailable
+from twofold.errors import LogDiverged, LogUnavailable, ValueRefused
 from twofold.log.contents import IDS_PER_PAGE, Digest, Page, Report, ahead, contents, events_of
 from twofold.log.log import Log
 from twofold.log.model import ALL, Handled, Recorded
@@ -38,15 +38,16 @@ async def restore(target: Store, page: Page) -> None:
 
     Raises:
         LogDiverged: the target holds something else.
-        LogUnavailable: the target cannot be reached, or not hold what another database can; the text says what it was about.
+        LogUnavailable: the target cannot be reached now; the text says what it was about.
+        ValueRefused: the target does not take what another database could hold; the text says the same.
     """
     what = f"positions {page.events[0].position} to {page.events[-1].position}" if page.events else "the ids"
     try:
         await target.restore(page.events, page.handled)
     except LogUnavailable as error:
         raise LogUnavailable(f"{error} This was about {what}; again, it goes on there.") from error
-    except (ValueError, OverflowError) as error:
-        raise LogUnavailable(f"The target cannot hold all of {what}: {error}.") from error
+    except ValueRefused as error:
+        raise ValueRefused(f"The target cannot hold all of {what}: {error}") from error
 
 
 async def common_head(source: Log, target: Store) -> int:

@@ -20,7 +20,8 @@ class Snapshot(msgspec.Struct, frozen=True):
 class Store(Protocol):
     """A log's home. `twofold.testing.LogConformance` says, by tests, all that an adapter must hold to.
 
-    Whatever goes wrong with the database itself is raised as `twofold.errors.LogUnavailable`.
+    Whatever goes wrong with the database itself is raised as `twofold.errors.LogUnavailable`: later, it may succeed. A value
+    that it does not take is a `twofold.errors.ValueRefused`, raised at once: the same again would be refused again.
     """
 
     async def open(self, *, read_only: bool = False) -> None:

@@ -52,16 +52,20 @@ class ViewStore(FollowerStore, Protocol):
     async def apply(self, settled: Settled, writes: Sequence[Write]) -> None:
         """Write rows and run statements, in the order given, and settle the follower's place, in one transaction.
 
-        Whatever goes wrong with the database itself is raised as `twofold.errors.LogUnavailable`, and what is wrong with
-        the rows or statements as anything else: then trying again would not help.
-
         Raises:
+            LogUnavailable: the database itself cannot be used now, or lacks a table or a right.
+            ValueRefused: it does not take these rows, statements or parked events, now or later; nothing was stored.
             LeaseLost: the segment was given to another owner; nothing was stored.
         """
         ...
 
     async def select(self, statement: Any) -> list[Any]:
-        """Run a SQLAlchemy Core statement that changes nothing, and return its rows."""
+        """Run a SQLAlchemy Core statement that changes nothing, and return its rows.
+
+        Raises:
+            LogUnavailable: the database cannot be used now, or lacks a table or a right.
+            ValueRefused: it does not take the statement or a value in it, now or later.
+        """
         ...
 
     async def position(self, follower: str) -> int:

@@ -11,15 +11,15 @@ from weakref import WeakValueDictionary
 import asyncpg
 
 from twofold.adapters.postgres.address import EXAMPLE, Address
+from twofold.adapters.postgres.failures import FAILURES, FAULTS, failure_of, leaves_connection, may_pass
 from twofold.clock import Clock
-from twofold.errors import LogUnavailable, SettingsError
+from twofold.errors import LogUnavailable, SettingsError, ValueRefused
 
 T = TypeVar("T")
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 Work: TypeAlias = Callable[[Connection], Awaitable[T]]
 _Lend: TypeAlias = Callable[[], AbstractAsyncContextManager[Connection]]
 
-FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 PATIENCE_SECONDS = 30.0
 CALL_SECONDS = 10.0
 _CONNECT_SECONDS = 5.0
@@ -51,7 +51,8 @@ class Database:
         """Do work beside other work, each try for at most ``call_seconds``.
 
         Raises:
-            LogUnavailable: it cannot be done; the text names the URL, gives the reason and says what can be done.
+            LogUnavailable: it cannot be done now; the text names the URL, gives the reason and says what can be done.
+            ValueRefused: it cannot be done with these values, and was not tried again.
         """
         if self._readers is None:
             self._readers = _shared_readers(self)
@@ -61,7 +62,7 @@ class Database:
         """Do what must not wait for other work, however much of that there is, on a connection of its own.
 
         Raises:
-            LogUnavailable: as with `run`.
+            LogUnavailable, ValueRefused: as with `run`.
         """
         return await self._persist(self._apart.one, work, CALL_SECONDS)
 
@@ -70,6 +71,7 @@ class Database:
 
         Raises:
             LogUnavailable: as with `run`; the text says whether the work may have been done all the same.
+            ValueRefused: as with `run`; nothing of the work was done.
         """
         begun: list[Connection] = []
 
@@ -79,6 +81,8 @@ class Database:
 
         try:
             return await self._persist(self._writer.one, noted, call_seconds)
+        except ValueRefused as error:
+            raise ValueRefused(f"{error} Nothing of this batch was stored.") from error.__cause__
         except LogUnavailable as error:
             stored = "Whether this batch was stored is not known." if begun else "Nothing of this batch was stored."
             raise LogUnavailable(f"{error} {stored}") from error.__cause__
@@ -135,20 +139,16 @@ class Database:
             try:
                 async with asyncio.timeout(bound), lend() as connection:
                     return await work(connection)
-            except FAILURES as error:
-                if not _may_pass(error) or self._clock.monotonic() + pause > deadline:
-                    raise self._failure(error) from error
+            except FAULTS as error:
+                if not may_pass(error) or self._clock.monotonic() + pause > deadline:
+                    tried = f"Tried for {self._patience_seconds:g} seconds."
+                    raise failure_of(self.address, error, tried) from error
             await self._clock.sleep(pause * (0.5 + self._clock.random()))
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
-    def _failure(self, error: Exception) -> LogUnavailable:
-        reason = (str(error) or "no answer in time").rstrip(".")
-        tried = f"Tried for {self._patience_seconds:g} seconds." if _may_pass(error) else ""
-        return LogUnavailable(" ".join(filter(None, [f"{self.address}: {reason}.", _advice(error), tried])))
-
 
 class _Connections:
-    """At most so many connections, lent to one after the other and thrown away after a failure."""
+    """At most so many connections, lent to one after the other, and thrown away when a failure may have broken one."""
 
     def __init__(self, connect: Callable[[], Awaitable[Connection]], most: int) -> None:
         self._connect = connect
@@ -163,8 +163,11 @@ class _Connections:
             connection = self._working() or await self._connect()
             try:
                 yield connection
-            except BaseException:
-                connection.terminate()
+            except BaseException as error:
+                if self.closed or connection.is_in_transaction() or not leaves_connection(error):
+                    connection.terminate()
+                else:
+                    self._free.append(connection)
                 raise
             if self.closed:
                 await close(connection)
@@ -203,35 +206,3 @@ async def close(connection: Connection) -> None:
         await connection.close(timeout=_CONNECT_SECONDS)
     except FAILURES:
         connection.terminate()
-
-
-_MAY_PASS = ("08", "53", "57", "58", "25006", "25P03", "40", "55P03")
-_ADVICE = {
-    "28": "Check the user and the password in the URL, and pg_hba.conf on the server.",
-    "3D": "Create the database first.",
-    "3F": "The schema is gone: it is made anew when the service starts.",
-    "42P01": "A table is gone: restore it from a backup, or drop the schema to begin with an empty one.",
-    "42501": "Give this user rights on the schema, or CREATE on the database so that it can make it.",
-    "25006": "This is a standby: name all servers in the URL, as in postgresql://user@host1,host2/database.",
-    "53100": "Make space on the server's disk.",
-    "53300": "Raise max_connections on the server, or put PgBouncer before it.",
-    "55P03": "Somebody has held the log's lock for long: look in pg_stat_activity for an open transaction that appends.",
-}
-
-
-def _state(error: Exception) -> str:
-    return getattr(error, "sqlstate", None) or ""
-
-
-def _may_pass(error: Exception) -> bool:
-    if isinstance(error, asyncpg.PostgresError):
-        return _state(error).startswith(_MAY_PASS)
-    return not isinstance(error, ValueError)
-
-
-def _advice(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "The server or the way to it hangs, or an open transaction holds a lock: look in pg_stat_activity."
-    if isinstance(error, OSError):
-        return "Check that the server is running and can be reached at the host and port in the URL."
-    return next((text for state, text in _ADVICE.items() if _state(error).startswith(state)), "")

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from twofold.adapters.postgres.address import Address
 from twofold.adapters.postgres.claims import Claims
-from twofold.adapters.postgres.database import CALL_SECONDS, FAILURES, Connection, Database
+from twofold.adapters.postgres.database import CALL_SECONDS, Connection, Database
+from twofold.adapters.postgres.failures import FAULTS, failure_of, is_refused
 from twofold.adapters.postgres.rebuilding import Rebuilding
 from twofold.adapters.postgres.upgrade import check_prepared, upgrade
 from twofold.adapters.statements import load_statements
 from twofold.clock import Clock
-from twofold.errors import DeclarationError, LeaseLost, LogUnavailable
+from twofold.errors import DeclarationError, LeaseLost, ValueRefused
 from twofold.followers import Claim, Parked, Progress, Segment, Settled, Standing, standings
 from twofold.followers.division import merge, split
 from twofold.views import Layout, TableChange, Write
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 _SQL = load_statements("twofold.adapters.postgres", "views.sql")
 _TYPES = {int: "bigint", float: "double precision", bool: "boolean", str: "text"}
-_OF_VALUES = ("22", "23")
-_OF_STATEMENTS = ("42",)
 _MORE_SESSIONS = 5
 
 
@@ -78,7 +77,12 @@ class PostgresViews:
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[AsyncConnection]:
-        """Give SQLAlchemy's side of a connection, for one transaction."""
+        """Give SQLAlchemy's side of a connection, for one transaction.
+
+        Raises:
+            LogUnavailable: the database cannot be used now.
+            ValueRefused: it does not take the values or the statements.
+        """
         try:
             engine = await self._engine()
             async with AsyncExitStack() as stack:
@@ -88,11 +92,14 @@ class PostgresViews:
                     # SQLAlchemy begins with the first statement, and what is done on the driver's side should be within.
                     await session.exec_driver_sql("SELECT 1")
                 yield session
-        except (DBAPIError, TimeoutError, PoolTimeout, *FAILURES) as error:
-            if not _is_about(error, _OF_VALUES + _OF_STATEMENTS):
+        except (DBAPIError, PoolTimeout, *FAULTS) as error:
+            if not is_refused(error, statements=True):
                 # The next one connects anew: to another server, perhaps.
                 await self._forget_connections()
-            raise LogUnavailable(f"{self._address}: {str(error) or 'no answer in time'}.") from error
+            raise failure_of(self._address, error, statements=True) from error
+        except StatementError as error:
+            # SQLAlchemy itself refused it, before it asked the server.
+            raise ValueRefused(f"{self._address}: {error}. Again, it would be refused again.") from error
 
     async def _engine(self) -> AsyncEngine:
         """Return what runs users' statements: SQLAlchemy, on connections of the same making.
@@ -131,21 +138,18 @@ class PostgresViews:
 
     async def preview(self, writes: Sequence[Write], layout: Layout, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
         statement = self._load(layout)
-        with _refusals(layout.table, _OF_VALUES + _OF_STATEMENTS):
-            async with self._session() as session:
-                previewed = await session.begin_nested()
-                await self._write_all(writes, await _driver(session), session)
-                rows = await (await _driver(session)).fetch(statement, list(keys))
-                await previewed.rollback()
+        async with self._session() as session:
+            previewed = await session.begin_nested()
+            await self._write_all(writes, await _driver(session), session)
+            rows = await (await _driver(session)).fetch(statement, list(keys))
+            await previewed.rollback()
         return [tuple(row) for row in rows]
 
     async def apply(self, settled: Settled, writes: Sequence[Write]) -> None:
-        has_statements = not all(isinstance(write, TableChange) for write in writes)
-        with _refusals(settled.claim.follower, _OF_VALUES + (_OF_STATEMENTS if has_statements else ())):
-            if has_statements:
-                await self._apply_with_statements(settled, writes)
-            else:
-                await self._database.write(partial(self._apply, settled, writes))
+        if all(isinstance(write, TableChange) for write in writes):
+            await self._database.write(partial(self._apply, settled, writes))
+        else:
+            await self._apply_with_statements(settled, writes)
 
     async def _apply_with_statements(self, settled: Settled, writes: Sequence[Write]) -> None:
         async with self._session() as session:
@@ -295,24 +299,6 @@ async def _driver(session: AsyncConnection) -> Connection:
     """Return the driver's side of a SQLAlchemy connection."""
     connection: Connection = (await session.get_raw_connection()).driver_connection  # type: ignore[assignment]
     return connection
-
-
-@contextmanager
-def _refusals(what: str, classes: tuple[str, ...]) -> Iterator[None]:
-    """Tell what the database will never take, by the classes of SQLSTATE, from a database that is away."""
-    try:
-        yield
-    except LogUnavailable as error:
-        if _is_about(error.__cause__, classes):
-            raise ValueError(f"{what}: the database does not take these rows: {error}") from error
-        raise
-
-
-def _is_about(error: BaseException | None, classes: tuple[str, ...]) -> bool:
-    """Say whether the server, or the driver before it, refused values or statements as such (by SQLSTATE's classes)."""
-    cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
-    state: str = getattr(cause, "sqlstate", None) or ""
-    return isinstance(cause, ValueError) or state.startswith(classes)
 
 
 def _described(layout: Layout) -> list[str]:

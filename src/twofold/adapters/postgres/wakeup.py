@@ -6,7 +6,8 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
-from twofold.adapters.postgres.database import FAILURES, Database, close
+from twofold.adapters.postgres.database import Database, close
+from twofold.adapters.postgres.failures import FAILURES
 from twofold.clock import Clock
 
 _CHANNEL = "twofold_log"

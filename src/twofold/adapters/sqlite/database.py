@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 
+from twofold.adapters.sqlite.failures import failure_of
 from twofold.errors import LogUnavailable, SettingsError
 
 T = TypeVar("T")
@@ -48,6 +49,7 @@ class Connection:
 
         Raises:
             LogUnavailable: SQLite failed, or it is closed; the text names the file and gives the reason.
+            ValueRefused: SQLite does not take a value or a statement, now or later; nothing was stored.
         """
         if self._closed:
             raise LogUnavailable(f"{self.path} is closed: the service that used it here has ended. Ask one that runs.")
@@ -73,10 +75,8 @@ class Connection:
     def _outcome(self, work: Work) -> tuple[Any, BaseException | None]:
         try:
             return work(), None
-        except (sqlite3.Error, OSError) as error:
-            unavailable = LogUnavailable(f"{self.path}: {error}. {_advice(error)}")
-            unavailable.__cause__ = error
-            return None, unavailable
+        except Exception as error:
+            return None, failure_of(self.path, error, _BUSY_SECONDS)
         except BaseException as error:
             return None, error
 
@@ -178,24 +178,6 @@ def check_prepared(connection: sqlite3.Connection) -> None:
     if connection.execute("PRAGMA user_version").fetchone() == (0,):
         path = connection.execute("PRAGMA database_list").fetchone()[2]
         raise LogUnavailable(f"{path}: no service has been started with this file yet. Is it the one that you mean?")
-
-
-def _advice(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError) and error.errno is None:
-        return "A service makes it when it starts. Look from the folder that the service runs in, with its TWOFOLD_ settings."
-    if "locked" in str(error) or "busy" in str(error):
-        return (
-            f"Another process has held the file's lock for {_BUSY_SECONDS:.0f} seconds; end it or wait, then try again."
-        )
-    if "unable to open" in str(error) or isinstance(error, OSError):
-        return "Check that the folder exists and that this user may write to it."
-    if "readonly" in str(error):
-        return "Nothing of this batch was stored. Let this user write to the file, its folder and the files beside it."
-    if "malformed" in str(error) or "not a database" in str(error):
-        return "It is damaged, or not the file that you mean. Stop the service, and restore a log from a backup."
-    if "disk" in str(error) or "full" in str(error):
-        return "Nothing of this batch was stored. Check the disk's space and health."
-    return "Nothing of this batch was stored."
 
 
 @contextmanager

@@ -111,7 +111,7 @@ class SqliteViews:
     def _preview(
         self, writes: Sequence[Write], layout: Layout, keys: Sequence[Any], connection: sqlite3.Connection
     ) -> list[tuple[Any, ...]]:
-        with self._writing_all(writes, layout.table, connection):
+        with self._writing_all(writes, connection):
             connection.execute(_SQL["begin_preview"])
             self._write(writes, connection)
             rows = _load(layout, keys, connection)
@@ -122,12 +122,12 @@ class SqliteViews:
         await self._writing.run(partial(self._apply, settled, writes))
 
     def _apply(self, settled: Settled, writes: Sequence[Write], connection: sqlite3.Connection) -> None:
-        with self._writing_all(writes, settled.claim.follower, connection):
+        with self._writing_all(writes, connection):
             _settle(connection, settled)
             self._write(writes, connection)
 
     @contextmanager
-    def _writing_all(self, writes: Sequence[Write], what: str, connection: sqlite3.Connection) -> Iterator[None]:
+    def _writing_all(self, writes: Sequence[Write], connection: sqlite3.Connection) -> Iterator[None]:
         """Hold a transaction in which the writes, some of them statements perhaps, can be done."""
         has_statements = not all(isinstance(write, TableChange) for write in writes)
         if has_statements:
@@ -136,8 +136,6 @@ class SqliteViews:
         try:
             with transaction(connection):
                 yield
-        except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError) as error:
-            raise ValueError(f"{what}: the database does not take these rows: {error}") from error
         finally:
             if has_statements:
                 self._session(connection).rollback()
