@@ -24,14 +24,23 @@ def test_help_names_every_command(twofold: CommandLine) -> None:
     """One screen says what there is."""
     found = twofold("--help")
     commands = found.output.partition("Commands:\n")[2].splitlines()
-    assert [line.split()[0] for line in commands] == ["graph", "log", "new", "parked", "run", "segments", "views"]
+    assert [line.split()[0] for line in commands] == [
+        "check",
+        "graph",
+        "log",
+        "new",
+        "parked",
+        "run",
+        "segments",
+        "views",
+    ]
     assert twofold("-h").output == found.output
 
 
 @pytest.mark.parametrize(
     "command",
     [["run"], ["graph"], ["log"], ["views"], ["views", "list"], ["views", "rebuild"], ["parked"], ["parked", "list"],
-     ["parked", "show"], ["parked", "retry"], ["parked", "discard"], ["new"]],
+     ["parked", "show"], ["parked", "retry"], ["parked", "discard"], ["new"], ["check"]],
     ids=" ".join,
 )  # fmt: skip
 def test_every_command_explains_itself(twofold: CommandLine, command: list[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from twofold.cli.check import check
 from twofold.cli.graph import graph
 from twofold.cli.log import log
 from twofold.cli.new import new
@@ -53,5 +54,5 @@ def twofold() -> None:
     """
 
 
-for _command in (run, graph, log, views, segments, parked, new):
+for _command in (run, graph, check, log, views, segments, parked, new):
     twofold.add_command(_command)

@@ -2,8 +2,9 @@
 
 from msgspec import Meta
 
-from twofold.messages.codec import decode, decoder, encode, reader, upcast
+from twofold.messages.codec import current_fields, decode, decoder, encode, reader, upcast
 from twofold.messages.identity import identity_text, identity_type, unmarked
+from twofold.messages.keeping import check_kept_whole
 from twofold.messages.message import Command, Event, FrozenStruct, Message, MessageType, Query
 from twofold.messages.metadata import Metadata, current
 from twofold.messages.receipt import Receipt, parse_receipts
@@ -22,8 +23,10 @@ __all__ = [
     "Receipt",
     "Tag",
     "TagField",
+    "check_kept_whole",
     "content_digest",
     "current",
+    "current_fields",
     "decode",
     "decoder",
     "difference",

@@ -78,18 +78,29 @@ def reader(event: type[E], version: int) -> Callable[[bytes], E]:
             f"{event.__module__}.{event.__qualname__} is version {event.message_version}, and the log holds version "
             f"{version}: newer code has written it. Deploy that code here too."
         )
+    fields = current_fields(event, version)
+    return lambda data: msgspec.convert(fields(data), event, str_keys=True)
+
+
+@functools.cache
+def current_fields(event: type[Event], version: int) -> Callable[[bytes], Any]:
+    """Return the function that reads stored data of one version, and brings it up to date without making it an event.
+
+    Raises:
+        DeclarationError: the class lacks an upcast on the way from that version to its own.
+    """
     steps = [_upcast_from(event, each) for each in range(version, event.message_version)]
 
-    def read_old(data: bytes) -> E:
+    def read(data: bytes) -> Any:
         fields = msgspec.json.decode(data)
         for step in steps:
             try:
                 fields = step(fields)
             except Exception as error:
                 raise msgspec.ValidationError(f"{step.__name__} fails on data of an old version: {error!r}") from error
-        return msgspec.convert(fields, event, str_keys=True)
+        return fields
 
-    return read_old
+    return read
 
 
 def _upcast_from(event: type[Event], version: int) -> Upcast:

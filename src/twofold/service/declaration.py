@@ -11,7 +11,7 @@ import msgspec
 from twofold.commands import Aggregate, Decider, decider_of, deciders_of
 from twofold.errors import DeclarationError
 from twofold.folding import Fold, fold_of, marked, source_location
-from twofold.messages import Command, Event, Message, Tag, identity_type, tag_fields, tag_of
+from twofold.messages import Command, Event, Message, Tag, check_kept_whole, identity_type, tag_fields, tag_of
 from twofold.views import Answer, Projection, View, answer_of, table_name
 from twofold.views.projection import tables
 
@@ -28,6 +28,7 @@ class Declaration(msgspec.Struct, frozen=True):
     answers: tuple[Answer, ...]
     publishes: tuple[type[Event], ...]
     subscribes: tuple[type[Event], ...]
+    ignores: tuple[str, ...] = ()
 
     @property
     def commands(self) -> dict[str, type[Command]]:
@@ -70,6 +71,7 @@ def declare(
     queries: Sequence[Callable[..., Any]] = (),
     publishes: Sequence[type[Event]] = (),
     subscribes: Sequence[type[Event]] = (),
+    ignores: Sequence[str] = (),
 ) -> Declaration:
     """Read and check a declaration.
 
@@ -93,6 +95,7 @@ def declare(
         tuple(answer_of(function) for function in queries),
         tuple(publishes),
         tuple(subscribes),
+        tuple(ignores),
     )
     _check_unique(name, "decide on the command", [(each.command.message_name, each.name) for each in deciders])
     _check_unique(
@@ -101,10 +104,11 @@ def declare(
     _check_unique(name, "are the state", _named_states(aggregates, deciders))
     _check_unique(name, "write the view", [(view.__qualname__, writer) for view, writer in written])
     _check_unique(name, "fill the table", [(table_name(view), view.__qualname__) for view in declaration.views])
-    _check_unique(name, "are the event", [(n, e.__qualname__) for n, e in _events(declaration).items()])
+    _check_unique(name, "are the event", [(n, e.__qualname__) for n, e in known_events(declaration).items()])
     _check_unique(name, "are the follower", [(each.name, each.function.__qualname__) for each in projections])
     _check_published(declaration)
     _check_identities(declaration, _folds(aggregates, deciders))
+    _check_stored(declaration)
     return declaration
 
 
@@ -156,7 +160,7 @@ def _check_unique(service: str, verb: str, named: Iterable[tuple[str, str]]) -> 
         seen[name] = who
 
 
-def _events(declaration: Declaration) -> dict[str, type[Event]]:
+def known_events(declaration: Declaration) -> dict[str, type[Event]]:
     """Return every event that the service knows, by its stable name.
 
     Raises:
@@ -227,9 +231,26 @@ def _check_published(declaration: Declaration) -> None:
                 f"class {event.__name__}(Event, source='…')."
             )
     known = decided | set(declaration.subscribes)
-    for event in _events(declaration).values():
+    for event in known_events(declaration).values():
         if event.message_source and event not in known:
             raise DeclarationError(
                 f"Service({declaration.name!r}) handles {event.message_name} and does not hear of it: add "
                 f"{event.__name__} to subscribes=[…]."
+            )
+
+
+def _check_stored(declaration: Declaration) -> None:
+    """Check what the service does, and does not, make of the events in its log."""
+    known = known_events(declaration)
+    for event in known.values():
+        check_kept_whole(event)
+    for ignored in declaration.ignores:
+        if not isinstance(ignored, str):
+            raise DeclarationError(
+                f"Service({declaration.name!r}): ignores=[…] takes the names of events as the log has them, and {ignored!r} "
+                "is none."
+            )
+        if ignored in known:
+            raise DeclarationError(
+                f"Service({declaration.name!r}) ignores {ignored}, and has code that reads it. Remove one of the two."
             )

@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import sys
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO, cast
@@ -16,7 +16,7 @@ import msgspec
 
 from twofold.clock import SystemClock
 from twofold.errors import LogCorrupted, LogDiverged, LogUnavailable, SettingsError
-from twofold.log import Log
+from twofold.log import Log, Recorded
 from twofold.log.contents import Digest, Page, Report, ahead, contents
 from twofold.log.copying import common_head, compare, copy, restore
 from twofold.log.lines import Export, first_line, last_line, page_lines
@@ -142,6 +142,24 @@ async def import_log(file: str, url: str, report: Report) -> Moved:
                     report("importing", done, export.events)
             found = await _read_back(target, export, report)
     return _moved(max(0, found.events - before), 0, found)
+
+
+@contextmanager
+def opened_export(file: str) -> Iterator[tuple[Export, AsyncGenerator[Sequence[Recorded], None]]]:
+    """Open a file that `export_log` has written, and give its events in pages.
+
+    Raises:
+        LogCorrupted: a line is wrong, or lines are missing; raised when their page is asked for.
+        LogUnavailable: the file cannot be read.
+    """
+    with _read(file) as lines:
+        export = Export("standard input" if file == "-" else file, lines)
+        yield export, _events(export)
+
+
+async def _events(export: Export) -> AsyncGenerator[Sequence[Recorded], None]:
+    async for page in _pages(export):
+        yield page.events
 
 
 async def _pages(export: Export) -> AsyncGenerator[Page, None]:

@@ -19,6 +19,7 @@ from twofold.messaging import Delivery, InboxTarget, Outbox, RelayTarget, Transp
 from twofold.service.admin import Databases
 from twofold.service.answers import Answered, Answers, Found, KeptAnswers
 from twofold.service.building import Building, view_targets
+from twofold.service.comparing import tell_unread
 from twofold.service.declaration import Declaration
 from twofold.service.live import LiveQueries, Seen, Subscription, Trouble, Update, parse_seen
 from twofold.service.roles import ROLES, Role, check_role, roles_of
@@ -32,6 +33,7 @@ PATIENCE_SECONDS = 5.0
 """How long a query waits for its receipts unless told otherwise."""
 
 _DRAINING_SECONDS = 3.0
+_COMPARING_SECONDS = 0.5
 _NEEDS = {"commands": {"log"}, "queries": {"views"}}
 
 _logger = logging.getLogger("twofold.service")
@@ -62,6 +64,7 @@ class Running:
         self.roster = Roster(views, self._targets(), clock, self.name, self._arrivals.moved)
         self._following: asyncio.Task[None] | None = None
         self._tending: asyncio.Task[None] | None = None
+        self._comparing: asyncio.Task[None] | None = None
         self._ended = False
         self._sending = 0
         self._drained = asyncio.Event()
@@ -255,6 +258,11 @@ class Running:
             raise NotRunning(f"{self.name} has ended. Start it again, or send to another process.")
         check_role(self.name, self.roles, role)
 
+    def compare(self) -> None:
+        """Start comparing the log with the code. Nobody waits for it, unless the service ends before."""
+        if self.roles != {"queries"}:
+            self._comparing = asyncio.create_task(tell_unread(self.declaration, self.log), name=f"{self.name} compares")
+
     # Followers.
 
     def follow(self) -> None:
@@ -303,12 +311,14 @@ class Running:
         """Refuse new work, finish what was accepted, and let followers end between two batches."""
         self._ended = True
         await self._live.close()
+        if self._comparing is not None:
+            await asyncio.wait([self._comparing], timeout=_COMPARING_SECONDS)
         if self._sending:
             self._drained.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_DRAINING_SECONDS):
                     await self._drained.wait()
-        for task in filter(None, (self._tending, self._following)):
+        for task in filter(None, (self._comparing, self._tending, self._following)):
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         await self._handler.states.close()
@@ -365,6 +375,7 @@ async def opened(
         if roles & {"queries", "followers"}:
             await running.building.open(may_write="followers" in roles)
         stack.push_async_callback(running.close)
+        running.compare()
         _logger.info("%s runs; its log is at position %d", running.name, log.known_head)
         yield running
 

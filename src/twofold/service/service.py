@@ -29,7 +29,8 @@ class Service:
     """One log and what is made of it: the unit that is declared, started and scaled.
 
     ``publishes`` are events that other services may hear; ``subscribes`` are types of its own for theirs, declared with
-    ``source=``. What a service is made of is checked here, at import.
+    ``source=``. ``ignores`` are the names of events in its log that nothing is to read any more. What a service is made of is
+    checked here, at import.
 
     >>> import asyncio
     >>> from examples.bank import Balance, BalanceOf, Deposit, bank
@@ -55,6 +56,7 @@ class Service:
         queries: Sequence[Callable[..., Any]] = (),
         publishes: Sequence[type[Event]] = (),
         subscribes: Sequence[type[Event]] = (),
+        ignores: Sequence[str] = (),
     ) -> None:
         self.declaration = declare(
             name,
@@ -65,6 +67,7 @@ class Service:
             queries=queries,
             publishes=publishes,
             subscribes=subscribes,
+            ignores=ignores,
         )
         self._running: Running | None = None
         self._stack = AsyncExitStack()
