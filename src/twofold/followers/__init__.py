@@ -1,5 +1,6 @@
 """Following: the one loop behind views, relay and inbox, with its checkpoints, leases, retries and parked events."""
 
+from twofold.followers.kept import kept_lane
 from twofold.followers.loop import Block, EventFailed, Follower, Target
 from twofold.followers.model import WHOLE, Claim, Parked, Progress, Segment, Settled, Standing, standings
 from twofold.followers.roster import LEASE_SECONDS, Roster
@@ -22,6 +23,7 @@ __all__ = [
     "Settled",
     "Standing",
     "Target",
+    "kept_lane",
     "share",
     "standings",
 ]

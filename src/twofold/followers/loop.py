@@ -15,6 +15,8 @@ from typing import Any, Protocol
 import msgspec
 
 from twofold.clock import Clock
+from twofold.errors import ValueRefused
+from twofold.followers.kept import kept_error
 from twofold.followers.model import Claim, Parked
 from twofold.followers.store import FollowerStore
 from twofold.log import Batch
@@ -29,11 +31,17 @@ _logger = logging.getLogger("twofold.followers")
 
 
 class EventFailed(Exception):
-    """Raised by a target: handling this event for this key failed, and nothing of the batch was stored."""
+    """Raised by a target: handling this event for this key failed, and nothing of the batch was stored.
 
-    def __init__(self, position: int, lane: str, cause: Exception) -> None:
-        super().__init__(f"{type(cause).__name__}: {cause}")
+    ``also`` are those that failed with it, each for a key of its own.
+    """
+
+    def __init__(self, position: int, lane: str, cause: BaseException, also: Sequence[EventFailed] = ()) -> None:
+        super().__init__(kept_error(cause))
         self.place = (position, lane)
+        self.is_refused = isinstance(cause, ValueRefused)
+        """Whether what was made of it is refused for good, so that trying again would not help."""
+        self.also = also
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -156,17 +164,23 @@ class Follower:
                     await self._target.apply(batch.events, batch.position, self._blocked)
             except EventFailed as failure:
                 failures[failure.place] += 1
-                self.failing = str(failure)
-                position, lane = failure.place
                 attempts = failures[failure.place]
                 # Where very many keys fail, it is not for a reason that passes, and the others have waited enough.
-                if attempts < _ATTEMPTS and failures.total() <= _PAUSES_PER_BATCH:
+                if not failure.is_refused and attempts < _ATTEMPTS and failures.total() <= _PAUSES_PER_BATCH:
+                    self.failing = str(failure)
                     await self._clock.sleep(_FIRST_PAUSE_SECONDS * 2**attempts)
                     continue
-                _logger.error("%s parks %s from position %d on: %s", self.name, lane, position, failure)
-                self._blocked[lane] = Block(position, str(failure), attempts)
+                for each in (failure, *failure.also):
+                    self._park(each, attempts)
             else:
                 return
+
+    def _park(self, failure: EventFailed, attempts: int) -> None:
+        position, lane = failure.place
+        if lane in self._blocked:
+            raise failure
+        _logger.error("%s parks %s from position %d on: %s", self.name, lane or "its events", position, failure)
+        self._blocked[lane] = Block(position, str(failure), attempts)
 
     async def _take_up_retries(self, claim: Claim) -> None:
         """Try parked events again when that was asked for; where no key is parked, there is nothing to ask for."""

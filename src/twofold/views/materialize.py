@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequen
 from typing import Any
 
 from twofold.clock import Clock
-from twofold.errors import LeaseLost, LogUnavailable
+from twofold.errors import InvalidMessage, LeaseLost, LogUnavailable, ValueRefused
 from twofold.folding import fold_of
-from twofold.followers import Block, Claim, EventFailed, Parked, Segment, Settled
+from twofold.followers import Block, Claim, EventFailed, Parked, Segment, Settled, kept_lane
 from twofold.log import Batch, Criteria, Criterion, Log, Recorded
 from twofold.messages import reader, tag_fields
 from twofold.messages.tags import identities
@@ -68,20 +68,34 @@ class _RowTarget:
             await self._give_up(error)
         except Exception as error:
             self._rows.discard()
-            await self._apply_each([each for each in new if each.position > self._position], position, blocked, error)
+            left = [event for event in new if event.position > self._position]
+            if isinstance(error, ValueRefused):
+                await self._fold_strictly(left, blocked)
+            await self._apply_each(left, position, blocked, error)
         except BaseException:
             self._rows.discard()
             raise
+
+    async def _fold_strictly(self, events: Sequence[Recorded], blocked: Mapping[str, Block]) -> None:
+        """Find the events of a batch by which a row becomes such that no database can hold it, if that is what is wrong."""
+        self._rows.is_strict = True
+        try:
+            await self._fold(events, blocked)
+        finally:
+            self._rows.is_strict = False
+            self._rows.discard()
 
     async def _apply_each(
         self, events: Sequence[Recorded], position: int, blocked: Mapping[str, Block], error: Exception
     ) -> None:
         """Find the event of a batch that makes what the database does not take, and store those before it."""
-        if len(events) == 1:
-            (event,) = events
-            raise EventFailed(event.position, self._lane(event, blocked), error) from error
         if not events:
             raise error
+        if len(events) == 1:
+            (event,) = events
+            lanes = await self._lanes_refused(event, blocked)
+            first, *also = [EventFailed(event.position, lane, error) for lane in lanes]
+            raise EventFailed(*first.place, error, also) from error
         for event in events:
             await self.apply([event], event.position, blocked)
         await self.apply([], position, blocked)
@@ -89,8 +103,7 @@ class _RowTarget:
     async def _give_up(self, error: NotShadowed) -> None:
         """End a rebuilding that cannot come to a good end."""
         follower = shadowed(self.name)
-        tables = [shadow.table for shadow in self._rows.layouts]
-        if await self._store.drop(self.name, tables, even_if_declared=True):
+        if await self._store.drop(self.name, self._rows.tables, even_if_declared=True):
             _logger.error(
                 "The rebuilding of %s was given up: %s. What it writes elsewhere cannot be written twice: empty those tables, "
                 "and rebuild it with --in-place.", follower, error,
@@ -103,9 +116,12 @@ class _RowTarget:
             try:
                 await self._handle(event, lane)
                 await self._save(Settled(self._claim, self._position, unparked=((lane, each.position),)))
-            except (LeaseLost, LogUnavailable, NotShadowed):
+            except (LeaseLost, LogUnavailable):
                 self._rows.discard()
                 raise
+            except NotShadowed as error:
+                self._rows.discard()
+                await self._give_up(error)
             except Exception as error:
                 self._rows.discard()
                 failure = error if isinstance(error, EventFailed) else EventFailed(each.position, lane, error)
@@ -130,8 +146,8 @@ class _RowTarget:
     async def _handle(self, event: Recorded, lane: str) -> None:
         raise NotImplementedError
 
-    def _lane(self, event: Recorded, blocked: Mapping[str, Block]) -> str:
-        """Return the key to blame for an event that makes what the database does not take."""
+    async def _lanes_refused(self, event: Recorded, blocked: Mapping[str, Block]) -> list[str]:
+        """Return the keys for which an event makes what the database does not take."""
         raise NotImplementedError
 
     def _held(self, blocked: Mapping[str, Block], lane: str, position: int) -> Parked | None:
@@ -150,8 +166,8 @@ class ViewTarget(_RowTarget):
         self._steps = fold_of(view).steps
         self._tag = fold_of(view).tag
         self._view = view
-        (self._layout,) = self._rows.layouts
-        self.name = shadow_follower(table_name(view)) if as_shadow else table_name(view)
+        self._table = table_name(view)
+        self.name = shadow_follower(self._table) if as_shadow else self._table
         self.criteria = (Criterion(types=fold_of(view).types),)
         self._fields = {
             event: tuple([field for field in tag_fields(event) if field.tag == self._tag])
@@ -167,15 +183,33 @@ class ViewTarget(_RowTarget):
                 parked += self._undecodable(recorded, event, blocked)
             else:
                 owned.append((recorded, event, self._keys(event)))
-        await self._rows.prefetch(self._layout, dict.fromkeys([key for _, _, keys in owned for key in keys]))
+        await self._rows.prefetch(self._table, dict.fromkeys([key for _, _, keys in owned for key in keys]))
+        refused: dict[str, EventFailed] = {}
         for recorded, event, keys in owned:
             for key in keys:
-                held = self._held(blocked, self._tag.of(key), recorded.position) if blocked else None
-                if held is None:
-                    self._step(recorded, event, key)
-                else:
+                held = self._held(blocked, self._lane(key), recorded.position) if blocked else None
+                if held is not None:
                     parked.append(held)
+                else:
+                    try:
+                        self._step(recorded, event, key)
+                    except EventFailed as failure:
+                        if not failure.is_refused:
+                            raise
+                        # All of a batch are found at once, and parked together.
+                        refused.setdefault(failure.place[1], failure)
+        if refused:
+            first, *also = refused.values()
+            first.also = also
+            raise first
         return parked
+
+    def _lane(self, key: Any) -> str:
+        """Return the lane of a key, also of one that could not be parked under its own name."""
+        try:
+            return kept_lane(self._tag.of(key))
+        except InvalidMessage:
+            return kept_lane(f"{self._tag.name}:{key}")
 
     def _decode(self, recorded: Recorded) -> Any:
         kind, _ = self._steps[recorded.type]
@@ -187,7 +221,7 @@ class ViewTarget(_RowTarget):
     def _undecodable(self, recorded: Recorded, error: Exception, blocked: Mapping[str, Block]) -> Iterator[Parked]:
         """Park an event that does not fit its class for each key that its tags name."""
         named = [tag for tag in recorded.tags if tag.startswith(f"{self._tag.name}:")] or [self._claim.segment.nameless]
-        for lane in filter(self._claim.segment.owns, named):
+        for lane in filter(self._claim.segment.owns, map(kept_lane, named)):
             held = self._held(blocked, lane, recorded.position)
             if held is None:
                 raise EventFailed(recorded.position, lane, error) from error
@@ -197,29 +231,42 @@ class ViewTarget(_RowTarget):
         keys = dict.fromkeys([value for _, _, value in identities(event, self._fields[type(event)])])
         if self._claim.segment == Segment():
             return list(keys)
-        return [key for key in keys if self._claim.segment.owns(self._tag.of(key))]
+        return [key for key in keys if self._claim.segment.owns(self._lane(key))]
 
     def _step(self, recorded: Recorded, event: Any, key: Any) -> None:
-        row = self._rows.peek(self._layout, key)
+        row = self._rows.peek(self._table, key)
         try:
             row = self._steps[recorded.type][1](self._view(key=key) if row is None else row, event)
+            if row is None:
+                self._rows.delete(self._view, key)
+            else:
+                self._rows.put(row)
         except Exception as error:
-            raise EventFailed(recorded.position, self._tag.of(key), error) from error
-        if row is None:
-            self._rows.delete(self._view, key)
-        else:
-            self._rows.put(row)
+            raise EventFailed(recorded.position, self._lane(key), error) from error
 
-    def _lane(self, event: Recorded, blocked: Mapping[str, Block]) -> str:
-        lanes = [self._tag.of(key) for key in self._keys(self._decode(event))]
-        return next(lane for lane in lanes if self._held(blocked, lane, event.position) is None)
+    async def _lanes_refused(self, event: Recorded, blocked: Mapping[str, Block]) -> list[str]:
+        lanes = [self._lane(key) for key in self._keys(self._decode(event))]
+        open_lanes = [lane for lane in lanes if self._held(blocked, lane, event.position) is None]
+        return [lane for lane in open_lanes if await self._is_refused(event, lane)] or open_lanes
+
+    async def _is_refused(self, event: Recorded, lane: str) -> bool:
+        try:
+            await self._handle(event, lane)
+            await self._store.preview(self._rows.writes(), layout(self._view), ())
+        except LogUnavailable:
+            raise
+        except Exception:
+            return True
+        finally:
+            self._rows.discard()
+        return False
 
     async def _handle(self, event: Recorded, lane: str) -> None:
         decoded = self._decode(event)
         if isinstance(decoded, Exception):
             raise EventFailed(event.position, lane, decoded) from decoded
-        keys = [key for key in self._keys(decoded) if lane in (self._claim.segment.nameless, self._tag.of(key))]
-        await self._rows.prefetch(self._layout, keys)
+        keys = [key for key in self._keys(decoded) if lane in (self._claim.segment.nameless, self._lane(key))]
+        await self._rows.prefetch(self._table, keys)
         for key in keys:
             self._step(event, decoded, key)
 
@@ -261,5 +308,5 @@ class ProjectionTarget(_RowTarget):
         except Exception as error:
             raise EventFailed(event.position, lane, error) from error
 
-    def _lane(self, event: Recorded, blocked: Mapping[str, Block]) -> str:
-        return ""
+    async def _lanes_refused(self, event: Recorded, blocked: Mapping[str, Block]) -> list[str]:
+        return [""]

@@ -9,9 +9,10 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from twofold.errors import DeclarationError, InvalidMessage
+from twofold.errors import DeclarationError, InvalidMessage, ValueRefused
 from twofold.folding import F, annotated, parameters, source_location
 from twofold.messages import Query, type_hints
+from twofold.views.bounds import Packer
 from twofold.views.store import ViewStore
 from twofold.views.view import View, layout
 
@@ -75,7 +76,11 @@ class Views:
         async with self._reading((shape.table,)) as names:
             self.tables[shape.table] = names.get(shape.table, shape.table)
             found = msgspec.structs.replace(shape, table=names[shape.table]) if names else shape
-            stored = await self._store.load(found, [shape.pack_key(key)])
+            try:
+                stored = await self._store.load(found, [Packer(shape).key(key)])
+            except ValueRefused:
+                # No database could hold it, so there is no row of it.
+                return None
             return shape.unpack(stored[0]) if stored else None
 
     async def find(

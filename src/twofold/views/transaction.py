@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Any, TypeAlias, TypeVar
 
-from twofold.errors import DeclarationError
+from twofold.errors import DeclarationError, ValueRefused
+from twofold.views.bounds import Packer
 from twofold.views.shadow import shadow_layout
 from twofold.views.store import TableChange, ViewStore, Write
-from twofold.views.view import Layout, View, layout
+from twofold.views.view import View, layout
 
 V = TypeVar("V", bound=View)
 
 _ROWS_KEPT = 50_000
+
+_Change: TypeAlias = tuple[Any, Any]
+"""A row as it is to be; or None and a key as it is stored, whose row is to go."""
 
 
 class NotShadowed(Exception):
@@ -35,17 +40,21 @@ class Transaction:
         self._shadows = as_shadow
         shapes = [layout(view) for view in views]
         self._layouts = {shape.table: shadow_layout(shape) if as_shadow else shape for shape in shapes}
+        self._tables = {view: shape.table for view, shape in zip(views, shapes, strict=True)}
+        self._packers = {table: Packer(shape) for table, shape in self._layouts.items()}
+        self.is_strict = False
+        """Whether a row is looked at as it is put, and not as it is written: so it is known which event is to blame."""
         self._known: dict[tuple[str, Any], Any] = {}
-        self._changed: dict[tuple[str, Any], tuple[Layout, Any]] = {}
+        self._changed: dict[tuple[str, Any], _Change] = {}
         # What was changed before the last statement, and all that is to be written up to that.
-        self._changed_before: dict[tuple[str, Any], tuple[Layout, Any]] = {}
+        self._changed_before: dict[tuple[str, Any], _Change] = {}
         self._written: list[Write] = []
         self._touched: set[str] = set()
 
     @property
-    def layouts(self) -> list[Layout]:
-        """How what is written is stored."""
-        return list(self._layouts.values())
+    def tables(self) -> list[str]:
+        """The tables that it writes."""
+        return [shape.table for shape in self._layouts.values()]
 
     @property
     def is_touched(self) -> bool:
@@ -58,46 +67,56 @@ class Transaction:
         Raises:
             DeclarationError: the view is not one that the projection names.
         """
-        shape = self._shape(view)
-        if shape.table in self._touched:
-            row = await self._preview(shape, key)
+        table = self._table(view)
+        if self._layouts[table].table in self._touched:
+            row = await self._preview(table, key)
         else:
-            at = (shape.table, key)
-            if at not in self._changed and at not in self._changed_before:
-                await self.prefetch(shape, [key])
-            row = self.peek(shape, key)
+            if (table, key) not in self._changed and (table, key) not in self._changed_before:
+                await self.prefetch(table, [key])
+            row = self.peek(table, key)
         return view(key=key) if row is None else row
 
-    async def _preview(self, shape: Layout, key: Any) -> Any:
-        stored = await self._store.preview(self.writes(), shape, [shape.pack_key(key)])
+    async def _preview(self, table: str, key: Any) -> Any:
+        shape = self._layouts[table]
+        stored = await self._store.preview(self.writes(), shape, self._stored_keys(table, [key]))
         return shape.unpack(stored[0]) if stored else None
 
-    async def prefetch(self, shape: Layout, keys: Iterable[Any]) -> None:
+    async def prefetch(self, table: str, keys: Iterable[Any]) -> None:
         """Read at once the rows of the keys that are not in memory."""
-        missing = [key for key in keys if (shape.table, key) not in self._known]
+        missing = [key for key in keys if (table, key) not in self._known]
         if not missing:
             return
-        rows = [
-            shape.unpack(stored) for stored in await self._store.load(shape, [shape.pack_key(key) for key in missing])
-        ]
+        shape = self._layouts[table]
+        rows = [shape.unpack(stored) for stored in await self._store.load(shape, self._stored_keys(table, missing))]
         # Only now: until it is known which rows there are, none must be taken for absent.
-        self._known.update({(shape.table, key): None for key in missing})
-        self._known.update({(shape.table, row.key): row for row in rows})
+        self._known.update({(table, key): None for key in missing})
+        self._known.update({(table, row.key): row for row in rows})
 
-    def peek(self, shape: Layout, key: Any) -> Any:
+    def _stored_keys(self, table: str, keys: Iterable[Any]) -> list[Any]:
+        """Return as they are stored those of the keys of which there can be a row."""
+        stored = []
+        for key in keys:
+            with suppress(ValueRefused):
+                stored.append(self._packers[table].key(key))
+        return stored
+
+    def peek(self, table: str, key: Any) -> Any:
         """Return the row of a key that is in memory, or None if there is no row."""
-        at = (shape.table, key)
+        at = (table, key)
         changed = self._changed.get(at) or self._changed_before.get(at)
-        return changed[1] if changed is not None else self._known.get(at)
+        return changed[0] if changed is not None else self._known.get(at)
 
     def put(self, row: View) -> None:
         """Write a row.
 
         Raises:
+            ValueRefused: it is strict, and not every database can hold the row.
             DeclarationError: its view is not one that the projection names.
         """
-        shape = self._shape(type(row))
-        self._changed[shape.table, row.key] = (shape, row)
+        table = self._table(type(row))
+        if self.is_strict:
+            self._packers[table].row(row)
+        self._changed[table, row.key] = (row, None)
 
     def delete(self, view: type[View], key: Any) -> None:
         """Delete the row of a key, if there is one.
@@ -105,8 +124,9 @@ class Transaction:
         Raises:
             DeclarationError: the view is not one that the projection names.
         """
-        shape = self._shape(view)
-        self._changed[shape.table, key] = (shape, None)
+        table = self._table(view)
+        for stored in self._stored_keys(table, [key]):
+            self._changed[table, key] = (None, stored)
 
     def delete_where(self, view: type[View], condition: Any, *more: Any) -> None:
         """Delete the rows for which all conditions hold: ``rows.delete_where(Item, Item.c.owner == event.owner)``.
@@ -116,17 +136,13 @@ class Transaction:
         """
         from twofold.views.tables import delete_statement
 
-        self._shape(view)
+        self._table(view)
         self.execute(delete_statement(view, condition, *more))
 
-    def _shape(self, view: type[View]) -> Layout:
-        try:
-            return self._layouts[layout(view).table]
-        except KeyError:
-            raise self._not_named(view) from None
-
-    def _not_named(self, view: type[View]) -> DeclarationError:
-        return DeclarationError(
+    def _table(self, view: type[View]) -> str:
+        if view in self._tables:
+            return self._tables[view]
+        raise DeclarationError(
             f"A projection reads and writes rows of {view.__name__}, and does not name it: what it finds there, and what "
             f"another follower makes of it, depends on which of them is first. Write @project(…, {view.__name__}), and let "
             "nothing else fill it."
@@ -142,7 +158,7 @@ class Transaction:
 
         view = written_view(statement)
         if view is not None:
-            self._shape(view)
+            self._table(view)
         if self._shadows:
             self._check_shadowed(named_tables(statement))
             statement = redirected(statement, {table: shadow.table for table, shadow in self._layouts.items()})
@@ -150,7 +166,7 @@ class Transaction:
         self._written.append(statement)
         self._changed_before |= self._changed
         self._changed.clear()
-        self._touched |= touched_tables(statement, [shape.table for shape in self._layouts.values()])
+        self._touched |= touched_tables(statement, self.tables)
 
     def _check_shadowed(self, tables: set[str]) -> None:
         others = sorted(tables - self._layouts.keys())
@@ -160,27 +176,35 @@ class Transaction:
             )
 
     def writes(self) -> list[Write]:
-        """Return what is to be written, in order; between statements, that is one change of each table."""
+        """Return what is to be written, in order; between statements, that is one change of each table.
+
+        Raises:
+            ValueRefused: not every database can hold one of the rows; the text names the field.
+        """
         return [*self._written, *self._changes()]
 
     def _changes(self) -> list[TableChange]:
-        by_table: dict[str, TableChange] = {}
-        for (table, key), (shape, row) in self._changed.items():
-            change = by_table.setdefault(table, TableChange(shape, [], []))
+        by_table: dict[str, tuple[list[Any], list[Any]]] = {}
+        for (table, _), (row, key) in self._changed.items():
+            puts, deletes = by_table.get(table) or by_table.setdefault(table, ([], []))
             if row is None:
-                change.deletes.append(shape.pack_key(key))
+                deletes.append(key)
             else:
-                change.puts.append(shape.pack(row))
-        return list(by_table.values())
+                puts.append(row)
+        return [
+            TableChange(self._layouts[table], self._packers[table].rows(puts), deletes)
+            for table, (puts, deletes) in by_table.items()
+        ]
 
     def accept(self) -> None:
         """Take note that everything was stored."""
         if len(self._known) > _ROWS_KEPT:
             self._known.clear()
         for changed in (self._changed_before, self._changed):
-            self._known.update({at: row for at, (_, row) in changed.items()})
+            self._known.update({at: row for at, (row, _) in changed.items()})
         if self._touched:
-            self._known = {at: row for at, row in self._known.items() if at[0] not in self._touched}
+            kept = {table for table, shape in self._layouts.items() if shape.table not in self._touched}
+            self._known = {at: row for at, row in self._known.items() if at[0] in kept}
         self.discard()
 
     def discard(self) -> None:
