@@ -1,7 +1,7 @@
 """A service whose messages have fields of every kind, for what comes in from outside."""
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Literal, Self
@@ -136,6 +136,12 @@ class Echo(Query[dict[str, str]]):
     text: str = ""
 
 
+class Since(Query[datetime]):
+    """The same moment, in UTC."""
+
+    moment: Annotated[datetime, Meta(tz=True)]
+
+
 class Trouble(Query[int]):
     """Asked for, it fails."""
 
@@ -159,10 +165,15 @@ async def echo(query: Echo, views: Views) -> dict[str, str]:
 
 
 @answer
+async def since(query: Since, views: Views) -> datetime:
+    return query.moment.astimezone(UTC)
+
+
+@answer
 async def trouble(query: Trouble, views: Views) -> int:
     raise ZeroDivisionError("the secret of the trace")
 
 
 shapes = Service(
-    "shapes", aggregates=[Thing], views=[Total], queries=[how_many, things, echo, trouble], publishes=[Made]
+    "shapes", aggregates=[Thing], views=[Total], queries=[how_many, things, echo, since, trouble], publishes=[Made]
 )

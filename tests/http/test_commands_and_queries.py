@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+JSON = {"Content-Type": "application/json"}
 MAKE = {"thing": "cup", "count": 3, "price": "1.50"}
 
 
@@ -117,7 +118,7 @@ def test_several_receipts_may_be_in_several_headers(http: httpx.Client) -> None:
 def test_a_whole_number_may_be_written_with_a_point(http: httpx.Client, number: str) -> None:
     """JSON Schema makes no difference, and some clients can't."""
     body = f'{{"thing": "cup", "count": {number}, "price": "1", "part": {{"name": "lid", "weight": 2.0}}}}'
-    assert http.post("/commands/Make", content=body).json() == {"receipt": "shapes@1"}
+    assert http.post("/commands/Make", content=body, headers=JSON).json() == {"receipt": "shapes@1"}
     answer = http.get("/queries/HowMany?thing=cup", headers={"Twofold-Receipt": "shapes@1"})
     assert answer.json() == 3
 
@@ -125,7 +126,8 @@ def test_a_whole_number_may_be_written_with_a_point(http: httpx.Client, number: 
 def test_a_decimal_may_be_a_number_and_is_exact(http: httpx.Client) -> None:
     """No float stands between the text and the value."""
     for price in ("0.1", '"0.1"', "123456789012345678901234567890.1"):
-        response = http.post("/commands/Make", content=f'{{"thing": "cup", "count": 1, "price": {price}}}')
+        body = f'{{"thing": "cup", "count": 1, "price": {price}}}'
+        response = http.post("/commands/Make", content=body, headers=JSON)
         assert response.status_code == 200
 
 
@@ -134,3 +136,18 @@ def test_a_body_of_another_json_type_is_json(http: httpx.Client) -> None:
     for kind in ("application/json; charset=utf-8", "Application/JSON", "application/vnd.shapes+json"):
         response = http.post("/commands/Make", content=json.dumps(MAKE), headers={"Content-Type": kind})
         assert response.status_code == 200
+
+
+def test_a_key_that_comes_with_another_command_is_refused(http: httpx.Client) -> None:
+    """Nobody is told that something is done which is not; the same command in other words is the same command."""
+    key = {"Idempotency-Key": "order-1"}
+    first = http.post("/commands/Make", json=MAKE, headers=key)
+    again = json.dumps(dict(reversed(MAKE.items())), indent=2)
+    assert http.post("/commands/Make", content=again, headers={**key, **JSON}).json() == first.json()
+    other = http.post("/commands/Make", json={**MAKE, "count": 4}, headers=key)
+    assert (other.status_code, other.json()["type"]) == (422, "urn:twofold:problem:id-reused")
+    assert http.get("/feed").json()["position"] == 1
+    assert (
+        http.post("/commands/Make", json={**MAKE, "count": 4}, headers={"Idempotency-Key": "order-2"}).status_code
+        == 200
+    )

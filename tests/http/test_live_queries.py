@@ -210,7 +210,7 @@ def address(url: str) -> tuple[str, int]:
 
 
 def request(path: str) -> bytes:
-    return f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n".encode()
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n".encode()
 
 
 def everything(connection: socket.socket) -> bytes:

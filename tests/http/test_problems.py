@@ -1,6 +1,7 @@
 """Whatever is wrong with a request is said in a problem document; nothing is recorded, and the process stays up."""
 
 import asyncio
+import gzip
 import json
 import logging
 import socket
@@ -20,6 +21,7 @@ from twofold.service import Settings
 
 CUP = {"thing": "cup", "count": 1, "price": "1"}
 JSON = {"Content-Type": "application/json"}
+HEAD = b"POST /commands/Make HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 TYPES = "urn:twofold:problem:"
 
 
@@ -64,8 +66,9 @@ def test_what_is_not_json_is_a_bad_request(http: httpx.Client, body: bytes) -> N
 
 
 def test_who_sends_no_body_is_told_so(http: httpx.Client) -> None:
-    """With no type of a body either."""
-    assert "there is no body" in problem(http.post("/commands/Make"), 400, "not-json")["detail"]
+    """Where it was said that there is JSON."""
+    response = http.post("/commands/Make", headers=JSON)
+    assert "there is no body" in problem(response, 400, "not-json")["detail"]
 
 
 INVALID: list[tuple[dict[str, Any], str, str]] = [
@@ -117,7 +120,10 @@ def test_a_missing_field_is_named_with_the_ones_there_are(http: httpx.Client) ->
 @pytest.mark.parametrize("body", ["null", "[]", '"text"', "5", "1.0"])
 def test_json_that_is_no_object_does_not_fit(http: httpx.Client, body: str) -> None:
     """It is JSON, so it is not a bad request."""
-    assert "Expected `object`" in problem(http.post("/commands/Make", content=body), 422, "invalid-message")["detail"]
+    assert (
+        "Expected `object`"
+        in problem(http.post("/commands/Make", content=body, headers=JSON), 422, "invalid-message")["detail"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,8 +148,22 @@ def test_a_parameter_that_does_not_fit_is_named(http: httpx.Client, parameters: 
 
 
 def test_parameters_have_to_be_utf_8(http: httpx.Client) -> None:
-    """Half a character cannot be compared with anything."""
+    """Half a character cannot be compared with anything, and a lone % is no encoding."""
     problem(http.get("/queries/Things?keys=%FF"), 400, "invalid-parameters")
+    # As a socket would send it: httpx mends the first one by itself.
+    for url in ("/queries/Things?keys=100%", "/queries/Things?keys=%zz"):
+        request = httpx.Request("GET", http.base_url)
+        request.url = http.base_url.copy_with(raw_path=url.encode())
+        problem(http.send(request), 400, "invalid-parameters")
+
+
+def test_a_plus_that_was_meant_as_one_is_said(http: httpx.Client) -> None:
+    """A moment with a zone, as it stands in JSON, has a space in it when it arrives."""
+    response = http.get("/queries/Since?moment=2026-01-01T00:00:00+01:00")
+    assert "write it as %2B" in problem(response, 422, "invalid-message")["detail"]
+    for number in ("0", "0.5", "-1e3"):
+        problem(http.get(f"/queries/Since?moment={number}"), 422, "invalid-message")
+    assert http.get("/queries/Since?moment=2026-01-01T00:00:00%2B01:00").json() == "2025-12-31T23:00:00Z"
 
 
 def test_an_unknown_name_is_answered_with_near_ones(http: httpx.Client) -> None:
@@ -151,7 +171,7 @@ def test_an_unknown_name_is_answered_with_near_ones(http: httpx.Client) -> None:
     near = problem(http.post("/commands/Mkae", json=CUP), 404, "unknown-message")
     assert near["detail"] == "There is no command 'Mkae' here. There is: Make."
     far = problem(http.get("/queries/Xyzzy"), 404, "unknown-message")
-    assert far["detail"].endswith("There is: Echo, HowMany, Things, Trouble.")
+    assert far["detail"].endswith("There is: Echo, HowMany, Since, Things, Trouble.")
 
 
 @pytest.mark.parametrize(
@@ -186,6 +206,44 @@ def test_a_path_with_nothing_at_it_says_what_there_is(http: httpx.Client) -> Non
             assert "commands/{Name}" in response.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"\xef\xbb\xbf{}", "byte order mark"),
+        ('{"thing": "cup"}'.encode("utf-16"), "UTF-16"),
+        ('{"thing": "cup"}'.encode("utf-16-le"), "UTF-16"),
+        ('{"thing": "cup"}'.encode("utf-32-be"), "UTF-32"),
+        (gzip.compress(b"{}"), "compressed with gzip"),
+        (b'{"thing": "cup", "count": 1, "price": "1", "count": 2}', "'count' is there twice"),
+        (b'{"thing": "cup", "count": 1, "price": "1", "part": {"name": "a", "thing": 1, "thing": 2}}', "Make: "),
+    ],
+    ids=lambda value: repr(value[:20]),
+)
+def test_json_in_another_form_is_called_what_it_is(http: httpx.Client, body: bytes, says: str) -> None:
+    """Byte order marks, other encodings, compression, a field twice: in words, and not as a byte at an offset."""
+    response = http.post("/commands/Make", content=body, headers=JSON)
+    assert response.status_code in (400, 422)
+    assert says in response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "says"),
+    [
+        ({}, "Content-Type is missing: send Content-Type: application/json"),
+        ({"Content-Type": "text/plain"}, "text/plain"),
+        ({"Content-Type": "multipart/form-data; boundary=x"}, "multipart/form-data"),
+        ({"Content-Type": "application/json; charset=latin-1"}, "latin-1"),
+        ({"Content-Type": ""}, "application/json"),
+        ({**JSON, "Content-Encoding": "gzip"}, "Content-Encoding is gzip"),
+        ({**JSON, "Content-Encoding": "br"}, "Content-Encoding is br"),
+    ],
+)
+def test_a_body_is_said_to_be_json_as_it_is(http: httpx.Client, headers: dict[str, str], says: str) -> None:
+    """With a type, in UTF-8, not compressed; the cure is named."""
+    response = http.post("/commands/Make", content=json.dumps(CUP), headers=headers)
+    assert says in problem(response, 415, "unsupported-media-type")["detail"]
+
+
 def test_a_form_is_not_json(http: httpx.Client) -> None:
     """As curl sends one that was not told otherwise."""
     document = problem(http.post("/commands/Make", data={"thing": "cup"}), 415, "unsupported-media-type")
@@ -213,6 +271,7 @@ def test_a_header_that_cannot_be_kept_is_named(http: httpx.Client, header: str, 
         ("shapes@" + "9" * 30, 400, "invalid-receipt"),
         ("bank@7", 400, "invalid-receipt"),
         ("shapes@0,bank@7", 400, "invalid-receipt"),
+        (",".join(["shapes@0"] * 101), 400, "invalid-receipt"),
         ("shapes@1", 409, "future-receipt"),
         ("shapes@999999999999999999", 409, "future-receipt"),
     ],
@@ -266,15 +325,15 @@ def test_a_body_over_the_limit_is_refused(small: str) -> None:
             document = problem(response, 413, "body-too-large")
             assert document["detail"].startswith("A body has at most 100 bytes here.")
             assert response.headers["Connection"] == "close"
-        assert http.post("/commands/Make", content=just).json() == {"receipt": "shapes@1"}
-        assert http.post("/commands/Make", content=iter([just[:50], just[50:]])).status_code == 200
+        assert http.post("/commands/Make", content=just, headers=JSON).json() == {"receipt": "shapes@1"}
+        assert http.post("/commands/Make", content=iter([just[:50], just[50:]]), headers=JSON).status_code == 200
 
 
 def test_a_body_that_is_said_to_be_huge_is_not_waited_for(small: str) -> None:
     """The answer comes before the first byte of it."""
     host, _, port = small.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
-        connection.sendall(b"POST /commands/Make HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999999\r\n\r\n")
+        connection.sendall(HEAD + b"Content-Length: 999999999999999\r\n\r\n")
         assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
 
 
@@ -283,7 +342,7 @@ def test_a_client_that_goes_away_in_the_middle_harms_nobody(small: str) -> None:
     host, _, port = small.removeprefix("http://").partition(":")
     for _ in range(3):
         with socket.create_connection((host, int(port)), timeout=30) as connection:
-            connection.sendall(b'POST /commands/Make HTTP/1.1\r\nHost: x\r\nContent-Length: 80\r\n\r\n{"thing"')
+            connection.sendall(HEAD + b'Content-Length: 80\r\n\r\n{"thing"')
     assert httpx.post(f"{small}/commands/Make", json=CUP).json() == {"receipt": "shapes@1"}
 
 

@@ -1,5 +1,6 @@
 """Requests that a machine thinks up from the OpenAPI document, right and wrong ones, to the real server."""
 
+import os
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from examples.bank import bank
 from examples.shop import shop
 from tests.http.conftest import use_files
 from tests.http.shapes import shapes
-from tests.support.serving import served
+from tests.support.serving import ROOT, served
 
 EXAMPLES = 20
 SEED = 1
@@ -26,7 +27,10 @@ def findings(url: str, folder: Path, *options: str) -> str:
         f"--seed={SEED}", "--checks=all", "--continue-on-failure",
         *options,
     ]  # fmt: skip
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.http.each_key_once"}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
     generated = re.search(r"(\d+) generated", done.stdout)
     assert generated is not None, done.stdout + done.stderr
     # What finds nothing because it has asked nothing is no proof.

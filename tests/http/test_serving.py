@@ -20,6 +20,8 @@ from tests.support.serving import ServingProcess, served
 from twofold.errors import LogUnavailable, SettingsError
 from twofold.http import asgi, serve
 
+JSON = {"Content-Type": "application/json"}
+HEAD = b"Host: localhost\r\nContent-Type: application/json\r\n"
 DEPOSIT = {"account": "ann", "amount": 1}
 
 
@@ -30,8 +32,8 @@ def test_a_signal_ends_it_within_five_seconds_whoever_is_connected(tmp_path: Pat
         assert idle.get("/health/live").status_code == 200
         address = ("127.0.0.1", int(process.url.rpartition(":")[2]))
         with socket.create_connection(address) as polling, socket.create_connection(address) as slow:
-            polling.sendall(b"GET /feed?wait=30 HTTP/1.1\r\nHost: x\r\n\r\n")
-            slow.sendall(b"POST /commands/Deposit HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{")
+            polling.sendall(b"GET /feed?wait=30 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            slow.sendall(b"POST /commands/Deposit HTTP/1.1\r\n" + HEAD + b"Content-Length: 50\r\n\r\n{")
             wait_until_read(process.url)
             began = time.monotonic()
             code, said, complained = process.end(how)
@@ -63,7 +65,7 @@ def test_what_is_under_way_is_finished(tmp_path: Path) -> None:
         connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
         try:
             while True:
-                connection.request("POST", "/commands/Deposit", json.dumps(DEPOSIT))
+                connection.request("POST", "/commands/Deposit", json.dumps(DEPOSIT), JSON)
                 response = connection.getresponse()
                 document = json.loads(response.read())
                 if response.status != 200:
@@ -105,7 +107,7 @@ def test_sigterm_twice_is_sigterm_once(tmp_path: Path) -> None:
     with ServingProcess("examples.bank:bank", files(tmp_path)) as process:
         address = ("127.0.0.1", int(process.url.rpartition(":")[2]))
         with socket.create_connection(address) as slow:
-            slow.sendall(b"POST /commands/Deposit HTTP/1.1\r\nHost: x\r\nContent-Length: 29\r\n\r\n{")
+            slow.sendall(b"POST /commands/Deposit HTTP/1.1\r\n" + HEAD + b"Content-Length: 29\r\n\r\n{")
             wait_until_read(process.url)
             process.tell(signal.SIGTERM)
             wait_until_refused(address)

@@ -3,33 +3,45 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from importlib.resources import files
+from functools import partial
 from typing import TypeAlias
 
 from starlette.routing import BaseRoute, Mount, Route, Router
 
 from twofold.clock import SystemClock
 from twofold.errors import NotRunning, SettingsError
+from twofold.http.access import Access, read_access
+from twofold.http.docs import page
 from twofold.http.endpoints import Endpoints, readiness
-from twofold.http.exchange import Endpoint, Exchange, Response, json_response
+from twofold.http.exchange import Endpoint, Exchange, Response, Stream, json_response
 from twofold.http.openapi import openapi
 from twofold.http.problems import Problem
 from twofold.service import Declaration, Running, Service, System
 
 Served: TypeAlias = Service | System | Running | Mapping[str, Running]
+_Answer: TypeAlias = Callable[[Exchange], Awaitable[Response | Stream]]
+_Route: TypeAlias = Callable[[str, _Answer], Route]
 
 _BODY_BYTES = 1 << 20
 _CLOCK = SystemClock()
-_HTML = (b"content-type", b"text/html; charset=utf-8")
 
 
-def asgi(served: Served, *, max_body_bytes: int | None = None) -> Router:
+def asgi(
+    served: Served,
+    *,
+    max_body_bytes: int | None = None,
+    allowed_hosts: Iterable[str] | None = None,
+    allowed_origins: Iterable[str] | None = None,
+) -> Router:
     """Return the application of a service, or of several with each under its name.
 
     Its lifespan starts what does not run yet, by the settings in the environment; where another application's lifespan
     does that (``FastAPI(lifespan=bank.lifespan)``), it is just mounted: ``app.mount("/bank", asgi(bank))``.
+
+    What is not given is read from the environment: ``TWOFOLD_MAX_BODY_BYTES``, ``TWOFOLD_ALLOWED_HOSTS`` (names that it
+    answers to besides local ones) and ``TWOFOLD_ALLOWED_ORIGINS`` (sites whose pages may use it).
 
     It is a router without Starlette's middleware: every endpoint turns what goes wrong into a problem document by itself.
 
@@ -38,18 +50,19 @@ def asgi(served: Served, *, max_body_bytes: int | None = None) -> Router:
     ['/commands/{name}', '/docs', '/feed']
 
     Raises:
-        SettingsError: ``TWOFOLD_MAX_BODY_BYTES`` is not a number of bytes.
+        SettingsError: one of them is not written as it should be.
     """
     limit = max_body_bytes or read_max_body_bytes()
+    route = partial(_route, read_access(hosts=allowed_hosts, origins=allowed_origins))
     if isinstance(served, Service):
-        return _service_app(served, limit)
+        return _service_app(served, limit, route)
     if isinstance(served, Running):
-        return Router(routes=_routes(Endpoints(served.declaration, lambda: served, limit), served.declaration))
+        return Router(routes=_routes(Endpoints(served.declaration, lambda: served, limit), served.declaration, route))
     if isinstance(served, System):
-        return _system_app(served, limit)
+        return _system_app(served, limit, route)
     running = dict(served)
     declarations = {name: each.declaration for name, each in running.items()}
-    return Router(routes=_several(declarations, running.__getitem__, limit))
+    return Router(routes=_several(declarations, running.__getitem__, limit, route))
 
 
 def read_max_body_bytes(environment: Mapping[str, str] = os.environ) -> int:
@@ -66,7 +79,7 @@ def read_max_body_bytes(environment: Mapping[str, str] = os.environ) -> int:
     return int(text)
 
 
-def _service_app(service: Service, limit: int) -> Router:
+def _service_app(service: Service, limit: int, route: _Route) -> Router:
     @asynccontextmanager
     async def lifespan(app: object) -> AsyncIterator[None]:
         if service.is_running:
@@ -76,10 +89,10 @@ def _service_app(service: Service, limit: int) -> Router:
                 yield
 
     endpoints = Endpoints(service.declaration, lambda: service.running, limit)
-    return Router(routes=_routes(endpoints, service.declaration), lifespan=lifespan)
+    return Router(routes=_routes(endpoints, service.declaration, route), lifespan=lifespan)
 
 
-def _system_app(system: System, limit: int) -> Router:
+def _system_app(system: System, limit: int, route: _Route) -> Router:
     running: dict[str, Running] = {}
 
     @asynccontextmanager
@@ -95,10 +108,10 @@ def _system_app(system: System, limit: int) -> Router:
         return running[name]
 
     declarations = {name: service.declaration for name, service in system.services.items()}
-    return Router(routes=_several(declarations, find, limit), lifespan=lifespan)
+    return Router(routes=_several(declarations, find, limit, route), lifespan=lifespan)
 
 
-def _routes(endpoints: Endpoints, declaration: Declaration) -> list[BaseRoute]:
+def _routes(endpoints: Endpoints, declaration: Declaration, route: _Route) -> list[BaseRoute]:
     document = openapi(declaration)
 
     async def described(exchange: Exchange) -> Response:
@@ -107,18 +120,20 @@ def _routes(endpoints: Endpoints, declaration: Declaration) -> list[BaseRoute]:
         return json_response({**document, "servers": [{"url": exchange.scope.get("root_path") or "/"}]})
 
     return [
-        _route("/commands/{name}", endpoints.command),
-        _route("/queries/{name}", endpoints.query),
-        _route("/feed", endpoints.feed),
-        _route("/openapi.json", described),
-        _route("/docs", _constant(_page())),
-        _route("/health/live", endpoints.live),
-        _route("/health/ready", endpoints.ready),
-        _route("/{path:path}", _nothing_here),
+        route("/commands/{name}", endpoints.command),
+        route("/queries/{name}", endpoints.query),
+        route("/feed", endpoints.feed),
+        route("/openapi.json", described),
+        route("/docs", _constant(page())),
+        route("/health/live", endpoints.live),
+        route("/health/ready", endpoints.ready),
+        route("/{path:path}", _nothing_here),
     ]
 
 
-def _several(declarations: dict[str, Declaration], find: Callable[[str], Running], limit: int) -> list[BaseRoute]:
+def _several(
+    declarations: dict[str, Declaration], find: Callable[[str], Running], limit: int, route: _Route
+) -> list[BaseRoute]:
     each = {name: Endpoints(declaration, _finder(find, name), limit) for name, declaration in declarations.items()}
 
     async def ready(exchange: Exchange) -> Response:
@@ -126,11 +141,11 @@ def _several(declarations: dict[str, Declaration], find: Callable[[str], Running
 
     index = json_response({"services": {name: f"{name}/docs" for name in each}})
     return [
-        _route("/health/live", next(iter(each.values())).live),
-        _route("/health/ready", ready),
-        *[Mount(f"/{name}", routes=_routes(endpoints, declarations[name])) for name, endpoints in each.items()],
-        _route("/", _constant(index)),
-        _route("/{path:path}", _nothing_here),
+        route("/health/live", next(iter(each.values())).live),
+        route("/health/ready", ready),
+        *[Mount(f"/{name}", routes=_routes(endpoints, declarations[name], route)) for name, endpoints in each.items()],
+        route("/", _constant(index)),
+        route("/{path:path}", _nothing_here),
     ]
 
 
@@ -138,21 +153,17 @@ def _finder(find: Callable[[str], Running], name: str) -> Callable[[], Running]:
     return lambda: find(name)
 
 
-def _route(path: str, answer: Callable[..., object]) -> Route:
-    return Route(path, Endpoint(answer, _CLOCK.new_id))  # type: ignore[arg-type]
+def _route(access: Access, path: str, answer: _Answer) -> Route:
+    return Route(path, Endpoint(answer, _CLOCK.new_id, access))
 
 
-def _constant(response: Response) -> Callable[[Exchange], object]:
+def _constant(response: Response) -> _Answer:
     async def answer(exchange: Exchange) -> Response:
         exchange.require("GET", "HEAD")
         status, headers, body = response
         return status, list(headers), body
 
     return answer
-
-
-def _page() -> Response:
-    return 200, [_HTML], files("twofold.http").joinpath("docs.html").read_bytes()
 
 
 async def _nothing_here(exchange: Exchange) -> Response:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from collections import Counter
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +14,16 @@ from twofold.errors import InvalidMessage
 from twofold.http.checks import check_storable, may_be_unstorable
 from twofold.http.problems import Problem
 from twofold.messages import Message, decoder
+
+_OTHER_FORMS = {
+    BOM_UTF8: "it begins with a byte order mark, which JSON has not",
+    BOM_UTF16_LE: "it is in UTF-16",
+    BOM_UTF16_BE: "it is in UTF-16",
+    b"\x1f\x8b": "it is compressed with gzip, and is to be sent as it is",
+    b"{\0": "it is in UTF-16 or UTF-32",
+    b"\0": "it is in UTF-16 or UTF-32",
+}
+"""What a body begins with that is JSON in a form that is not read here (RFC 8259 has it in UTF-8)."""
 
 
 class Body:
@@ -25,6 +38,9 @@ class Body:
         self.kind = kind
         self.name = kind.message_name
         self._decode = decoder(kind).decode
+        fields: Any = msgspec.structs.fields(kind)  # type: ignore[arg-type]
+        self._fields = [field.encode_name for field in fields]
+        self._quoted = [f'"{name}"'.encode() for name in self._fields]
         self._has_decimals = '"decimal"' in str(msgspec.json.encode(msgspec.json.schema(kind)))
 
     def read(self, body: bytes) -> Any:
@@ -39,11 +55,28 @@ class Body:
         except msgspec.ValidationError as error:
             message = self._read_leniently(body, error)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            detail = f"{self.name}: {error if body else 'there is no body'}. Send one JSON object, in UTF-8."
-            raise Problem(400, "not-json", "The body is not JSON", detail) from error
+            raise self._not_json(_why(body, error)) from error
+        for quoted in self._quoted:
+            if body.count(quoted) > 1:
+                self._check_given_once(body)
+                break
         if self._has_decimals or may_be_unstorable(body):
             check_storable(message)
         return message
+
+    def _not_json(self, why: str) -> Problem:
+        detail = f"{self.name}: {why}. Send one JSON object, in UTF-8."
+        return Problem(400, "not-json", "The body is not JSON", detail)
+
+    def _check_given_once(self, body: bytes) -> None:
+        """Check that no object has a field twice: of two values, whoever checked it before may have gone by the other."""
+        with suppress(ValueError, RecursionError):
+            json.loads(body, object_pairs_hook=self._once)
+
+    def _once(self, pairs: list[tuple[str, Any]]) -> None:
+        twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
+        if twice:
+            raise self._not_json(f"the field {twice[0]!r} is there twice in one object")
 
     def _read_leniently(self, body: bytes, error: msgspec.ValidationError) -> Any:
         """Return the message if all that was wrong is that integers are written like ``1.0``, which JSON Schema allows."""
@@ -56,8 +89,14 @@ class Body:
         """Say which fields there are, where one of the message itself is missing or unknown."""
         if not error.startswith("Object ") or " - at " in error:
             return ""
-        fields: Any = msgspec.structs.fields(self.kind)  # type: ignore[arg-type]
-        return f". The fields are {', '.join([field.encode_name for field in fields]) or 'none'}."
+        return f". The fields are {', '.join(self._fields) or 'none'}."
+
+
+def _why(body: bytes, error: Exception) -> str:
+    """Say why a body cannot be read, in words for what it is where that can be seen."""
+    if not body:
+        return "there is no body"
+    return next((text for beginning, text in _OTHER_FORMS.items() if body.startswith(beginning)), str(error))
 
 
 def _whole(value: Any) -> Any:

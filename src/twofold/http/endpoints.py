@@ -26,6 +26,7 @@ from twofold.service import PATIENCE_SECONDS, Declaration, Running
 LONGEST_WAIT_SECONDS = 30
 LARGEST_FEED_PAGE = 1000
 LAST_POSITION = 2**62
+MOST_RECEIPTS = 100
 _HEALTH_SECONDS = 3.0
 # From one to two seconds, so that they do not all come back at once.
 _RETRY_MS = 1000
@@ -144,6 +145,8 @@ def _receipts(exchange: Exchange) -> tuple[Receipt, ...]:
     if not values:
         return ()
     receipts = parse_receipts(",".join(values))
+    if len(receipts) > MOST_RECEIPTS:
+        raise InvalidReceipt(f"There are {len(receipts)} receipts: of each service, send the latest alone.")
     if not receipts:
         raise InvalidReceipt("Twofold-Receipt is empty. Put in what a command returned, or leave the header out.")
     return receipts

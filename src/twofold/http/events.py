@@ -54,7 +54,7 @@ class EventStream:
     async def respond(self, send: Send) -> None:
         """Send all of it."""
         with self._subscription:
-            headers = [*_HEADERS, (CORRELATION, current.get().correlation.encode())]
+            headers = [*_HEADERS, *self._exchange.own_headers, (CORRELATION, current.get().correlation.encode())]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             try:
                 if self._exchange.scope["method"] != "HEAD":

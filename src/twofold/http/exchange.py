@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 from starlette.types import Receive, Scope, Send
 
 from twofold.errors import NotRunning
+from twofold.http.access import Access, Headers, preflight
+from twofold.http.bounds import check_body_headers, checked_headers
 from twofold.http.problems import Problem, problem_of
 from twofold.messages import Metadata, current, encode
 from twofold.messages.metadata import NOTHING
@@ -27,10 +29,16 @@ _JSON = (b"content-type", b"application/json")
 _PROBLEM = (b"content-type", b"application/problem+json")
 _REVALIDATED = (b"cache-control", b"no-cache")
 _VARIES = (b"vary", b"accept")
+_NOT_SNIFFED = (b"x-content-type-options", b"nosniff")
 _TAG = re.compile(rb'"[^"]*"')
 _DISCARDED_BYTES = 8 << 20
+_WITHOUT_BODY = (204, 304)
 
-Response = tuple[int, list[tuple[bytes, bytes]], bytes]
+_BODY_SECONDS = 20
+_BYTES_PER_SECOND = 16 << 10
+"""A body that is not whole when its request is, has this long to arrive, and longer the larger it may be."""
+
+Response = tuple[int, Headers, bytes]
 
 
 class Stream(Protocol):
@@ -50,8 +58,22 @@ class Exchange:
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.headers: Mapping[bytes, bytes] = {}
+        self.own_headers: Headers = [_NOT_SNIFFED]
         self._receive = receive
+
+    def admit(self, access: Access) -> Response | None:
+        """Take the request in if it may come in, and is not beyond any bound; return the response if that is all it asks.
+
+        Raises:
+            Problem: it may not, or it is.
+        """
+        self.headers = checked_headers(self.scope)
+        granted = access.admit(self.scope, self.headers)
+        if granted:
+            self.own_headers = [_NOT_SNIFFED, *granted]
+        asked = preflight(granted, self.scope, self.headers)
+        return None if asked is None else (204, asked, b"")
 
     def header(self, name: bytes) -> str:
         """Return a header's value, '' if it is missing.
@@ -106,35 +128,31 @@ class Exchange:
         """Return the body.
 
         Raises:
-            Problem: it is over the limit, or said to be something else than JSON.
+            Problem: it is over the limit, does not arrive, or is not said to be JSON that can be read here.
         """
-        self._require_json()
+        check_body_headers(self.headers)
         length = _length(self.headers)
         if length > limit_bytes:
             raise await self._too_large(limit_bytes, more=length <= _DISCARDED_BYTES)
-        body = bytearray()
-        more = True
-        while more:
+        part, more = await self._part()
+        if not more and len(part) <= limit_bytes:
+            return part
+        try:
+            async with asyncio.timeout(_BODY_SECONDS + limit_bytes / _BYTES_PER_SECOND):
+                return await self._rest(part, more, limit_bytes)
+        except TimeoutError:
+            raise _too_slow() from None
+
+    async def _rest(self, first: bytes, more: bool, limit_bytes: int) -> bytes:
+        body = bytearray(first)
+        while len(body) <= limit_bytes:
+            if not more:
+                return bytes(body)
             part, more = await self._part()
             body += part
-            if len(body) > limit_bytes:
-                raise await self._too_large(limit_bytes, more)
-        return bytes(body)
+        raise await self._too_large(limit_bytes, more)
 
-    def _require_json(self) -> None:
-        kind = self.headers.get(b"content-type")
-        if kind in (b"application/json", None):
-            return
-        essence = self.header(b"content-type").partition(";")[0].strip().lower()
-        if essence != "application/json" and not essence.endswith("+json"):
-            raise Problem(
-                415,
-                "unsupported-media-type",
-                "The body has to be JSON",
-                f"Content-Type is {essence!r}; send it as application/json.",
-            )
-
-    async def _part(self) -> tuple[Any, bool]:
+    async def _part(self) -> tuple[bytes, bool]:
         message = await self._receive()
         if message["type"] == "http.disconnect":
             raise Gone
@@ -178,7 +196,14 @@ class Exchange:
             await self._part()
 
 
-def _length(headers: dict[bytes, bytes]) -> int:
+def _too_slow() -> Problem:
+    detail = (
+        "The rest of the body has not arrived in time. Send it again, over a better connection or in smaller messages."
+    )
+    return Problem(408, "body-too-slow", "The body has not arrived", detail, connection="close")
+
+
+def _length(headers: Mapping[bytes, bytes]) -> int:
     """Return how long the body is said to be, 0 if nothing is."""
     digits = headers.get(b"content-length", b"")
     return int(digits[:19]) if digits.isdigit() else 0
@@ -216,16 +241,20 @@ def encoded_response(data: bytes, *headers: tuple[bytes, bytes]) -> Response:
 class Endpoint:
     """An ASGI application for one path: ``answer`` gives the response, and what it raises becomes a problem document."""
 
-    def __init__(self, answer: Callable[[Exchange], Awaitable[Response | Stream]], new_id: Callable[[], str]) -> None:
+    def __init__(
+        self, answer: Callable[[Exchange], Awaitable[Response | Stream]], new_id: Callable[[], str], access: Access
+    ) -> None:
         self._answer = answer
         self._new_id = new_id
+        self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         token = current.set(NOTHING)
         try:
-            response = await self._response(Exchange(scope, receive))
+            exchange = Exchange(scope, receive)
+            response = await self._response(exchange)
             if isinstance(response, tuple):
-                await _respond(response, scope["method"], current.get().correlation, send)
+                await _respond(response, exchange, current.get().correlation, send)
             elif response is not None:
                 await response.respond(send)
         finally:
@@ -234,8 +263,9 @@ class Endpoint:
     async def _response(self, exchange: Exchange) -> Response | Stream | None:
         """Return the response, None if nobody waits for it. From here on, the request's metadata are the current ones."""
         try:
+            done = exchange.admit(self._access)
             current.set(exchange.metadata(self._new_id))
-            return await self._answer(exchange)
+            return await self._answer(exchange) if done is None else done
         except Gone:
             return None
         except asyncio.CancelledError:
@@ -253,9 +283,9 @@ class Endpoint:
         return document.status, [_PROBLEM, *fields], encode(document)
 
 
-async def _respond(response: Response, method: str, correlation: str, send: Send) -> None:
+async def _respond(response: Response, exchange: Exchange, correlation: str, send: Send) -> None:
     status, headers, body = response
-    length = [] if status == 304 else [(b"content-length", b"%d" % len(body))]
-    headers = [*headers, *length, (CORRELATION, correlation.encode())]
+    length = [] if status in _WITHOUT_BODY else [(b"content-length", b"%d" % len(body))]
+    headers = [*headers, *length, *exchange.own_headers, (CORRELATION, correlation.encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+    await send({"type": "http.response.body", "body": b"" if exchange.scope["method"] == "HEAD" else body})

@@ -68,7 +68,7 @@ def _command(kind: type[Message], body: Json) -> Json:
                 "headers": _headers("Receipt", "Correlation"),
                 "content": {_JSON: {"schema": _RECEIPT}},
             },
-            **_problems("400", "409", "413", "415", "422", "500", "503"),
+            **_problems("400", "403", "408", "409", "413", "415", "421", "422", "431", "500", "503"),
         },
     }
 
@@ -80,7 +80,7 @@ def _query(kind: type[Message], answer: Any, bodies: Mapping[str, Json], compone
         "headers": _headers("Correlation"),
         "content": {_JSON: {"schema": tightened(answer)}, "text/event-stream": {"schema": {"type": "string"}}},
     }
-    responses: Json = {"200": answered, **_problems("400", "409", "422", "500", "503", "504")}
+    responses: Json = {"200": answered, **_problems("400", "403", "409", "421", "422", "431", "500", "503", "504")}
     shared = _references("parameters", "Receipts", "Prefer", "LastEvent", "Correlation", "Trace")
     post: Json = {
         "operationId": f"ask{name}",
@@ -88,7 +88,7 @@ def _query(kind: type[Message], answer: Any, bodies: Mapping[str, Json], compone
         **_described(kind),
         "parameters": shared,
         "requestBody": bodies[name],
-        "responses": {**responses, **_problems("413", "415")},
+        "responses": {**responses, **_problems("408", "413", "415")},
     }
     parameters = Parameters(kind)
     if not parameters.suffice:
@@ -100,6 +100,7 @@ def _query(kind: type[Message], answer: Any, bodies: Mapping[str, Json], compone
         "parameters": [*parameters.described(components), *_references("parameters", "IfNoneMatch"), *shared],
         "responses": {
             **responses,
+            **_problems("414"),
             "200": {**answered, "headers": _headers("Tag", "Correlation")},
             "304": {
                 "description": "The answer is the one that the tag is of.",
@@ -148,15 +149,18 @@ def _operations(delivery: Json) -> Json:
                 "headers": _headers("Correlation"),
                 "content": {_JSON: {"schema": delivery}},
             },
-            **_problems("400", "422", "500", "503"),
+            **_problems("400", "403", "414", "421", "422", "431", "500", "503"),
         },
     }
     correlated = {"parameters": _references("parameters", "Correlation")}
     return {
         "/feed": {"get": feed, **correlated},
-        "/health/live": {"get": {**live, "responses": {"200": health, **_problems("400")}}, **correlated},
+        "/health/live": {
+            "get": {**live, "responses": {"200": health, **_problems("400", "403", "421", "431")}},
+            **correlated,
+        },
         "/health/ready": {
-            "get": {**ready, "responses": {"200": health, "503": unready, **_problems("400")}},
+            "get": {**ready, "responses": {"200": health, "503": unready, **_problems("400", "403", "421", "431")}},
             **correlated,
         },
     }
@@ -203,10 +207,15 @@ _RECEIPT = {
 }
 _PROBLEMS = {
     "400": "The request is not JSON, or a header cannot be used.",
+    "403": "The request is from a page of another site.",
+    "408": "The body has not arrived in time.",
     "409": "The decision refused the command, or a receipt is beyond the end of the log.",
     "413": "The body is too large.",
-    "415": "The body is not said to be JSON.",
-    "422": "The message does not fit its type; `errors` names the field.",
+    "414": "The URL is too long; ask with POST.",
+    "415": "The body is not said to be JSON, or is compressed.",
+    "421": "The service does not answer to that host, or this process leaves that to others.",
+    "422": "The message does not fit its type, and `errors` names the field; or the key was used for another command.",
+    "431": "There are too many headers, or too long ones.",
     "500": "The service failed unexpectedly, and has logged it under the correlation.",
     "503": "The service cannot do it at the moment; try again after the time in Retry-After.",
     "504": "The views have not reached the receipt in time; try again.",

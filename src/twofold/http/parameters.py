@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -14,6 +15,11 @@ from twofold.http.problems import Problem
 from twofold.http.schemas import REFERENCE, resolved, tightened
 from twofold.messages import Message
 
+_PLUS = ". In a query string + stands for a space: write it as %2B, as in 2030-01-31T12:00:00%2B01:00"
+_NOT_ENCODED = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+# Read leniently, as parameters are, it would be seconds since 1970, or a length in seconds.
+_NUMBER = re.compile(r"[+-]?[0-9.]+([eE][+-]?[0-9]+)?")
+_TIMES = {"date-time", "date", "time", "duration"}
 _SCALARS = {"string", "integer", "number", "boolean", "null"}
 
 
@@ -28,6 +34,7 @@ class Parameters:
         self._required = set(shape.get("required", ()))
         self._repeatable = {name for name, each in self._schemas.items() if _is_list(each, components)}
         single = {name for name, each in self._schemas.items() if _is_scalar(each, components)}
+        self._moments = {name for name, each in self._schemas.items() if _is_moment(each, components)}
         self._names = [name for name in self._schemas if name in single | self._repeatable]
         self.suffice = self._required <= set(self._names)
 
@@ -40,6 +47,10 @@ class Parameters:
         """
         values: dict[str, Any] = {}
         for name, value in parsed(query_string):
+            if name in self._moments and _NUMBER.fullmatch(value):
+                raise InvalidMessage(
+                    f"{self._kind.message_name}: Expected text as in JSON, got a number - at `$.{name}`"
+                )
             if name in self._repeatable:
                 values.setdefault(name, []).append(value)
             elif name in values:
@@ -49,7 +60,8 @@ class Parameters:
         try:
             message = msgspec.convert(values, self._kind, strict=False)
         except msgspec.ValidationError as error:
-            raise InvalidMessage(f"{self._kind.message_name}: {error}") from error
+            hint = _PLUS if b"+" in query_string else ""
+            raise InvalidMessage(f"{self._kind.message_name}: {error}{hint}") from error
         check_storable(message)
         return message
 
@@ -75,15 +87,21 @@ def parsed(query_string: bytes) -> list[tuple[str, str]]:
     Raises:
         Problem: it is not UTF-8 in percent-encoding.
     """
+    if found := _NOT_ENCODED.search(query_string):
+        raise _unreadable(f"after % at {found.start()} there are no two hexadecimal digits; % itself is written %25")
     try:
         return parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict")
     except ValueError as error:
-        raise Problem(
-            400,
-            "invalid-parameters",
-            "The parameters cannot be read",
-            f"They have to be UTF-8 in percent-encoding: {error}.",
-        ) from error
+        raise _unreadable(str(error)) from error
+
+
+def _unreadable(flaw: str) -> Problem:
+    return Problem(
+        400,
+        "invalid-parameters",
+        "The parameters cannot be read",
+        f"They have to be UTF-8 in percent-encoding: {flaw}.",
+    )
 
 
 def _is_scalar(schema: dict[str, Any], components: Mapping[str, Any]) -> bool:
@@ -91,6 +109,12 @@ def _is_scalar(schema: dict[str, Any], components: Mapping[str, Any]) -> bool:
     if "anyOf" in schema:
         return all(_is_scalar(each, components) for each in schema["anyOf"])
     return schema.get("type") in _SCALARS or "enum" in schema
+
+
+def _is_moment(schema: dict[str, Any], components: Mapping[str, Any]) -> bool:
+    schema = resolved(schema, components)
+    inner = [*schema.get("anyOf", ()), *([schema["items"]] if isinstance(schema.get("items"), dict) else ())]
+    return schema.get("format") in _TIMES or any(_is_moment(each, components) for each in inner)
 
 
 def _is_list(schema: dict[str, Any], components: Mapping[str, Any]) -> bool:

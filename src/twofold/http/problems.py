@@ -10,6 +10,7 @@ import msgspec
 
 from twofold.errors import (
     FutureReceipt,
+    IdReused,
     InvalidMessage,
     InvalidReceipt,
     LogUnavailable,
@@ -62,6 +63,7 @@ class Problem(Exception):
 _KNOWN: tuple[tuple[type[Exception], int, str, str], ...] = (
     (UnknownMessage, 404, "unknown-message", "There is no such command or query"),
     (InvalidMessage, 422, "invalid-message", "The message does not fit its type"),
+    (IdReused, 422, "id-reused", "The key was used before, with another command"),
     (InvalidReceipt, 400, "invalid-receipt", "That is not a receipt that this service can wait for"),
     (FutureReceipt, 409, "future-receipt", "The receipt is beyond the end of the log"),
     (ReceiptTimeout, 504, "receipt-timeout", "The views are not there yet"),
@@ -121,6 +123,12 @@ def _internal(error: Exception) -> ProblemDocument:
             "refused again. The service has logged what happened under the correlation id."
         )
         return ProblemDocument(f"{TYPES}value-refused", "A database does not take a value", 422, detail)
+    if isinstance(error, ValueRefused):
+        detail = (
+            "Nothing was recorded: a text is too long, or a number out of range, for where it belongs. The service has "
+            "logged which one under the correlation id."
+        )
+        return ProblemDocument(f"{TYPES}value-refused", "A value in it cannot be stored or compared", 422, detail)
     detail = "The service has logged what happened under the correlation id; nothing says that trying again would help."
     return ProblemDocument(f"{TYPES}unexpected", "The service failed unexpectedly", 500, detail)
 

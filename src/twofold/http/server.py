@@ -15,10 +15,16 @@ import uvicorn
 from twofold.errors import SettingsError
 from twofold.http.app import asgi
 from twofold.http.exchange import ENDING
+from twofold.http.protocol import Protocol
 from twofold.http.sockets import listen, url_of
 from twofold.service import Service, System
 
 _OBJECTS_BEFORE_COLLECTION = 10_000
+
+HEAD_SECONDS = 20
+"""How long a connection is kept that sends no whole head of a request; up to twice that, as it is looked at so often."""
+
+_TICKS_PER_SECOND = 10
 
 DRAIN_SECONDS = 3
 """How long requests that are under way may take after SIGTERM; the rest of five seconds is for closing databases."""
@@ -54,7 +60,7 @@ async def _serve(app: Any, listening: socket.socket, ready: Callable[[str], None
     _collect_seldom()
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=Protocol,
         ws="none",
         log_config=None,
         access_log=False,
@@ -89,6 +95,7 @@ class _Server(uvicorn.Server):
         self._url = url
         self._ready = ready
         self._ending = asyncio.Event()
+        self._waiting: set[tuple[Protocol, object]] = set()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End the serving; the base class would also raise the signal again, past whatever the caller has to close."""
@@ -104,6 +111,23 @@ class _Server(uvicorn.Server):
         self.lifespan.state[ENDING] = self._ending
         if self._ready is not None:
             self._ready(self._url)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Do what uvicorn does ten times a second, and now and then see who sends nothing whole."""
+        if counter % (HEAD_SECONDS * _TICKS_PER_SECOND) == 0:
+            self._end_slow()
+        return await super().on_tick(counter)
+
+    def _end_slow(self) -> None:
+        """Close the connections that have waited for the same head the whole time since this was done last.
+
+        A look now and then costs nothing, where a timer for each request would.
+        """
+        connections = [each for each in self.server_state.connections if isinstance(each, Protocol)]
+        waiting = {(each, each.cycle) for each in connections if each.waits_for_a_head}
+        for connection, _ in waiting & self._waiting:
+            connection.transport.close()
+        self._waiting = waiting - self._waiting
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # Whoever waits for news is sent away first, so that only work under way is waited for.

@@ -1,0 +1,111 @@
+"""Bounds on what comes before a body: how many headers and bytes, each header once, and a type that can be read here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import chain
+
+from starlette.types import Scope
+
+from twofold.http.problems import Problem
+
+MOST_HEADERS = 100
+MOST_HEADER_BYTES = 32 << 10
+MOST_URL_BYTES = 8 << 10
+
+_LISTS = frozenset(
+    b"accept accept-encoding accept-language cache-control connection forwarded if-none-match pragma prefer te tracestate "
+    b"twofold-receipt via x-forwarded-for x-forwarded-host x-forwarded-proto".split()
+)
+"""Headers whose values, given apart, are one list (RFC 9110)."""
+
+_ONCE = frozenset(
+    b"content-encoding content-length content-type host idempotency-key last-event-id origin sec-fetch-site traceparent "
+    b"transfer-encoding x-correlation-id".split()
+)
+"""Headers that have one value: of two, a proxy might have gone by the other."""
+
+
+def checked_headers(scope: Scope) -> Mapping[bytes, bytes]:
+    """Return the headers of a request by name.
+
+    Raises:
+        Problem: there are too many or too long ones, one is given twice that has one value, or the URL is too long.
+    """
+    found = scope["headers"]
+    if len(found) > MOST_HEADERS or sum(map(len, chain.from_iterable(found))) > MOST_HEADER_BYTES:
+        raise too_many()
+    if len(scope["query_string"]) > MOST_URL_BYTES or len(scope["path"]) > MOST_URL_BYTES:
+        raise _too_long()
+    headers = dict(found)
+    return headers if len(headers) == len(found) else _joined(found)
+
+
+def _joined(found: list[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
+    headers: dict[bytes, bytes] = {}
+    for name, value in found:
+        if name in headers and name in _ONCE:
+            detail = f"{name.decode()} is there twice: send it once."
+            raise Problem(400, "invalid-header", "A header cannot be used", detail)
+        headers[name] = b"%s, %s" % (headers[name], value) if name in headers and name in _LISTS else value
+    return headers
+
+
+def check_body_headers(headers: Mapping[bytes, bytes]) -> None:
+    """Check that a body is said to be JSON, in UTF-8 and not compressed.
+
+    A browser sends without asking what has no type or one of a form, whatever page tells it to: none of these is taken.
+
+    Raises:
+        Problem: it is not.
+    """
+    kind = headers.get(b"content-type")
+    if kind != b"application/json":
+        _check_type(kind)
+    encoding = headers.get(b"content-encoding")
+    if encoding is not None and encoding.strip().lower() != b"identity":
+        raise _not_read(
+            f"Content-Encoding is {_shown(encoding)}, and a body is read here as it is: send it without compression.",
+            accept_encoding="identity",
+        )
+
+
+def _check_type(kind: bytes | None) -> None:
+    if kind is None:
+        raise _not_read("Content-Type is missing: send Content-Type: application/json, and the body as JSON.")
+    essence, *parameters = [part.strip().lower() for part in _shown(kind).split(";")]
+    if essence != "application/json" and not essence.endswith("+json"):
+        raise _not_read(f"Content-Type is {essence!r}; send the body as JSON, as application/json.")
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name == "charset" and value.strip('"') not in ("utf-8", "utf8"):
+            raise _not_read(f"Content-Type has the charset {value}: JSON is sent in UTF-8 (RFC 8259).")
+
+
+def _not_read(detail: str, **headers: str) -> Problem:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Problem(415, "unsupported-media-type", "The body has to be JSON", detail, **named)
+
+
+def _shown(value: bytes) -> str:
+    return value[:100].decode("ascii", "backslashreplace")
+
+
+def too_many() -> Problem:
+    """Return the problem of a request with too many headers, or too long ones."""
+    return Problem(
+        431,
+        "headers-too-large",
+        "There are too many headers, or too long ones",
+        f"A request has at most {MOST_HEADERS} headers of {MOST_HEADER_BYTES} bytes together here. Send fewer.",
+        connection="close",
+    )
+
+
+def _too_long() -> Problem:
+    return Problem(
+        414,
+        "url-too-long",
+        "The URL is too long",
+        f"A path and a query string have at most {MOST_URL_BYTES} bytes each here. Ask with POST, and the query as the body.",
+    )
