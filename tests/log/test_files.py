@@ -7,15 +7,18 @@ import sqlite3
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from twofold.adapters.sqlite import SqliteStore
+from twofold.adapters.sqlite.database import Connection
+from twofold.adapters.sqlite.log import _write
 from twofold.clock import SystemClock
 from twofold.errors import LogUnavailable
-from twofold.log import ALL, Appended, Criterion, Handled, Log, NewEvent, Reused, Store
+from twofold.log import ALL, Append, Appended, Criterion, Handled, Log, NewEvent, Reused, Store
 
 NOBODY = 65534
 EVENT = NewEvent("an-id", "A", 1, ("x:1",), b"{}" * 1000)
@@ -63,13 +66,107 @@ def test_a_file_that_is_taken_away_is_written_to_no_more(tmp_path: Path, happens
         happens(path)
         for _ in range(2):
             with pytest.raises(
-                LogUnavailable, match=r"log\.db: the file was moved, deleted or replaced.*put the file back"
+                LogUnavailable,
+                match=r"log\.db: the file, or its journal .* moved, deleted or replaced.*put the file back",
             ):
                 await log.append([EVENT])
         with pytest.raises(LogUnavailable, match="moved, deleted or replaced"):
             await log.read(ALL)
 
     run(path, scenario)
+
+
+def without(ending: str) -> Callable[[Path], None]:
+    return lambda path: Path(f"{path}{ending}").unlink()
+
+
+def with_another(ending: str) -> Callable[[Path], None]:
+    def happens(path: Path) -> None:
+        other = path.with_name("other")
+        other.write_bytes(Path(f"{path}{ending}").read_bytes())
+        other.replace(f"{path}{ending}")
+
+    return happens
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-shm"])
+@pytest.mark.parametrize("change", [without, with_another])
+def test_a_journal_that_is_taken_away_is_noticed_like_the_file(
+    tmp_path: Path, change: Callable[[str], Callable[[Path], None]], ending: str
+) -> None:
+    """What is committed is in the journal first: where that has no name, it is gone with the process, too."""
+    path = tmp_path / "log.db"
+
+    async def scenario(log: Log) -> None:
+        await log.append([EVENT])
+        change(ending)(path)
+        for _ in range(2):
+            with pytest.raises(LogUnavailable, match=r"log\.db: .* its journal .* Nothing of this batch was stored"):
+                await log.append([EVENT])
+
+    run(path, scenario)
+
+
+def test_a_journal_that_goes_during_a_commit_is_not_acknowledged(tmp_path: Path) -> None:
+    """It was there when the transaction began, and the text says that nobody knows what is left of it."""
+    path = tmp_path / "log.db"
+
+    async def scenario() -> None:
+        store = SqliteStore(str(path))
+        await store.open()
+        try:
+            with pytest.raises(LogUnavailable, match=r"Whether this batch was stored is not known\. Stop the service"):
+                # It is called when all is done but the commit.
+                await store._writing.run(
+                    partial(_write, [Append((EVENT,))], 0, lambda: without("-wal")(path)),
+                )
+        finally:
+            await store.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_journal_that_a_long_reader_made_large_is_given_back(tmp_path: Path, goes_on: bool) -> None:
+    """Soon after the reader has ended, whether there is more to write or not."""
+    path, journal = tmp_path / "log.db", tmp_path / "log.db-wal"
+    large = NewEvent("an-id", "A", 1, ("x:1",), b"0" * (4 << 20))
+
+    async def scenario(log: Log) -> None:
+        await log.append([EVENT])
+        reader = sqlite3.connect(path, isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        while journal.stat().st_size < 32 << 20:
+            await log.append([large])
+        reader.close()
+        while journal.stat().st_size > 16 << 20:
+            if goes_on:
+                await log.append([EVENT])
+            await asyncio.sleep(0.01)
+        assert len(await log.read(ALL)) == await log.head()
+
+    run(path, scenario)
+
+
+def test_who_only_looks_may_be_there_before_the_service(tmp_path: Path) -> None:
+    """A journal that comes is not one that was taken away."""
+    path = tmp_path / "log.db"
+
+    async def scenario() -> None:
+        connection = sqlite3.connect(path)
+        connection.execute("PRAGMA user_version = 1")
+        connection.close()
+        looking = Connection(str(path), durable=True)
+        looking.read_only = True
+        assert await looking.run(lambda each: each.execute("PRAGMA user_version").fetchone()) == (1,)
+        working = Connection(str(path), durable=True)
+        await working.run(lambda each: each.execute("PRAGMA user_version = 2").fetchone())
+        assert await looking.run(lambda each: each.execute("PRAGMA user_version").fetchone()) == (2,)
+        await looking.close()
+        await working.close()
+
+    asyncio.run(scenario())
 
 
 def test_a_file_that_is_put_back_is_used_again(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from sqlalchemy import func, literal, select, text
 
-from tests.postgres.waiting import end_calls, until_waiting
+from tests.postgres.waiting import until_waiting
 from tests.support.cutting import POINTS, CuttingProxy, Point
 from tests.support.postgres import PostgresServer
 from twofold.adapters.postgres import PostgresStore
@@ -207,10 +207,9 @@ def test_a_batch_that_its_writer_gave_up_is_refused_after_the_next_one(database:
             holder, operator = await asyncpg.connect(database), await asyncpg.connect(database)
             async with holder.transaction():
                 await holder.execute("LOCK TABLE twofold.log_appending IN EXCLUSIVE MODE")
-                with pytest.raises(LogUnavailable, match="no answer in time"):
+                with pytest.raises(LogUnavailable, match=r"lock timeout.* Nothing of this batch was stored\."):
                     await store.write([Append((event("given up"),))], 0)
-                # Its calls are kept from their turn, as a slow network would.
-                await end_calls(operator)
+                await until_waiting(operator, 0)
             assert await store.write([Append((event("next"),))], 0) == [Appended(1, 1)]
             arguments = (store._writer, 1, 0, 0, *batch_arguments([Append((event("given up"),))]))
             with pytest.raises(asyncpg.InvalidTransactionStateError, match="has given it up"):
@@ -255,7 +254,7 @@ def test_a_server_that_stays_away_is_an_error_after_a_bounded_time(own_server: P
             assert "postgres:***@127.0.0.1" in str(caught.value)
             assert "Check that the server is running" in str(caught.value)
             assert "Nothing of this batch was stored." in str(caught.value)
-            with pytest.raises(LogUnavailable, match="Tried for 1 seconds"):
+            with pytest.raises(LogUnavailable, match=r"Tried for \d\.\d seconds"):
                 await store.read(ALL)
             await asyncio.to_thread(own_server.start)
             assert await store.write([Append((event("found"),))], 0) == [Appended(1, 1)]

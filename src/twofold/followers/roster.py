@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
@@ -24,6 +25,20 @@ _FAREWELL_SECONDS = 1.0
 
 _logger = logging.getLogger("twofold.followers")
 _Place: TypeAlias = tuple[str, Segment]
+_PROCESSES = Path("/proc/self/ns/pid")
+_OF_THE_MACHINE_ITSELF = 0xEFFFFFFC
+
+
+def here() -> str:
+    """Return the name of the place in which this process's number means something: the host, or a container on it.
+
+    Two containers may have one host name and one number, and are told apart by their namespaces (Linux).
+    """
+    with suppress(OSError):
+        space = _PROCESSES.stat().st_ino
+        if space != _OF_THE_MACHINE_ITSELF:
+            return f"{socket.gethostname()}~{space:x}"
+    return socket.gethostname()
 
 
 class _Work(msgspec.Struct):
@@ -54,7 +69,7 @@ class Roster:
         self._targets = targets
         self._clock = clock
         # As an operator knows it; two instances in one process are two owners.
-        self.owner = f"{service}/{clock.new_id()[-4:]}/{os.getpid()}@{socket.gethostname()}"
+        self.owner = f"{service}/{clock.new_id()[-4:]}/{os.getpid()}@{here()}"
         self._moved = moved
         self._work: dict[_Place, _Work] = {}
         self._followers: dict[_Place, Follower] = {}

@@ -27,6 +27,9 @@ class FollowerStore(Protocol):
         The leases that it has are made to last from now, it is given its share of the segments that nobody has, and what
         it has beyond its share is taken from it (`twofold.followers.share` says what is whose). So it has to say so again
         and again, and to end what it follows by a claim that is not among those returned. A new follower starts at 0.
+
+        Leases are of one length, so another's that ends later than in twice ``lease_seconds`` was given by a clock that was
+        wrong: it is not believed, and nor is it that its owner is there. With 0, an owner gives its leases up.
         """
         ...
 

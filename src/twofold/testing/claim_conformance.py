@@ -113,6 +113,22 @@ class ClaimConformance:
 
         self.run(stores, scenario)
 
+    def test_a_lease_that_no_right_clock_can_have_given_is_not_believed(self, stores: Any) -> None:
+        """A process whose clock was hours ahead is gone: what it had is followed again, and it is not there for anybody."""
+
+        async def scenario(store: ViewStore) -> None:
+            (claim,) = await store.attend("ahead", ["orders"], 100 * LEASE_SECONDS)
+            await store.attend("ahead too", ["gone"], 100 * LEASE_SECONDS)
+            (taken,) = await store.attend("right", ["orders"], LEASE_SECONDS)
+            assert taken.fence > claim.fence
+            with loses():
+                await store.settle(Settled(claim, 1))
+            assert await store.declared() == {"orders"}
+            assert {each.owner for each in await store.progress()} == {"right", ""}
+            assert await store.attend("ahead", ["orders"], LEASE_SECONDS) == []
+
+        self.run(stores, scenario)
+
     def test_progress_says_how_far_everybody_is_and_whose_it_is(self, stores: Any) -> None:
         """An operator sees position, owner and what is parked; nobody owns what has no lease."""
 

@@ -38,7 +38,8 @@ class Claims:
             followers = [each for each in followers if not shadowed(each)]
             await connection.execute(self._sql["add_followers"], followers, WHOLE)
             followers += [follower for (follower,) in shadows]
-            await connection.execute(self._sql["forget_present"], owner, followers)
+            await connection.execute(self._sql["end_lease"], lease_seconds)
+            await connection.execute(self._sql["forget_present"], owner, followers, lease_seconds)
             await connection.execute(self._sql["add_present"], owner, followers, lease_seconds)
             for row in await connection.fetch(self._sql["merged"]):
                 await self._replace_segments(row[0], partial(merge, row[0]), connection)

@@ -12,6 +12,13 @@ SELECT DISTINCT follower FROM {schema}.twofold_segments WHERE follower = ANY ($1
 -- name: forget_present
 DELETE FROM {schema}.twofold_present
 WHERE (owner = $1 AND follower <> ALL ($2)) OR present_until <= clock_timestamp()
+    OR ($3::float8 > 0 AND present_until > clock_timestamp() + make_interval(secs => 2 * $3))
+
+-- name: end_lease
+UPDATE {schema}.twofold_segments SET lease_until = '-infinity', owner = '' WHERE (follower, low) IN (
+    SELECT follower, low FROM {schema}.twofold_segments
+    WHERE $1::float8 > 0 AND lease_until > clock_timestamp() + make_interval(secs => 2 * $1) FOR UPDATE SKIP LOCKED
+)
 
 -- name: add_present
 INSERT INTO {schema}.twofold_present (follower, owner, present_until)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, TypeAlias, TypeVar
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import asyncpg
 
@@ -23,6 +23,18 @@ _Lend: TypeAlias = Callable[[], AbstractAsyncContextManager[Connection]]
 PATIENCE_SECONDS = 30.0
 CALL_SECONDS = 10.0
 _CONNECT_SECONDS = 5.0
+_CLOSE_SECONDS = 1.0
+# On the server, what a client has given up ends before the client gives it up: the wait for a lock, and every statement.
+_OF_LOCKS, _OF_STATEMENTS = 0.5, 0.8
+_IDLE_SECONDS = 30
+_SETTINGS = {
+    "lock_timeout": f"{CALL_SECONDS * _OF_LOCKS:.0f}s",
+    "idle_in_transaction_session_timeout": f"{_IDLE_SECONDS}s",
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "30s",
+}
 _SHORTEST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 1.0
 _READERS = 6
@@ -73,29 +85,37 @@ class Database:
             LogUnavailable: as with `run`; the text says whether the work may have been done all the same.
             ValueRefused: as with `run`; nothing of the work was done.
         """
-        begun: list[Connection] = []
+        unknown = False
 
-        def noted(connection: Connection) -> Awaitable[T]:
-            begun.append(connection)
-            return work(connection)
+        async def noted(connection: Connection) -> T:
+            nonlocal unknown
+            before, unknown = unknown, True
+            try:
+                return await work(connection)
+            except Exception as error:
+                # A server that refuses has done nothing; one that does not answer may be doing it still.
+                unknown = before or not leaves_connection(error)
+                raise
 
         try:
             return await self._persist(self._writer.one, noted, call_seconds)
         except ValueRefused as error:
             raise ValueRefused(f"{error} Nothing of this batch was stored.") from error.__cause__
         except LogUnavailable as error:
-            stored = "Whether this batch was stored is not known." if begun else "Nothing of this batch was stored."
+            stored = "Whether this batch was stored is not known." if unknown else "Nothing of this batch was stored."
             raise LogUnavailable(f"{error} {stored}") from error.__cause__
 
     async def connect(self) -> Connection:
         """Open a connection to the server that takes writes, or where nothing is written to any; whoever asks closes it.
 
+        The server ends by itself what waits for a lock, and transactions that nobody goes on with.
+
         Raises:
             SettingsError: the driver cannot read the URL.
         """
         if await self.is_direct():
-            return await self._connect()
-        return await self._connect(statement_cache_size=0)
+            return await self._connect(_SETTINGS)
+        return await self._connect({}, statement_cache_size=0)
 
     async def is_direct(self) -> bool:
         """Say whether a connection is to one server process, and not to a pooler that may change it between statements.
@@ -104,18 +124,19 @@ class Database:
         a process that is not the one that answers.
         """
         if self._direct is None:
-            connection = await self._connect(statement_cache_size=0)
+            connection = await self._connect({}, statement_cache_size=0)
             try:
                 self._direct = connection.get_server_pid() == await connection.fetchval("SELECT pg_backend_pid()")
             finally:
                 await close(connection)
         return self._direct
 
-    async def _connect(self, **options: Any) -> Connection:
+    async def _connect(self, settings: dict[str, str], **options: Any) -> Connection:
         if "target_session_attrs=" not in self.address.dsn:
             options["target_session_attrs"] = "any" if self.read_only else "primary"
-        if "application_name=" not in self.address.dsn:
-            options["server_settings"] = {"application_name": f"twofold {self.address.schema}"}
+        settings = {"application_name": f"twofold {self.address.schema}"} | settings
+        given = {name: value for name, value in settings.items() if f"{name}=" not in self.address.dsn}
+        options["server_settings"] = given
         try:
             connection: Connection = await asyncpg.connect(self.address.dsn, timeout=_CONNECT_SECONDS, **options)
         except ValueError as error:
@@ -124,27 +145,51 @@ class Database:
 
     async def close(self) -> None:
         """Close the connections that nobody else uses."""
-        await self._writer.close()
-        await self._apart.close()
+        closing = [self._writer, self._apart]
         if self._readers is not None:
             self._readers.users.discard(self)
             if not self._readers.users:
-                await self._readers.close()
+                closing.append(self._readers)
+        await asyncio.gather(*[each.close() for each in closing])
 
     async def _persist(self, lend: _Lend, work: Work[T], call_seconds: float | None) -> T:
-        deadline = self._clock.monotonic() + self._patience_seconds
+        began = self._clock.monotonic()
         bound = None if call_seconds is None else min(call_seconds, self._patience_seconds)
         pause = _SHORTEST_PAUSE_SECONDS
         while True:
+            tried = self._clock.monotonic()
             try:
-                async with asyncio.timeout(bound), lend() as connection:
+                async with AsyncExitStack() as stack:
+                    async with asyncio.timeout(bound):
+                        connection = await stack.enter_async_context(lend())
+                    # From here on, so that the server gives up first.
+                    await stack.enter_async_context(asyncio.timeout(bound))
+                    await stack.enter_async_context(self._limits(connection, bound))
                     return await work(connection)
             except FAULTS as error:
-                if not may_pass(error) or self._clock.monotonic() + pause > deadline:
-                    tried = f"Tried for {self._patience_seconds:g} seconds."
-                    raise failure_of(self.address, error, tried) from error
+                now = self._clock.monotonic()
+                # Another try may take as long as this one, and has to have ended in time, too.
+                if not may_pass(error) or now + pause + (now - tried) > began + self._patience_seconds:
+                    raise failure_of(self.address, error, f"Tried for {now - began:.1f} seconds.") from error
             await self._clock.sleep(pause * (0.5 + self._clock.random()))
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    @asynccontextmanager
+    async def _limits(self, connection: Connection, bound: float | None) -> AsyncIterator[None]:
+        """Have the server give up work before we do: nothing that was reported as failed takes effect later."""
+        waits = self._patience_seconds if bound is None else bound * _OF_LOCKS
+        runs = 0 if bound is None else bound * _OF_STATEMENTS
+        limits = f"lock_timeout = {waits * 1000:.0f}; SET {{0}} statement_timeout = {runs * 1000:.0f}"
+        if await self.is_direct():
+            if _limited.get(connection) != limits:
+                await connection.execute(f"SET {limits.format('SESSION')}")
+                _limited[connection] = limits
+            yield
+        else:
+            # The next statement may meet another server process, unless it is in one transaction.
+            async with connection.transaction(isolation="read_committed"):
+                await connection.execute(f"SET LOCAL {limits.format('LOCAL')}")
+                yield
 
 
 class _Connections:
@@ -183,9 +228,12 @@ class _Connections:
 
     async def close(self) -> None:
         self.closed = True
-        while self._free:
-            await close(self._free.pop())
+        free, self._free = self._free, []
+        await asyncio.gather(*[close(connection) for connection in free])
 
+
+# What was set on a connection: mostly the same as for the call before.
+_limited: WeakKeyDictionary[Connection, str] = WeakKeyDictionary()
 
 # By event loop and DSN, for as long as somebody uses them.
 _shared: WeakValueDictionary[tuple[asyncio.AbstractEventLoop, str, bool], _Connections] = WeakValueDictionary()
@@ -203,6 +251,6 @@ def _shared_readers(database: Database) -> _Connections:
 async def close(connection: Connection) -> None:
     """Say goodbye to the server, or just hang up if it does not answer."""
     try:
-        await connection.close(timeout=_CONNECT_SECONDS)
+        await connection.close(timeout=_CLOSE_SECONDS)
     except FAILURES:
         connection.terminate()

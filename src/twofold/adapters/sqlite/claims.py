@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import os
-import socket
 import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,6 +12,7 @@ from twofold.adapters.sqlite.database import transaction
 from twofold.adapters.statements import load_statements
 from twofold.followers import WHOLE, Claim, Seat, Segment, share
 from twofold.followers.division import check_named, merge
+from twofold.followers.roster import here
 from twofold.views.shadow import shadowed
 
 _SQL = load_statements("twofold.adapters.sqlite", "claims.sql")
@@ -21,10 +22,12 @@ def attend(
     owner: str, followers: Sequence[str], now: float, until: float, connection: sqlite3.Connection
 ) -> list[Claim]:
     """Note that an owner is there, and return its claims: those that it had and keeps, and its share of what is free."""
+    believed_until = 2 * until - now if until > now else math.inf
     with transaction(connection):
         followers = [each for each in followers if not shadowed(each) or _is_begun(each, connection)]
         connection.executemany(_SQL["add_follower"], [(follower, WHOLE, follower) for follower in followers])
-        connection.execute(_SQL["forget_present"], (owner, now))
+        connection.execute(_SQL["end_lease"], (believed_until,))
+        connection.execute(_SQL["forget_present"], (owner, now, believed_until))
         connection.executemany(_SQL["add_present"], [(follower, owner, until) for follower in followers])
         for (follower,) in connection.execute(_SQL["merged"]).fetchall():
             _replace_segments(follower, partial(merge, follower), connection)
@@ -45,7 +48,7 @@ def leave(owner: str, connection: sqlite3.Connection) -> None:
     """Give back all that an owner has, and forget that it was there."""
     with transaction(connection):
         connection.execute(_SQL["leave_all"], (owner,))
-        connection.execute(_SQL["forget_present"], (owner, 0))
+        connection.execute(_SQL["forget_present"], (owner, 0, math.inf))
 
 
 def _seats(owner: str, now: float, connection: sqlite3.Connection) -> list[Seat]:
@@ -94,7 +97,7 @@ def _replace_segments(
 def _has_ended(owner: str) -> bool:
     """Say whether a lease's owner was a process of this machine that is gone: its lease need not be waited for."""
     pid, _, host = owner.rpartition("/")[2].partition("@")
-    if host != socket.gethostname() or not pid.isdigit():
+    if host != here() or not pid.isdigit():
         return False
     try:
         os.kill(int(pid), 0)

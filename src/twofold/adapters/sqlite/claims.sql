@@ -5,7 +5,10 @@ INSERT OR IGNORE INTO twofold_segments (follower, low, high, position)
 SELECT ?, 0, ?, 0 WHERE NOT EXISTS (SELECT 1 FROM twofold_segments WHERE follower = ?)
 
 -- name: forget_present
-DELETE FROM twofold_present WHERE owner = ? OR present_until <= ?
+DELETE FROM twofold_present WHERE owner = ? OR present_until <= ? OR present_until > ?
+
+-- name: end_lease
+UPDATE twofold_segments SET lease_until = 0, owner = '' WHERE lease_until > ?
 
 -- name: add_present
 INSERT INTO twofold_present (follower, owner, present_until) VALUES (?, ?, ?)

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote, unquote
 
 from twofold.adapters.sqlite.failures import failure_of
@@ -22,6 +22,10 @@ Row = tuple[Any, ...]
 Work = Callable[[], Any]
 
 _BUSY_SECONDS = 10.0
+_JOURNAL_BYTES = 4 << 20
+_LARGE_JOURNAL_BYTES = 8 << 20
+_TIDY_SECONDS = 1.0
+_TIDY_BUSY_MS = 20
 _ROWS_PER_STATEMENT = 64
 _TURNS_AT_OPENING = 100
 
@@ -39,7 +43,9 @@ class Connection:
         self._durable = durable
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"sqlite-{Path(path).name}")
         self._connection: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None
+        self._files: _Files = ()
+        self._journal_bytes = 0
+        self._tidying: asyncio.TimerHandle | None = None
         self._closed = False
         self._asked: list[tuple[Work, asyncio.Future[Any]]] = []
         self._working = False
@@ -53,16 +59,29 @@ class Connection:
         """
         if self._closed:
             raise LogUnavailable(f"{self.path} is closed: the service that used it here has ended. Ask one that runs.")
-        return await self._ask(lambda: work(self._connected()))
+        return await self._ask(lambda: self._done(work))
+
+    def _done(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        connection = self._connected()
+        changes = connection.total_changes
+        result = work(connection)
+        if connection.total_changes != changes and self._has_lost_a_file():
+            raise LogUnavailable(
+                f"{self.path}: the file, or its journal beside it, was moved, deleted or replaced while it was written. "
+                f"Whether this batch was stored is not known. {_PUT_IT_BACK}"
+            )
+        return result
 
     async def _ask(self, work: Callable[[], T]) -> T:
-        loop = asyncio.get_running_loop()
+        return await self._ask_for(work, asyncio.get_running_loop())
+
+    def _ask_for(self, work: Callable[[], T], loop: asyncio.AbstractEventLoop) -> asyncio.Future[T]:
         answer: asyncio.Future[T] = loop.create_future()
         self._asked.append((work, answer))
         if not self._working:
             self._working = True
             self._hand_over(loop)
-        return await answer
+        return answer
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
         asked, self._asked = self._asked, []
@@ -83,14 +102,37 @@ class Connection:
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = _look_at(self.path) if self.read_only else _connect(self.path, durable=self._durable)
-            self._file = _identity(self.path)
-        elif self._durable and _identity(self.path) != self._file:
+            self._files = self._look()
+        elif self._has_lost_a_file():
             # SQLite would not mind: it would go on in a file without a name, which is gone with the process.
             raise LogUnavailable(
-                f"{self.path}: the file was moved, deleted or replaced while it was in use. Nothing of this batch was "
-                "stored. Stop the service, put the file back or restore it from a backup, and start again."
+                f"{self.path}: the file, or its journal beside it, was moved, deleted or replaced while it was in use. "
+                f"Nothing of this batch was stored. {_PUT_IT_BACK}"
             )
         return self._connection
+
+    def _has_lost_a_file(self) -> bool:
+        files = self._look()
+        if files == self._files:
+            return False
+        lost = any(was and was != now for was, now in zip(self._files, files, strict=True))
+        if not lost:
+            # Whoever only looks may have been there before a service made the journal.
+            self._files = files
+        return lost
+
+    def _look(self) -> _Files:
+        """Return which files the connection uses, and take note of how large the journal is.
+
+        Asked before every work and after every change: a path object takes longer than the answer.
+        """
+        if self.path == _MEMORY:
+            return ()
+        file, journal = _status(self.path), _status(self.path + "-wal")
+        if journal is None:
+            return _identity(file), None, None
+        self._journal_bytes = journal.st_size
+        return _identity(file), _identity(journal), _identity(_status(self.path + "-shm"))
 
     def _answer(
         self, done: list[tuple[asyncio.Future[Any], Any, BaseException | None]], loop: asyncio.AbstractEventLoop
@@ -99,6 +141,8 @@ class Connection:
             self._hand_over(loop)
         else:
             self._working = False
+        if self._tidying is None and self._journal_bytes > _LARGE_JOURNAL_BYTES and not self.read_only:
+            self._tidying = loop.call_later(_TIDY_SECONDS, self._tidy, loop)
         for answer, result, error in done:
             if answer.done():
                 continue
@@ -107,34 +151,62 @@ class Connection:
             else:
                 answer.set_exception(error)
 
-    @property
-    def is_open(self) -> bool:
-        """Whether anything has been asked of it: it connects then, and not before."""
-        return self._connection is not None
+    def _tidy(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give a large journal back to the file system, unless somebody reads in it; then again, a little later."""
+        self._tidying = None
+        if not self._closed:
+            self._ask_for(lambda: self._done(_truncate_journal), loop).add_done_callback(_forget)
 
-    async def close(self) -> None:
-        """Close the connection and end its thread, once what was asked for is done."""
+    async def close(self, first: Callable[[sqlite3.Connection], object] = lambda connection: None) -> None:
+        """Close the connection and end its thread, once what was asked for is done, and ``first`` is."""
         if not self._closed:
             self._closed = True
-            await self._ask(self._close)
+            if self._tidying is not None:
+                self._tidying.cancel()
+            await self._ask(lambda: self._close(first))
             self._thread.shutdown(wait=False)
 
-    def _close(self) -> None:
+    def _close(self, first: Callable[[sqlite3.Connection], object]) -> None:
         if self._connection is not None:
+            first(self._connection)
             self._connection.close()
             self._connection = None
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+_Identity: TypeAlias = tuple[int, int] | None
+_Files: TypeAlias = tuple[_Identity, ...]
+_MEMORY = ":memory:"
+_PUT_IT_BACK = "Stop the service, put the file back or restore it from a backup, and start again."
+
+
+def _status(path: str) -> os.stat_result | None:
     try:
-        found = os.stat(path)  # noqa: PTH116 -- Asked before every work, and a path object takes longer than the answer.
+        return os.stat(path)  # noqa: PTH116 -- See `Connection._look`.
     except FileNotFoundError:
         return None
-    return found.st_dev, found.st_ino
+
+
+def _identity(status: os.stat_result | None) -> _Identity:
+    return (status.st_dev, status.st_ino) if status else None
+
+
+def _truncate_journal(connection: sqlite3.Connection) -> None:
+    """Empty the journal, if nobody needs it: writers wait for no more than a moment to find that out."""
+    connection.execute(f"PRAGMA busy_timeout = {_TIDY_BUSY_MS}")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}")
+
+
+def _forget(done: asyncio.Future[None]) -> None:
+    """Let go of what became of something that is tried again: whoever comes next meets the same failure."""
+    if not done.cancelled():
+        done.exception()
 
 
 def _connect(path: str, *, durable: bool) -> sqlite3.Connection:
-    if path != ":memory:":
+    if path != _MEMORY:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(
         path, timeout=_BUSY_SECONDS, isolation_level=None, cached_statements=512, check_same_thread=False
@@ -143,6 +215,9 @@ def _connect(path: str, *, durable: bool) -> sqlite3.Connection:
         _use_wal(connection)
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         connection.execute("PRAGMA cache_size = -16384")
+        connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
+        # The first look at the file opens its journal, which is there from then on for as long as this connection is.
+        connection.execute("SELECT 1 FROM sqlite_master").fetchall()
     except sqlite3.Error:
         connection.close()
         raise

@@ -7,7 +7,7 @@ and the follower then does them again from the log, which is durable.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -245,11 +245,8 @@ class SqliteViews:
         return await self._writing.run(work)
 
     async def close(self) -> None:
-        closing: Callable[[sqlite3.Connection], None] = self._close_session
         for connection in {self._reading, self._selecting, self._writing}:
-            if connection.is_open:
-                await connection.run(closing)
-            await connection.close()
+            await connection.close(self._close_session)
 
     def _close_session(self, connection: sqlite3.Connection) -> None:
         session = self._sessions.pop(connection, None)
