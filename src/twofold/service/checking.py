@@ -55,7 +55,8 @@ async def check_log(
         declaration: the service's, such as ``bank.declaration``.
         log: the log, such as that of `twofold.service.admin.opened_log`.
         report: is told how far it is.
-        fold: fold all states of aggregates and views, too. They are in memory meanwhile, about 500 bytes for each key.
+        fold: fold all states of aggregates and views, too. They are in memory meanwhile: some 200 bytes for each, and
+            what is in it.
 
     Raises:
         LogUnavailable: the log cannot be read.

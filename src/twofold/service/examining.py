@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -65,13 +66,19 @@ def _words(error: Exception) -> str:
 def _lost(kind: type[Event], event: Event, recorded: Recorded) -> Iterator[Remark]:
     stored = _plain(current_fields(kind, recorded.version)(recorded.data))
     fields, defaults = _differences(stored, msgspec.json.decode(encode(event)))
+    yield from _lost_fields(kind, recorded.version, tuple(fields), tuple(defaults))
+
+
+@functools.lru_cache
+def _lost_fields(
+    kind: type[Event], version: int, fields: tuple[str, ...], defaults: tuple[str, ...]
+) -> tuple[Remark, ...]:
+    """Return what is to be said of an event with such fields: a million of a kind are likely to have the same ones."""
     if kind.message_source:
         # A reader of another service's events takes what it needs, and has defaults for what may not be there.
-        yield from [_awaited(kind, each) for each in defaults if fields]
-        return
-    for field in fields:
-        what = f"its field {field} is read by nothing{_instead(defaults)}"
-        yield Remark("lost", what, _advice(field, defaults, kind, recorded.version))
+        return tuple([_awaited(kind, each) for each in defaults if fields])
+    what = {field: f"its field {field} is read by nothing{_instead(defaults)}" for field in fields}
+    return tuple([Remark("lost", what[field], _advice(field, defaults, kind, version)) for field in fields])
 
 
 def _awaited(kind: type[Event], field: str) -> Remark:
