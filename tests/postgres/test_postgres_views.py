@@ -9,6 +9,8 @@ import asyncpg
 import pytest
 from sqlalchemy import func, select
 
+from tests.support.hostile import check_hostile
+from tests.support.naming import ALLOWED, check_allowed
 from tests.support.ordering import Done, Item, Seen, Step, by_hand, filled, rebuilt, rows_of
 from twofold.adapters.memory import MemoryStore
 from twofold.adapters.postgres.address import Address
@@ -125,5 +127,30 @@ def test_a_projection_s_rows_are_what_one_step_after_the_other_makes(database: s
         assert await rows_of(store) == by_hand(events)
         await store.close()
         await log.close()
+
+    asyncio.run(scenario())
+
+
+def test_exactly_the_hostile_keys_are_parked(database: str) -> None:
+    """The same as on SQLite: by keys, values and errors; they are found again by what is shown of them."""
+
+    async def scenario() -> None:
+        store = PostgresViews(database, SystemClock())
+        await store.open()
+        await check_hostile(store)
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("case", ALLOWED)
+def test_what_may_be_declared_has_a_table(database: str, case: str) -> None:
+    """Also with the longest names, of which shadows and indexes have longer ones, and with as many fields as may be."""
+
+    async def scenario() -> None:
+        store = PostgresViews(database, SystemClock())
+        await store.open()
+        await check_allowed(store, ALLOWED[case])
+        await store.close()
 
     asyncio.run(scenario())

@@ -355,3 +355,26 @@ def test_events_are_handled_once_though_their_batch_is_handed_over_again() -> No
             assert [row.points for row in await rows_of(store, Standing)] == [6]
 
     asyncio.run(scenario())
+
+
+def test_of_an_event_with_two_keys_the_one_is_blamed_whose_row_is_refused(tmp_path: Path) -> None:
+    """Also where nobody could foresee it, as an operator's trigger refuses the row; and nobody is called ill for it."""
+
+    async def scenario() -> None:
+        async with running(Service("games", views=[Standing]), tmp_path) as started:
+            with sqlite3.connect(tmp_path / "games-views.db") as connection:
+                connection.execute(
+                    "CREATE TRIGGER no_bob BEFORE INSERT ON standing_v1 WHEN new.key = 'bob' "
+                    "BEGIN SELECT raise(ABORT, 'not bob'); END"
+                )
+            connection.close()
+            games = [Beat(winner="ann", loser="bob"), Beat(winner="cid", loser="ann"), Beat(winner="bob", loser="cid")]
+            await started.log.append([new(game) for game in games])
+            await started._arrivals.reach("standing_v1", len(games), 30)
+            parked = await started.views.parked()
+            assert [(each.lane, each.position) for each in parked] == [("player:bob", 1), ("player:bob", 3)]
+            assert "not bob" in parked[0].error
+            assert parked[0].attempts == 1
+            assert [row.history for row in await rows_of(started.views, Standing)] == [("won", "lost"), ("won", "lost")]
+
+    asyncio.run(scenario())

@@ -12,7 +12,8 @@ from twofold.commands import Aggregate, Decider, decider_of, deciders_of
 from twofold.errors import DeclarationError
 from twofold.folding import Fold, fold_of, marked, source_location
 from twofold.messages import Command, Event, Message, Tag, check_kept_whole, identity_type, tag_fields, tag_of
-from twofold.views import Answer, Projection, View, answer_of, table_name
+from twofold.views import Answer, Projection, View, answer_of, layout, table_name
+from twofold.views.names import check_layouts
 from twofold.views.projection import tables
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
@@ -105,7 +106,10 @@ def declare(
     _check_unique(name, "write the view", [(view.__qualname__, writer) for view, writer in written])
     _check_unique(name, "fill the table", [(table_name(view), view.__qualname__) for view in declaration.views])
     _check_unique(name, "are the event", [(n, e.__qualname__) for n, e in known_events(declaration).items()])
-    _check_unique(name, "are the follower", [(each.name, each.function.__qualname__) for each in projections])
+    followers = [(each.name, each.function.__qualname__) for each in projections]
+    followers += [(table_name(view), view.__qualname__) for view in declaration.folded]
+    _check_unique(name, "are the follower", followers)
+    check_layouts(map(layout, declaration.views))
     _check_published(declaration)
     _check_identities(declaration, _folds(aggregates, deciders))
     _check_stored(declaration)

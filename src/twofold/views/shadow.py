@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import msgspec
 
 from twofold.views.view import Layout
@@ -11,7 +13,8 @@ HELD = "nobody, while a rebuilt one takes over"
 
 _FOLLOWER = ":rebuild"
 _TABLE = "__rebuild"
-_LONGEST_NAME = 63
+_LONGEST_NAME_BYTES = 63
+_DIGEST = 8
 
 
 def shadow_follower(follower: str) -> str:
@@ -33,12 +36,25 @@ def shadowed(follower: str) -> str:
 
 
 def shadow_table(table: str) -> str:
-    """Return the name of a table's shadow; it is cut to what PostgreSQL takes as a name.
+    """Return the name of a table's shadow.
 
     >>> shadow_table("balance_v1")
     'balance_v1__rebuild'
     """
-    return table[: _LONGEST_NAME - len(_TABLE)] + _TABLE
+    return fitted(table, _TABLE)
+
+
+def fitted(name: str, suffix: str = "") -> str:
+    """Return a name as PostgreSQL takes it: of one that is too long the beginning, and what tells it from all others.
+
+    >>> fitted("short", "__rebuild"), fitted("x" * 60, "__rebuild")
+    ('short__rebuild', 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx_42f2d973__rebuild')
+    """
+    room = _LONGEST_NAME_BYTES - len(suffix)
+    if len(name.encode()) <= room:
+        return name + suffix
+    digest = sha256(name.encode()).hexdigest()[:_DIGEST]
+    return f"{name.encode()[: room - _DIGEST - 1].decode(errors='ignore')}_{digest}{suffix}"
 
 
 def shadow_layout(shape: Layout) -> Layout:

@@ -26,6 +26,7 @@ from sqlalchemy.sql.operators import is_, is_not
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from twofold.errors import DeclarationError
+from twofold.views.names import index_name
 from twofold.views.view import Column as ViewColumn
 from twofold.views.view import Layout, layout
 
@@ -94,7 +95,7 @@ def table_for(shape: Layout, name: str = "", word: str = "by") -> Table:
     table = Table(name or shape.table, MetaData(), *columns, info={"view": shape.view})
     for each in shape.columns:
         if each.indexed:
-            Index(f"{shape.table}_{word}_{each.name}", table.c[each.name])
+            Index(index_name(shape.table, word, each.name), table.c[each.name])
     return table
 
 

@@ -19,7 +19,8 @@ from twofold.adapters.postgres.database import Connection
 from twofold.adapters.statements import load_statements
 from twofold.followers import WHOLE
 from twofold.views import Layout
-from twofold.views.shadow import HELD, shadow_follower, shadow_table
+from twofold.views.names import index_name
+from twofold.views.shadow import HELD, fitted, shadow_follower, shadow_table
 from twofold.views.tables import table_for
 
 _SQL = load_statements("twofold.adapters.postgres", "rebuilding.sql")
@@ -96,9 +97,9 @@ class Rebuilding:
         await connection.execute(_SQL["drop_table"].format(table=self._named(layout.table)))
         await connection.execute(_SQL["rename"].format(shadow=self._named(shadow), name=quoted(layout.table)))
         key_index = await connection.fetchval(self._sql["key_index"], self._named(layout.table))
-        names = {key_index: f"{layout.table}_pkey"}
+        names = {key_index: fitted(layout.table, "_pkey")}
         indexed = [column.name for column in layout.columns if column.indexed]
-        names |= {f"{layout.table}_on_{column}": f"{layout.table}_by_{column}" for column in indexed}
+        names |= {index_name(layout.table, "on", each): index_name(layout.table, "by", each) for each in indexed}
         for index, name in names.items():
             await connection.execute(_SQL["rename_index"].format(index=self._named(index), name=quoted(name)))
 

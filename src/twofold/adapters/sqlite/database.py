@@ -27,6 +27,7 @@ _LARGE_JOURNAL_BYTES = 8 << 20
 _TIDY_SECONDS = 1.0
 _TIDY_BUSY_MS = 20
 _ROWS_PER_STATEMENT = 64
+_VALUES_PER_STATEMENT = 32_766
 _TURNS_AT_OPENING = 100
 
 
@@ -269,8 +270,9 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 def insert_rows(connection: sqlite3.Connection, statement: str, rows: Sequence[Row]) -> None:
     """Insert rows, many by one statement: the interpreter's lock is let go once for each, not once a row."""
-    for start in range(0, len(rows), _ROWS_PER_STATEMENT):
-        some = rows[start : start + _ROWS_PER_STATEMENT]
+    most = min(_ROWS_PER_STATEMENT, _VALUES_PER_STATEMENT // len(rows[0])) if rows else 1
+    for start in range(0, len(rows), most):
+        some = rows[start : start + most]
         connection.execute(statement.format(rows=placeholders(some)), list(chain.from_iterable(some)))
 
 
