@@ -3,7 +3,7 @@
 from msgspec import Meta
 
 from twofold.messages.codec import current_fields, decode, decoder, encode, reader, upcast
-from twofold.messages.identity import identity_text, identity_type, unmarked
+from twofold.messages.identity import identity_text, identity_type, named_type, unmarked
 from twofold.messages.keeping import check_kept_whole
 from twofold.messages.message import Command, Event, FrozenStruct, Message, MessageType, Query
 from twofold.messages.metadata import Metadata, current
@@ -33,6 +33,7 @@ __all__ = [
     "encode",
     "identity_text",
     "identity_type",
+    "named_type",
     "parse_receipts",
     "reader",
     "tag_fields",

@@ -10,8 +10,9 @@ from sqlalchemy import select
 
 from twofold.followers import Claim, Parked, Segment, Settled
 from twofold.messages import Tag
-from twofold.testing.claim_conformance import ENDED, LEASE_SECONDS, ClaimConformance, loses
+from twofold.testing.claim_conformance import ENDED, LEASE_SECONDS, loses
 from twofold.testing.samples import Count, Reserved
+from twofold.testing.view_values import ViewValues
 from twofold.views import Index, TableChange, View, ViewStore, layout
 from twofold.views.shadow import shadow_follower, shadow_layout, shadow_table
 from twofold.views.tables import table_of
@@ -21,7 +22,7 @@ _COUNT = [layout(Count)]
 _READINGS = 30
 
 
-class ViewRebuilding(ClaimConformance):
+class ViewRebuilding(ViewValues):
     """The part of `twofold.testing.ViewConformance` that is about rebuilding."""
 
     # A shadow is filled.

@@ -11,7 +11,8 @@ from sqlalchemy.sql.operators import asc_op, desc_op
 
 from twofold.errors import DeclarationError, InvalidMessage
 from twofold.messages import encode
-from twofold.views.tables import check_ordered, table_of
+from twofold.views.conditions import check_compared
+from twofold.views.tables import table_of
 from twofold.views.view import Column, layout
 
 
@@ -46,7 +47,7 @@ def order_of(view: Any, order_by: Any) -> Order:
         named, descending = order_by.element, order_by.modifier is desc_op
     for column in layout(view).columns:
         if named is table_of(view).c[column.name]:
-            check_ordered(column)
+            check_compared(column)
             return Order(column, descending)
     raise DeclarationError(
         f"order_by={order_by} is not a column of {view.__name__}. Write order_by={view.__name__}.c.amount or "
@@ -82,8 +83,9 @@ def cursor_of(row: Any, order_by: Any) -> str:
     """Return the text that stands for a row's place in its order."""
     view: Any = type(row)
     order = order_of(view, order_by)
-    packed = dict(zip([each.name for each in layout(view).columns], layout(view).pack(row), strict=True))
-    return encode([packed["key"], None if order.column is None else packed[order.column.name]]).hex()
+    value = None if order.column is None else order.column.pack(getattr(row, order.column.name))
+    # JSON knows no infinity.
+    return encode([layout(view).pack_key(row.key), repr(value) if isinstance(value, float) else value]).hex()
 
 
 def _read_cursor(view: Any, order: Order, after: str) -> tuple[Any, Any]:
@@ -108,6 +110,10 @@ def _unpacked(column: Column | None, value: Any) -> Any:
         if value is not None or (column is not None and not column.nullable):
             raise ValueError("a value where there is no column, or none where there is one")
         return None
-    kind = int if column.kind is bool else column.kind
-    checked: Any = msgspec.convert(value, kind)
-    return checked if column.unpack is None else column.unpack(checked)
+    checked: Any = msgspec.convert(value, _IN_CURSORS[column.kind])
+    unpacked = column.unpack(float(checked) if column.kind is float else checked)
+    column.pack(unpacked)
+    return unpacked
+
+
+_IN_CURSORS = {int: int, bool: int, float: str, str: str}

@@ -97,9 +97,11 @@ class Views:
             raise InvalidMessage(
                 f"limit={limit}: ask for 1 to {_LARGEST_PAGE} rows, and for more with after=page.next."
             )
+        from twofold.views.conditions import check_statement
         from twofold.views.paging import cursor_of, page_statement
         from twofold.views.tables import named_tables
 
+        check_statement(*where)
         statement = page_statement(view, where, order_by, limit + 1, after)
         stored = await self._select(statement, {layout(view).table} | named_tables(*where))
         rows = [view(**row._mapping) for row in stored[:limit]]
@@ -107,8 +109,10 @@ class Views:
 
     async def select(self, statement: Any) -> list[Any]:
         """Run a SQLAlchemy Core ``select`` over views' columns, for anything that `find` does not say, and return its rows."""
+        from twofold.views.conditions import check_statement
         from twofold.views.tables import named_tables
 
+        check_statement(statement)
         return await self._select(statement, named_tables(statement) or {""})
 
     async def _select(self, statement: Any, tables: set[str]) -> list[Any]:

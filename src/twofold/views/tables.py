@@ -1,4 +1,7 @@
-"""The views' tables as SQLAlchemy knows them. Only this module and adapters import it, so that commands start without."""
+"""The views' tables as SQLAlchemy knows them.
+
+Only this module, those of conditions and pages, and adapters import it, so that commands start without.
+"""
 
 from __future__ import annotations
 
@@ -7,70 +10,12 @@ from collections.abc import Collection, Mapping
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Delete,
-    Float,
-    Index,
-    MetaData,
-    Table,
-    Text,
-    TextClause,
-    UpdateBase,
-    delete,
-)
+from sqlalchemy import Column, Delete, Index, MetaData, Table, TextClause, UpdateBase, delete
 from sqlalchemy.sql import visitors
-from sqlalchemy.sql.operators import is_, is_not
-from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from twofold.errors import DeclarationError
+from twofold.views.conditions import sql_type
 from twofold.views.names import index_name
-from twofold.views.view import Column as ViewColumn
 from twofold.views.view import Layout, layout
-
-_TYPES: dict[type, type[TypeEngine[Any]]] = {int: BigInteger, float: Float, bool: Boolean, str: Text}
-
-
-class Packed(TypeDecorator[Any]):
-    """A value that is stored as text: users' statements give and get the value itself."""
-
-    impl = Text
-    cache_ok = True
-
-    def __init__(self, column: ViewColumn) -> None:
-        super().__init__()
-        self.column = column
-
-    def process_bind_param(self, value: Any, dialect: Any) -> Any:
-        return value if value is None or self.column.pack is None else self.column.pack(value)
-
-    def process_result_value(self, value: Any, dialect: Any) -> Any:
-        return value if value is None or self.column.unpack is None else self.column.unpack(value)
-
-    class Comparator(TypeDecorator.Comparator[Any]):
-        """Refuses what the database would answer wrongly."""
-
-        def operate(self, op: Any, *other: Any, **options: Any) -> Any:
-            if op not in (is_, is_not):
-                check_ordered(self.type.column)  # type: ignore[attr-defined]
-            return super().operate(op, *other, **options)
-
-    comparator_factory = Comparator
-
-
-def check_ordered(column: ViewColumn) -> None:
-    """Check that the database can compare a column.
-
-    Raises:
-        DeclarationError: it cannot.
-    """
-    if not column.ordered:
-        raise DeclarationError(
-            f"{column.name} is a Decimal, which is stored as text to be exact, and SQL would compare and order that as "
-            "text. For conditions, order and sums keep an int of the smallest unit, such as cents."
-        )
 
 
 def table_of(view: Any) -> Table:
@@ -88,10 +33,8 @@ def table_for(shape: Layout, name: str = "", word: str = "by") -> Table:
     """
     columns: list[Any] = []
     for position, each in enumerate(shape.columns):
-        stored = Packed(each) if each.kind is str and each.pack else _TYPES[each.kind]()
-        columns.append(
-            Column(each.name, stored, primary_key=position == 0, nullable=each.nullable, autoincrement=False)
-        )
+        options: Any = {"primary_key": position == 0, "nullable": each.nullable, "autoincrement": False}
+        columns.append(Column(each.name, sql_type(each), **options))
     table = Table(name or shape.table, MetaData(), *columns, info={"view": shape.view})
     for each in shape.columns:
         if each.indexed:

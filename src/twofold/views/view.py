@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import functools
 import re
+import types
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, time
-from decimal import Decimal
-from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
-from uuid import UUID
+from datetime import datetime, time
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
+from twofold.errors import DeclarationError, InvalidMessage
 from twofold.folding import State, StateType, alternatives
-from twofold.messages import decoder, encode, type_hints
+from twofold.messages import named_type, type_hints, unmarked
+from twofold.views.packing import Packing, packing_of
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnCollection
@@ -57,19 +58,26 @@ class View(State, metaclass=ViewType):
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A field as the database has it. ``kind`` is what is stored: int, float, bool or str.
+    """A field as the database has it: see `Packing` for what is stored, and by what it can be compared.
 
-    ``pack`` and ``unpack`` turn the field's value into that and back; None means that it is stored as it is. ``ordered``
-    says whether what is stored compares as the value does.
+    ``pack`` turns the field's value into that, or raises a TypeError or ValueError.
     """
 
     name: str
-    kind: type
     indexed: bool
     nullable: bool
-    pack: Callable[[Any], Any] | None = None
-    unpack: Callable[[Any], Any] | None = None
-    ordered: bool = True
+    packing: Packing
+    pack: Callable[[Any], Any]
+
+    @property
+    def kind(self) -> type:
+        """What is stored: int, float, bool or str."""
+        return self.packing.kind
+
+    def unpack(self, stored: Any) -> Any:
+        """Turn what the database stores into the field's value."""
+        unpack = self.packing.unpack
+        return stored if unpack is None or stored is None else unpack(stored)
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -80,30 +88,61 @@ class Layout(msgspec.Struct, frozen=True):
     columns: tuple[Column, ...]
 
     def pack(self, row: Any) -> tuple[Any, ...]:
-        """Turn a row object into what the database stores."""
-        return tuple([_packed(column, getattr(row, column.name)) for column in self.columns])
+        """Turn a row object into what the database stores.
+
+        Raises:
+            TypeError: a field has a value of another type than its own; the text names it.
+            ValueError: a field has a value that not every database takes.
+        """
+        try:
+            return tuple([column.pack(getattr(row, column.name)) for column in self.columns])
+        except (TypeError, ValueError) as error:
+            raise self._refused(row, error) from error
+
+    def _refused(self, row: Any, error: Exception) -> Exception:
+        """Return the error with which a row is refused, which names the field."""
+        for column in self.columns:
+            try:
+                column.pack(getattr(row, column.name))
+            except (TypeError, ValueError) as found:
+                kind = TypeError if isinstance(found, TypeError) else ValueError
+                return kind(f"{self.view.__name__}.{column.name} cannot be stored: {found}.")
+        return error
 
     def pack_key(self, key: Any) -> Any:
-        """Turn a key into what the database stores."""
-        return _packed(self.columns[0], key)
+        """Turn a key into what the database stores.
+
+        Raises:
+            InvalidMessage: it is none that a row of the view could have.
+        """
+        try:
+            return self.columns[0].pack(key)
+        except (TypeError, ValueError) as error:
+            raise InvalidMessage(f"There is no {self.view.__name__} of this key: {error}.") from error
 
     def unpack(self, stored: Any) -> Any:
         """Turn what the database stores into a row object."""
         values = {}
         for column, value in zip(self.columns, stored, strict=True):
-            values[column.name] = value if column.unpack is None or value is None else column.unpack(value)
+            unpack = column.packing.unpack
+            values[column.name] = value if unpack is None or value is None else unpack(value)
         return self.view(**values)
-
-
-def _packed(column: Column, value: Any) -> Any:
-    return value if column.pack is None or value is None else column.pack(value)
 
 
 @functools.cache
 def layout(view: type[Any]) -> Layout:
-    """Return how a view is stored."""
-    hints = type_hints(view)
-    columns = tuple(_column(name, hints[name]) for name in _field_names(view))
+    """Return how a view is stored.
+
+    Raises:
+        DeclarationError: a field is of a type that has no JSON.
+    """
+    hints, defaults = type_hints(view), {field.name: field.default for field in msgspec.structs.fields(view)}
+    try:
+        columns = tuple(_column(name, hints[name], defaults[name]) for name in _field_names(view))
+    except TypeError as error:
+        raise DeclarationError(
+            f"{view.__module__}.{view.__qualname__} has a field that cannot be stored: {error}."
+        ) from error
     return Layout(view, table_name(view), columns)
 
 
@@ -120,44 +159,31 @@ def table_name(view: Any) -> str:
     return f"{snake}_v{view.state_version}"
 
 
-def _column(name: str, hint: Any) -> Column:
-    plain, indexed = _plain(hint)
-    options = [_plain(option) for option in alternatives(plain)]
-    kinds = [kind for kind, _ in options if kind is not type(None)]
-    nullable = len(kinds) < len(options)
-    indexed = indexed or any(marked for _, marked in options)
-    kind = kinds[0] if len(kinds) == 1 else plain
-    if kind is bool:
-        return Column(name, bool, indexed, nullable, int, bool)
-    if kind in (int, float, str):
-        return Column(name, kind, indexed, nullable)
-    if isinstance(kind, type) and issubclass(kind, (Decimal, datetime, date, time, UUID, Enum)):
-        unpack = functools.partial(_from_text, kind)
-        return Column(name, str, indexed, nullable, _to_text, unpack, ordered=not issubclass(kind, Decimal))
-    return Column(name, str, indexed, nullable, _to_json, decoder(kind).decode)
+def _column(name: str, hint: Any, default: Any) -> Column:
+    marks = list(_marks(hint))
+    plain = unmarked(hint)
+    options = alternatives(plain)
+    kinds = [option for option in options if option is not type(None)]
+    if len(kinds) == 1 and len(options) > 1:
+        marks += _marks(kinds[0])
+        plain = unmarked(kinds[0])
+    nullable = len(kinds) < len(options) or (get_origin(plain) is Literal and None in get_args(plain))
+    indexed = any(mark is Index or isinstance(mark, Index) for mark in marks)
+    moment = default if isinstance(default, (datetime, time)) else None
+    packing = packing_of(plain, marks, moment)
+    return Column(name, indexed, nullable, packing, partial(_or_none, packing.pack) if nullable else packing.pack)
 
 
-def _plain(hint: Any) -> tuple[Any, bool]:
-    """Return a type without its annotations, and whether it is marked as an index."""
-    if get_origin(hint) is not Annotated:
-        return getattr(hint, "__supertype__", hint), False
-    kind, indexed = _plain(get_args(hint)[0])
-    return kind, indexed or any(extra is Index or isinstance(extra, Index) for extra in hint.__metadata__)
+def _or_none(pack: Callable[[Any], Any], value: Any) -> Any:
+    return None if value is None else pack(value)
 
 
-def _to_text(value: Any) -> str:
-    """Return the value as text that sorts as it does: times of day have six decimals, and are UTC if they have a zone."""
-    if isinstance(value, datetime):
-        utc = value if value.tzinfo is None else value.astimezone(UTC)
-        return utc.isoformat(timespec="microseconds")
-    if isinstance(value, time):
-        return value.isoformat(timespec="microseconds")
-    return str(msgspec.to_builtins(value))
-
-
-def _from_text(kind: Any, text: str) -> Any:
-    return msgspec.convert(text, kind, strict=False)
-
-
-def _to_json(value: Any) -> str:
-    return encode(value).decode()
+def _marks(hint: Any) -> Iterator[Any]:
+    """Yield what a type and the members of a union are annotated with."""
+    hint = named_type(getattr(hint, "__supertype__", hint))
+    if get_origin(hint) is Annotated:
+        yield from hint.__metadata__
+        yield from _marks(get_args(hint)[0])
+    elif get_origin(hint) in (Union, types.UnionType):
+        for option in get_args(hint):
+            yield from _marks(option)

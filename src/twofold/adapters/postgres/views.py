@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _SQL = load_statements("twofold.adapters.postgres", "views.sql")
 _TYPES = {int: "bigint", float: "double precision", bool: "boolean", str: "text"}
+# Text is ordered by code points, as everywhere else, and not as in the language of the database.
+_COLLATIONS: dict[type, str] = {str: ' COLLATE "C"'}
 _MORE_SESSIONS = 5
 
 
@@ -302,7 +304,10 @@ async def _driver(session: AsyncConnection) -> Connection:
 
 
 def _described(layout: Layout) -> list[str]:
-    return [f"{column.name} {_TYPES[column.kind]}{'' if column.nullable else ' NOT NULL'}" for column in layout.columns]
+    return [
+        f"{column.name} {_TYPES[column.kind]}{_COLLATIONS.get(column.kind, '')}{'' if column.nullable else ' NOT NULL'}"
+        for column in layout.columns
+    ]
 
 
 def _names(layout: Layout) -> list[str]:

@@ -58,7 +58,7 @@ WHERE follower = $1
 DELETE FROM {schema}.twofold_parked WHERE follower = $1
 
 -- name: columns
-SELECT concat(column_name, ' ', data_type, CASE is_nullable WHEN 'NO' THEN ' NOT NULL' END)
+SELECT concat(column_name, ' ', data_type, ' COLLATE ' || quote_ident(collation_name), CASE is_nullable WHEN 'NO' THEN ' NOT NULL' END)
 FROM information_schema.columns
 WHERE table_schema = $1 AND table_name = $2 ORDER BY ordinal_position
 

@@ -1,0 +1,188 @@
+"""Columns in users' statements: they give and get the fields' values, and refuse what the database would answer wrongly."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Float, Select, Text
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import visitors
+from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.operators import is_, is_not
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from twofold.errors import DeclarationError, InvalidMessage
+from twofold.views.view import Column
+
+_TYPES: dict[type, TypeEngine[Any]] = {int: BigInteger(), float: Float(), bool: Boolean(), str: Text()}
+_ARITHMETIC = {
+    operator.add,
+    operator.sub,
+    operator.mul,
+    operator.truediv,
+    operator.floordiv,
+    operator.mod,
+    operator.neg,
+}
+
+
+class Checked(TypeDecorator[Any]):
+    """A column's type that takes only values which its field could have."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, column: Column) -> None:
+        super().__init__()
+        self.column = column
+        impl: Any = _TYPES[column.kind]
+        self.impl = impl
+        self.comparator_factory = _comparator(impl.comparator_factory)
+
+    def coerce_compared_value(self, op: Any, value: Any) -> Any:
+        if op in _ARITHMETIC and self.column.packing.unpack is None:
+            return self.impl_instance.coerce_compared_value(op, value)
+        return self
+
+    def process_bind_param(self, value: Any, dialect: Any) -> Any:
+        return None if value is None else self.column.pack(value)
+
+
+class Packed(Checked):
+    """The type of a column in which something else than the value is stored."""
+
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Any) -> Any:
+        return self.column.unpack(value)
+
+
+@compiles(Checked, "postgresql")
+def _column_type(sql_type: Checked, compiler: Any, **options: Any) -> str:
+    """Return a column's type as its table says it.
+
+    Text is ordered by code points, as in Python and SQLite, and not as in the language of the database.
+    """
+    plain: str = compiler.visit_type_decorator(sql_type, **options)
+    return f'{plain} COLLATE "C"' if sql_type.column.kind is str else plain
+
+
+def sql_type(column: Column) -> TypeEngine[Any]:
+    """Return a column's type as SQLAlchemy knows it."""
+    if column.kind is bool:
+        return Boolean()
+    return Checked(column) if column.packing.unpack is None else Packed(column)
+
+
+@functools.cache
+def _comparator(of_type: Any) -> Any:
+    """Return what makes conditions and sums of columns, as those of the type do that is stored."""
+
+    class Comparator(TypeDecorator.Comparator[Any], of_type):  # type: ignore[misc]
+        """Refuses what the database would answer wrongly."""
+
+        type: Any
+
+        def operate(self, op: Any, *others: Any, **options: Any) -> Any:
+            _check_operands(self.type.column, op, others)
+            return super().operate(op, *others, **options)
+
+        def reverse_operate(self, op: Any, other: Any, **options: Any) -> Any:
+            _check_operands(self.type.column, op, (other,))
+            return super().reverse_operate(op, other, **options)
+
+    return Comparator
+
+
+def _check_operands(column: Column, op: Any, others: tuple[Any, ...]) -> None:
+    """Check what a column is compared with.
+
+    Raises:
+        DeclarationError: the database cannot compare the column, or not with that.
+        InvalidMessage: it is a value of the right type that no database takes.
+    """
+    if op in (is_, is_not) or (op in _ARITHMETIC and column.packing.unpack is None):
+        return
+    check_compared(column)
+    for other in _flat(others):
+        if isinstance(other, ClauseElement):
+            _check_other_column(column, getattr(other, "type", None))
+        elif other is not None:
+            _check_value(column, other)
+
+
+def _flat(others: Any) -> Iterator[Any]:
+    for other in others:
+        if isinstance(other, (list, tuple, set, frozenset)):
+            yield from _flat(other)
+        else:
+            yield other
+
+
+def _check_other_column(column: Column, other: Any) -> None:
+    if not isinstance(other, Checked):
+        return
+    check_compared(other.column)
+    if other.column.packing.like != column.packing.like:
+        raise DeclarationError(
+            f"{column.name} is compared with {other.column.name}, which has values of another type. Compare fields of one "
+            "type."
+        )
+
+
+def _check_value(column: Column, value: Any) -> None:
+    try:
+        column.pack(value)
+    except TypeError as error:
+        raise DeclarationError(
+            f"{column.name} is compared with what it cannot be: {error}. Compare it with a value of its own type."
+        ) from error
+    except ValueError as error:
+        raise InvalidMessage(f"{column.name} is compared with what it cannot be: {error}.") from error
+
+
+def check_compared(column: Column) -> None:
+    """Check that the database can compare a column.
+
+    Raises:
+        DeclarationError: it cannot.
+    """
+    if column.packing.refusal:
+        raise DeclarationError(f"{column.name} {column.packing.refusal}.")
+
+
+def check_statement(*parts: Any) -> None:
+    """Check what parts of a statement order, group and add up.
+
+    Raises:
+        DeclarationError: it is what the database cannot compare, or not add.
+    """
+    for element in chain.from_iterable(map(visitors.iterate, parts)):
+        if isinstance(element, Select):
+            distinct = element.selected_columns if element._distinct else ()
+            for column in _columns(*element._order_by_clauses, *element._group_by_clauses, *distinct):
+                check_compared(column)
+        elif isinstance(element, FunctionElement):
+            _check_function(element)
+
+
+def _check_function(function: Any) -> None:
+    for column in _columns(*function.clauses):
+        if function.name in ("min", "max"):
+            check_compared(column)
+        elif function.name in ("sum", "avg", "total") and column.kind not in (int, float):
+            raise DeclarationError(
+                f"{function.name} of {column.name}: SQL cannot add what is stored as text. Keep an int or a float to add up."
+            )
+
+
+def _columns(*clauses: Any) -> Iterator[Column]:
+    """Yield the views' columns among clauses, by whatever name."""
+    for clause in clauses:
+        if isinstance(clause.type, Checked):
+            yield clause.type.column
