@@ -16,10 +16,12 @@ from twofold.adapters.memory import MemoryStore
 from twofold.adapters.postgres.address import Address
 from twofold.adapters.postgres.views import PostgresViews
 from twofold.clock import SystemClock
+from twofold.errors import DeclarationError
 from twofold.followers import Claim
 from twofold.log import Log, NewEvent
 from twofold.messages import encode
 from twofold.testing import ViewConformance
+from twofold.testing.samples import Reserved
 from twofold.views import ViewStore, layout
 
 
@@ -27,6 +29,31 @@ class TestPostgresViews(ViewConformance):
     @pytest.fixture
     def stores(self, database: str) -> Callable[[], ViewStore]:
         return lambda: PostgresViews(database, SystemClock())
+
+
+def test_texts_have_the_order_of_code_points(database: str) -> None:
+    """As a table says, whatever the database's language is. One that leaves it to that is refused: pages would be wrong."""
+
+    async def scenario() -> None:
+        store = PostgresViews(database, SystemClock())
+        await store.open()
+        try:
+            await store.create(layout(Reserved))
+            table = f"{store._address.quoted_schema}.reserved_v1"
+            collations = (
+                "SELECT attname FROM pg_attribute WHERE attrelid = $1::regclass "
+                "AND attcollation = '\"C\"'::regcollation"
+            )
+            found = await store._database.run(lambda connection: connection.fetch(collations, table))
+            assert {row[0] for row in found} == {"key", "group"}
+            changed = f'ALTER TABLE {table} ALTER "group" TYPE text COLLATE "default"'
+            await store._database.run(lambda connection: connection.execute(changed))
+            with pytest.raises(DeclarationError, match=r'group text COLLATE "C" NOT NULL.*group text NOT NULL'):
+                await store.create(layout(Reserved))
+        finally:
+            await store.close()
+
+    asyncio.run(scenario())
 
 
 def test_who_stores_a_long_batch_is_neither_waited_for_nor_replaced(database: str) -> None:

@@ -14,7 +14,7 @@ from twofold.commands.decider import Decider
 from twofold.commands.states import Basis, CachedState, Known, StateCache
 from twofold.errors import IdReused, LogError, Rejected, TooManyConflicts, UnknownMessage, UnrecordableEvent
 from twofold.log import Appended, Guard, Log, RecordableEvent, Reused, Ticket, recordable
-from twofold.messages import Command, Event, Metadata, content_digest, current, encode
+from twofold.messages import Command, Event, Metadata, content_digest, current, encode, received
 
 _ATTEMPTS = 64
 _PATIENT_ATTEMPTS = 4
@@ -68,7 +68,7 @@ class Handler:
             IdReused: the id was that of another command.
             TooManyConflicts: others changed its states each time.
             UnknownMessage: nothing decides on this command.
-            InvalidMessage: the command cannot be told from others as JSON.
+            InvalidMessage: the command does not fit its type, or names what is no identity.
             LogUnavailable: the log failed.
             UnrecordableEvent: the decision is wrong: the log could not give back what it yields.
             TypeError: the decision is wrong: it yields what it does not announce, or what its state cannot evolve.
@@ -76,6 +76,7 @@ class Handler:
         decider = self._deciders.get(type(command))
         if decider is None:
             raise UnknownMessage(f"Nothing decides on {type(command).__name__} here. Add its decision to the service.")
+        command = received(command)
         command_id = id or self._clock.new_id()
         circumstances = (metadata or current.get()).caused(command_id, command_id)
         context = Context(self._clock.now_us(), self._clock.new_id, circumstances)

@@ -2,7 +2,7 @@
 
 from msgspec import Meta
 
-from twofold.messages.codec import current_fields, decode, decoder, encode, reader, upcast
+from twofold.messages.codec import current_fields, decode, decoder, encode, reader, received, upcast
 from twofold.messages.identity import identity_text, identity_type, named_type, unmarked
 from twofold.messages.keeping import check_kept_whole
 from twofold.messages.message import Command, Event, FrozenStruct, Message, MessageType, Query
@@ -36,6 +36,7 @@ __all__ = [
     "named_type",
     "parse_receipts",
     "reader",
+    "received",
     "tag_fields",
     "tag_of",
     "tagger",

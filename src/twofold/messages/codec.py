@@ -10,6 +10,7 @@ import msgspec
 
 from twofold.errors import DeclarationError, InvalidMessage
 from twofold.messages.message import Event, Message
+from twofold.messages.sameness import difference
 
 M = TypeVar("M", bound=Message)
 E = TypeVar("E", bound=Event)
@@ -37,6 +38,24 @@ def decode(kind: type[M], data: bytes) -> M:
         return cast("M", decoder(kind).decode(data))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidMessage(f"{kind.message_name}: {error}") from error
+
+
+def received(message: M) -> M:
+    """Return a message as it would be received as JSON: so it is the same one, whether it comes from Python or over HTTP.
+
+    Raises:
+        InvalidMessage: it does not fit its type, or would come as something else; the text names the field.
+    """
+    kind = type(message)
+    try:
+        back = cast("M", decoder(kind).decode(encode(message)))
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidMessage(f"{kind.message_name}: {error}") from error
+    if back != message and (place := difference(message, back)):
+        raise InvalidMessage(
+            f"{kind.message_name}: {place} would be received as something else than what it is. Give it a value of its type."
+        )
+    return back
 
 
 def upcast(version: int) -> Callable[[Upcast], staticmethod[[dict[str, Any]], dict[str, Any]]]:

@@ -10,7 +10,7 @@ from twofold.commands import Aggregate, Context, Decider, decider_of, deciders_o
 from twofold.errors import Rejected, UnrecordableEvent
 from twofold.folding import Fold, fold_of
 from twofold.log import recordable
-from twofold.messages import Command, Event, Metadata, tag_fields, tagger
+from twofold.messages import Command, Event, Metadata, received, tag_fields, tagger
 from twofold.messages.tags import identities
 from twofold.testing.comparison import comparison
 from twofold.views import Projection, TableChange, Transaction, View, layout, table_name
@@ -55,9 +55,11 @@ class Given:
 
         Raises:
             AssertionError: the subject does not decide on it, or yields what the log could not give back.
+            InvalidMessage: the command does not fit its type.
             TypeError: a state cannot evolve what is yielded.
         """
         decider = _decider_for(self._subject, command)
+        command = received(command)
         states = [_state(boundary.fold, boundary.key(command), self._events) for boundary in decider.boundaries]
         try:
             events = tuple(decider.decide(command, _context(self._at), *states))

@@ -66,9 +66,17 @@ def _packing(shape: Layout, column: Column, longest: int) -> Pack:
                 raise ValueError(f"{what} has at most {longest:,} bytes in UTF-8")
         except Exception as error:
             raise ValueRefused(
-                f"{shape.view.__name__}.{column.name} cannot be stored: {error}. It is {ascii(value)[:40]}. "
+                f"{shape.view.__name__}.{column.name} cannot be stored: {error}. It is {_shown(value)}. "
                 "Keep it within these bounds where it is computed, or refuse the command that leads to it."
             ) from error
         return stored
 
     return packed
+
+
+def _shown(value: Any) -> str:
+    try:
+        return ascii(value)[:40]
+    except Exception:
+        # Python makes no text of numbers that are too long.
+        return f"a {type(value).__name__}"

@@ -17,7 +17,7 @@ import msgspec
 
 from twofold.messages import decoder, encode
 
-LEAST, MOST = -(2**63), 2**63 - 1
+_LEAST, _MOST = -(2**63), 2**63 - 1
 _DAY = timedelta(days=1)
 _MICROSECOND = timedelta(microseconds=1)
 # An offset has whole minutes, and is less than a day.
@@ -70,8 +70,8 @@ def _text(value: Any) -> str:
 
 def _whole(value: Any) -> int:
     whole: int = value if type(value) is int else _as_whole(value)
-    if not LEAST <= whole <= MOST:
-        raise ValueError(f"it is beyond 64 bits, and the database has room for {LEAST} to {MOST}")
+    if not _LEAST <= whole <= _MOST:
+        raise ValueError("an int is too large: it has 64 bits")
     return whole
 
 
