@@ -167,7 +167,7 @@ def tagger(message: type) -> Callable[[Any], tuple[str, ...]]:
         return single
 
     def several(event: Any) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(tag.of(value) for _, tag, value in identities(event, fields)))
+        return tuple(dict.fromkeys([tag.of(value) for _, tag, value in identities(event, fields)]))
 
     return several
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 from twofold.errors import ValueRefused
@@ -18,6 +19,8 @@ LONGEST_INDEXED_BYTES = 2_600
 LONGEST_TEXT_BYTES = 100_000_000
 """Of any other text in UTF-8: databases and drivers take up to a thousand million bytes, of all that is sent at once."""
 
+_LEAST, _MOST = -(2**63), 2**63 - 1
+
 Pack: TypeAlias = Callable[[Any], Any]
 
 
@@ -28,9 +31,8 @@ class Packer:
         self._shape = shape
         bounds = [LONGEST_INDEXED_BYTES if each.indexed else LONGEST_TEXT_BYTES for each in shape.columns]
         bounds[0] = LONGEST_INDEXED_BYTES
-        columns = list(zip(shape.columns, bounds, strict=True))
-        self._packs = [(column.name, _packing(shape, column, longest)) for column, longest in columns]
-        self._texts = [(place, longest) for place, (column, longest) in enumerate(columns) if column.kind is str]
+        self._columns = list(zip(shape.columns, bounds, strict=True))
+        self._packs = [(column.name, _packing(shape, column, longest)) for column, longest in self._columns]
         self.key: Pack = self._packs[0][1]
         """Packs a key; raises `ValueRefused` if no row can have it."""
 
@@ -43,18 +45,34 @@ class Packer:
         return tuple([pack(getattr(row, name)) for name, pack in self._packs])
 
     def rows(self, rows: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """Pack many rows; that their texts have room is nearly always seen at once, column by column.
+        """Pack many rows; that all of them can be stored is seen at once, column by column, and nearly always so.
 
         Raises:
             ValueRefused: not every database can hold one of them.
         """
         with suppress(Exception):
-            packed = [self._shape.pack(row) for row in rows]
-            columns = list(zip(*packed, strict=True))
-            # A character has at most four bytes.
-            if all(4 * max([len(text or "") for text in columns[place]]) <= longest for place, longest in self._texts):
-                return packed
+            return list(zip(*[_column(column, longest, rows) for column, longest in self._columns], strict=True))
         return [self.row(row) for row in rows]
+
+
+def _column(column: Column, longest: int, rows: Sequence[Any]) -> list[Any]:
+    values = list(map(attrgetter(column.name), rows))
+    if not (
+        column.packing.unpack is None and {*map(type, values)} == {column.kind} and _are_plain(column.kind, values)
+    ):
+        values = list(map(column.pack, values))
+    # A character has at most four bytes.
+    if column.kind is str and 4 * max([len(text or "") for text in values]) > longest:
+        raise ValueError("one of them may be too long")
+    return values
+
+
+def _are_plain(kind: type, values: list[Any]) -> bool:
+    """Say whether values of one type are certainly such as they are stored."""
+    if kind is int:
+        return bool(_LEAST <= min(values) <= max(values) <= _MOST)
+    text = "".join(values) if kind is str else "\0"
+    return text.isascii() and "\0" not in text
 
 
 def _packing(shape: Layout, column: Column, longest: int) -> Pack:
