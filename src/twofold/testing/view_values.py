@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_, union
 
 from twofold.errors import DeclarationError, InvalidMessage
 from twofold.followers import Settled
@@ -271,6 +271,11 @@ class ViewValues(ClaimConformance):
                 select(view.c.key).order_by(column),
                 select(func.count()).group_by(column),
                 select(column).distinct(),
+                select(column.label("named")).order_by("named"),
+                select(func.row_number().over(order_by=column)),
+                select(func.count().over(partition_by=column)),
+                select(view.c.key).where(tuple_(view.c.key, column) > tuple_(1, column)),
+                union(select(column), select(column)).order_by("value"),
             ):
                 with pytest.raises(DeclarationError, match="value"):
                     await views.select(statement)
@@ -297,6 +302,27 @@ class ViewValues(ClaimConformance):
 
         self.run(stores, scenario)
 
+    def test_texts_are_found_by_what_is_in_them(self, stores: Any) -> None:
+        """By a pattern, a beginning, an end, a function of the text."""
+        view = view_of(str)
+
+        async def scenario(store: ViewStore) -> None:
+            await fill(store, view, ["apple", "Banana", "50%"])
+            views, column = Views(store), view.c.value
+            for condition, keys in (
+                (column.like("%an%"), [1]),
+                (column.startswith("a"), [0, 3]),
+                (column.endswith("%", autoescape=True), [2]),
+                (column.contains("p"), [0, 3]),
+                (func.lower(column) == "banana", [1]),
+                (column.in_([]), []),
+                (column.not_in(["apple"]), [1, 2]),
+                (view.c.key * 2 > 3, [2, 3]),
+            ):
+                assert [row.key for row in await views.find(view, condition)] == keys
+
+        self.run(stores, scenario)
+
     def test_durations_can_be_added(self, stores: Any) -> None:
         """A sum of them is one; what is stored as text cannot be added, and no database is asked to."""
         view, dated = view_of(timedelta), view_of(date)
@@ -308,6 +334,8 @@ class ViewValues(ClaimConformance):
             for add in (func.sum, func.avg):
                 with pytest.raises(DeclarationError, match="SQL cannot add"):
                     await views.select(select(add(dated.c.value)))
+            with pytest.raises(DeclarationError, match="SQL would calculate"):
+                view.c.value + timedelta(seconds=5)
 
         self.run(stores, scenario)
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Float, Select, Text
+from sqlalchemy import BigInteger, Boolean, Float, Over, Select, Text, Tuple
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import visitors
-from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.sql.elements import ClauseElement, _textual_label_reference
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import is_, is_not
+from sqlalchemy.sql.selectable import GenerativeSelect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from twofold.errors import DeclarationError, InvalidMessage
@@ -106,14 +107,27 @@ def _check_operands(column: Column, op: Any, others: tuple[Any, ...]) -> None:
         DeclarationError: the database cannot compare the column, or not with that.
         InvalidMessage: it is a value of the right type that no database takes.
     """
-    if op in (is_, is_not) or (op in _ARITHMETIC and column.packing.unpack is None):
+    if op in (is_, is_not):
+        return
+    if op in _ARITHMETIC:
+        _check_counted(column)
         return
     check_compared(column)
     for other in _flat(others):
-        if isinstance(other, ClauseElement):
+        if hasattr(other, "__clause_element__"):
+            _check_other_column(column, getattr(other.__clause_element__(), "type", None))
+        elif isinstance(other, ClauseElement):
             _check_other_column(column, getattr(other, "type", None))
         elif other is not None:
             _check_value(column, other)
+
+
+def _check_counted(column: Column) -> None:
+    if column.packing.unpack is not None:
+        raise DeclarationError(
+            f"SQL would calculate with what {column.name} is stored as, and not with its values. Calculate with the values: "
+            "the bound before it is compared, or the rows when they have been found."
+        )
 
 
 def _flat(others: Any) -> Iterator[Any]:
@@ -163,16 +177,31 @@ def check_statement(*parts: Any) -> None:
         DeclarationError: it is what the database cannot compare, or not add.
     """
     for element in chain.from_iterable(map(visitors.iterate, parts)):
-        if isinstance(element, Select):
-            distinct = element.selected_columns if element._distinct else ()
-            for column in _columns(*element._order_by_clauses, *element._group_by_clauses, *distinct):
-                check_compared(column)
-        elif isinstance(element, FunctionElement):
+        for column in _columns(_ordered_by(element)):
+            check_compared(column)
+        if isinstance(element, FunctionElement):
             _check_function(element)
 
 
+def _ordered_by(element: Any) -> Iterator[Any]:
+    """Yield what a part of a statement orders or groups by, or compares as one."""
+    if isinstance(element, GenerativeSelect):
+        selected = element.selected_columns
+        for clause in (*element._order_by_clauses, *element._group_by_clauses):
+            # What is ordered by may be the name of what is selected.
+            yield selected.get(str(clause.element), clause) if isinstance(clause, _textual_label_reference) else clause
+        if isinstance(element, Select) and element._distinct:
+            yield from selected
+    elif isinstance(element, Over):
+        yield from chain.from_iterable(
+            each.clauses for each in (element.order_by, element.partition_by) if each is not None
+        )
+    elif isinstance(element, Tuple):
+        yield from element.clauses
+
+
 def _check_function(function: Any) -> None:
-    for column in _columns(*function.clauses):
+    for column in _columns(function.clauses):
         if function.name in ("min", "max"):
             check_compared(column)
         elif function.name in ("sum", "avg", "total") and column.kind not in (int, float):
@@ -181,8 +210,8 @@ def _check_function(function: Any) -> None:
             )
 
 
-def _columns(*clauses: Any) -> Iterator[Column]:
+def _columns(clauses: Iterable[Any]) -> Iterator[Column]:
     """Yield the views' columns among clauses, by whatever name."""
     for clause in clauses:
-        if isinstance(clause.type, Checked):
+        if isinstance(getattr(clause, "type", None), Checked):
             yield clause.type.column

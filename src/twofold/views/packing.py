@@ -156,10 +156,11 @@ def _enum_packing(kind: type[Enum]) -> Packing:
 
 def _member(kind: type[Enum], pack: Callable[[Any], Any], value: Any) -> Any:
     if not isinstance(value, kind):
-        # 1 is equal to a member of an IntEnum, and "a" to one of a StrEnum.
-        value = next((each for each in kind if each == value), None)
-        if value is None:
+        # A member of an IntEnum is equal to its number, and one of a StrEnum to its text.
+        member = next((each for each in kind if each == value), None)
+        if member is None:
             raise TypeError(_other(value, kind))
+        value = member
     return pack(value.value)
 
 
