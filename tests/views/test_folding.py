@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -147,6 +148,41 @@ def test_rows_are_what_folding_one_by_one_makes(events: list[Event], sizes: list
                     target = ViewTarget(Standing, log, store, CLOCK)
                     assert (await begun(store, target)).position == position
             assert await rows_of(store, Standing) == naively(events)
+
+    asyncio.run(scenario())
+
+
+class Seen(Event):
+    player: PlayerId
+    at: datetime
+
+
+class Visits(View, key=PlayerId):
+    at: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    share: float = 0.0
+    hours: tuple[str, ...] = ()
+
+    @evolve
+    def seen(self, event: Seen) -> Self:
+        hours = (*self.hours, f"{self.at.hour} {self.share}")
+        return replace(self, at=event.at, share=len(hours), hours=hours)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_a_row_in_memory_is_as_it_would_be_read(size: int) -> None:
+    """In UTC, say, from whatever zone its time came: a fold that looks at the hour makes the same whatever the batches are."""
+
+    async def scenario() -> None:
+        east = timezone(timedelta(hours=9))
+        events = [Seen(player="ann", at=datetime(2026, 1, 1, hour, tzinfo=east)) for hour in (12, 13, 14, 15)]
+        async with log_of(events) as log, views_at(":memory:", Visits) as store:
+            for after in range(0, 4, size):
+                target = ViewTarget(Visits, log, store, CLOCK)
+                await begun(store, target)
+                batch = await log.read(target.criteria, after, size)
+                await target.apply(batch, batch[-1].position, {})
+            (row,) = await rows_of(store, Visits)
+            assert row.hours == ("0 0.0", "3 1.0", "4 2.0", "5 3.0")
 
     asyncio.run(scenario())
 

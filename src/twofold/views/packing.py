@@ -28,7 +28,8 @@ class Packing(msgspec.Struct, frozen=True):
     """How values of one type are stored: as ``kind``, by ``pack``, and back by ``unpack`` (None: it is the value already).
 
     ``pack`` raises a TypeError for what is of another type, and a ValueError for what a database does not take. ``refusal``
-    says why the database cannot compare what is stored, and what to do; '' if it can, with what is ``like`` it.
+    says why the database cannot compare what is stored, and what to do; '' if it can, with what is ``like`` it. ``settle``
+    makes a value what it would be if it were stored and read: an equal one, that may show another zone.
     """
 
     kind: type
@@ -36,6 +37,7 @@ class Packing(msgspec.Struct, frozen=True):
     pack: Callable[[Any], Any]
     unpack: Callable[[Any], Any] | None = None
     refusal: str = ""
+    settle: Callable[[Any], Any] | None = None
 
 
 def packing_of(kind: Any, marks: Iterable[Any] = (), default: Any = None) -> Packing:
@@ -91,6 +93,10 @@ def _real(value: Any) -> float:
     if real != value:
         raise ValueError(f"{value!r:.40} is no number that a float can be")
     return real
+
+
+def _settled_real(value: Any) -> Any:
+    return float(value) if type(value) is int and abs(value) <= 2**53 else value
 
 
 def _truth(value: Any) -> int:
@@ -216,6 +222,15 @@ def _moment(value: Any) -> str:
     return _local(value) if _offset(value, datetime) is None else _instant(value)
 
 
+def _settled_moment(value: Any) -> Any:
+    if not isinstance(value, datetime) or value.tzinfo in (None, UTC):
+        return value
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        return _unpacked_instant(_moment(value))
+
+
 def _hour(value: Any) -> str:
     _offset(value, time)
     return value.isoformat(timespec="microseconds")  # type: ignore[no-any-return]
@@ -252,7 +267,7 @@ _REFUSALS = {
 _PLAIN: dict[Any, Packing] = {
     str: Packing(str, str, _text),
     int: Packing(int, float, _whole),
-    float: Packing(float, float, _real),
+    float: Packing(float, float, _real, settle=_settled_real),
     bool: Packing(bool, bool, _truth, bool),
     bytes: Packing(str, bytes, _bytes, bytes.fromhex),
     UUID: Packing(str, UUID, _uuid, UUID),
@@ -262,9 +277,9 @@ _PLAIN: dict[Any, Packing] = {
 }
 
 _ZONED: dict[tuple[Any, bool | None], Packing] = {
-    (datetime, True): Packing(str, (datetime, True), _instant, _unpacked_instant),
+    (datetime, True): Packing(str, (datetime, True), _instant, _unpacked_instant, settle=_settled_moment),
     (datetime, False): Packing(str, (datetime, False), _local, datetime.fromisoformat),
-    (datetime, None): Packing(str, (datetime, None), _moment, _unpacked_instant, _REFUSALS["moment"]),
+    (datetime, None): Packing(str, (datetime, None), _moment, _unpacked_instant, _REFUSALS["moment"], _settled_moment),
     (time, False): Packing(str, (time, False), _local_hour, time.fromisoformat),
     (time, True): Packing(str, (time, True), _hour, time.fromisoformat, _REFUSALS["zoned hour"]),
     (time, None): Packing(str, (time, None), _hour, time.fromisoformat, _REFUSALS["hour"]),
