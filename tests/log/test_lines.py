@@ -30,9 +30,9 @@ DATA = st.one_of(
     st.integers(1, 4000).map(lambda depth: b"[" * depth + b"]" * depth),
 )
 TIMES = st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999)
-EVENTS = st.builds(
-    Recorded, st.just(1), TEXTS, TEXTS, st.integers(0, 2**31 - 1), st.lists(TEXTS).map(encode), DATA, DATA, TIMES
-)
+NAMES = TEXTS.filter(lambda text: text and not {"\0", "\x1f"} & {*text})
+TAGS = st.lists(TEXTS.filter(bool)).map(encode)
+EVENTS = st.builds(Recorded, st.just(1), NAMES, NAMES, st.integers(0, 2**31 - 1), TAGS, DATA, DATA, TIMES)
 IDS = st.builds(Handled, TEXTS, st.integers(1, 1 << 62), st.integers(0, 1 << 62), st.binary())
 
 

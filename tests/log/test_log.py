@@ -53,9 +53,9 @@ class Store(MemoryStore):
         self.closed += 1
 
 
-def run(scenario: Callable[[Log, Store], Awaitable[None]]) -> None:
+def run(scenario: Callable[[Log, Store], Awaitable[None]], kind: type[Store] = Store) -> None:
     async def whole() -> None:
-        store = Store()
+        store = kind()
         log = await Log.open(store, SystemClock())
         try:
             await scenario(log, store)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.log import hostile
 from twofold.adapters.memory import MemoryStore
 from twofold.adapters.sqlite import SqliteStore
 from twofold.clock import SystemClock
@@ -34,10 +35,10 @@ from twofold.log import (
 TYPES = st.sampled_from(["A", "B", "C"])
 TAGS = st.lists(st.sampled_from(["x:1", "x:2", "y:1"]), max_size=2, unique=True).map(tuple)
 EVENTS = st.builds(NewEvent, st.just("id"), TYPES, st.just(1), TAGS, st.just(b"{}"))
+CRITERION = st.builds(Criterion, st.lists(TYPES, max_size=2, unique=True).map(tuple), TAGS)
+CRITERIA: st.SearchStrategy[Criteria] = st.lists(CRITERION, max_size=2).map(tuple)
+SOME_CRITERIA: st.SearchStrategy[Criteria] = st.lists(CRITERION, min_size=1, max_size=2).map(tuple)
 DIGESTS = st.sampled_from([b"", b"one", b"other"])
-CRITERIA: st.SearchStrategy[Criteria] = st.lists(
-    st.builds(Criterion, st.lists(TYPES, max_size=2, unique=True).map(tuple), TAGS), max_size=2
-).map(tuple)
 
 
 @st.composite
@@ -47,7 +48,9 @@ def batches(draw: st.DrawFn) -> list[list[Append]]:
         batch: list[Append] = []
         for place in range(size):
             behind = st.none() if place == 0 else st.none() | st.integers(0, place - 1)
-            conditions = st.lists(st.builds(Condition, CRITERIA, st.integers(0, 12), behind), max_size=2).map(tuple)
+            conditions = st.lists(st.builds(Condition, SOME_CRITERIA, st.integers(0, 12), behind), max_size=2).map(
+                tuple
+            )
             append_id = draw(st.sampled_from(["", "", "", "once", "twice"]))
             events = draw(st.lists(EVENTS, max_size=3).map(tuple))
             batch.append(Append(events, draw(conditions), append_id, draw(DIGESTS)))
@@ -61,7 +64,9 @@ def submissions(draw: st.DrawFn) -> list[tuple[Append, int]]:
     found: list[tuple[Append, int]] = []
     for place in range(draw(st.integers(1, 12))):
         behind = st.none() if place == 0 else st.none() | st.integers(0, place - 1)
-        conditions = draw(st.lists(st.builds(Condition, CRITERIA, st.integers(0, 12), behind), max_size=2).map(tuple))
+        conditions = draw(
+            st.lists(st.builds(Condition, SOME_CRITERIA, st.integers(0, 12), behind), max_size=2).map(tuple)
+        )
         # Whether a repetition or its refused predecessor is seen first depends on the commit; either way nothing is added.
         counts = any(each.behind is not None for each in conditions)
         append_id = "" if counts else draw(st.sampled_from(["", "", "once", "twice"]))
@@ -196,3 +201,23 @@ def test_how_appends_share_commits_makes_no_difference(kind: str, submissions: l
 
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(scenario(MemoryStore() if kind == "memory" else SqliteStore(str(Path(folder) / "log.db"))))
+
+
+@settings(max_examples=150)
+@given(hostile.steps, hostile.questions)
+def test_whatever_a_log_is_given_its_databases_answer_alike(
+    batches: list[list[Append]], asked: list[hostile.Question]
+) -> None:
+    """What one takes the other takes, and what one refuses the other refuses, whatever characters and numbers there are."""
+
+    async def scenario(path: str) -> None:
+        memory, sqlite = MemoryStore(), SqliteStore(path)
+        await sqlite.open()
+        try:
+            expected = await hostile.answers(memory, batches, asked)
+            assert await hostile.answers(sqlite, batches, asked) == expected
+        finally:
+            await sqlite.close()
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(scenario(str(Path(folder) / "log.db")))

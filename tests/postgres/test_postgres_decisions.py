@@ -7,13 +7,14 @@ from itertools import count, product
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.log import hostile
 from twofold.adapters.memory import MemoryStore
 from twofold.adapters.postgres import PostgresStore
 from twofold.log import ALL, Append, Condition, Conflict, Criterion, NewEvent, Outcome
 
 TYPES = ("Opened", "Closed", "Renamed")
 TAGS = ("account:ann", "account:bob", "branch:7", "nul:\0", "separator:\x1f", "long:" + "x" * 3000)
-EVENT_IDS = ("an-id", "", "\x01", "controls:\x01\x02\x1f")
+EVENT_IDS = ("an-id", "\x01", "controls:\x01\x02\x1f")
 IDS = ("", "", "", "first", "second", "nul\0", "x" * 3000)
 
 serial = count(1)
@@ -23,15 +24,14 @@ events = st.builds(
     st.sampled_from(TYPES),
     st.lists(st.sampled_from(TAGS), max_size=3),
 )
-criteria = st.lists(
-    st.builds(
-        lambda types, tags: Criterion(tuple(types), tuple(tags)),
-        st.lists(st.sampled_from(TYPES), max_size=2),
-        st.lists(st.sampled_from(TAGS), max_size=3),
-    ),
-    max_size=2,
-).map(tuple)
-conditions = st.builds(Condition, criteria, st.integers(0, 12), st.none() | st.integers(0, 5))
+criterion = st.builds(
+    lambda types, tags: Criterion(tuple(types), tuple(tags)),
+    st.lists(st.sampled_from(TYPES), max_size=2),
+    st.lists(st.sampled_from(TAGS), max_size=3),
+)
+criteria = st.lists(criterion, max_size=2).map(tuple)
+some_criteria = st.lists(criterion, min_size=1, max_size=2).map(tuple)
+conditions = st.builds(Condition, some_criteria, st.integers(0, 12), st.none() | st.integers(0, 5))
 appends = st.builds(
     Append,
     st.lists(events, max_size=3).map(tuple),
@@ -81,6 +81,25 @@ def test_outcomes_and_events_are_those_of_the_log_in_memory(database: str, scena
             await store.close()
 
     asyncio.run(compare())
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(hostile.steps, hostile.questions)
+def test_whatever_a_log_is_given_it_answers_as_the_one_in_memory(
+    database: str, batches: list[list[Append]], asked: list[hostile.Question]
+) -> None:
+    """What one takes the other takes, and what one refuses the other refuses, whatever characters and numbers there are."""
+
+    async def scenario() -> None:
+        store = PostgresStore(f"{database}?schema=log{next(serial)}")
+        await store.open()
+        try:
+            expected = await hostile.answers(MemoryStore(), batches, asked)
+            assert await hostile.answers(store, batches, asked) == expected
+        finally:
+            await store.close()
+
+    asyncio.run(scenario())
 
 
 def _comparable(outcome: Outcome) -> Outcome | type[Conflict]:

@@ -21,6 +21,7 @@ from twofold.log.model import (
 )
 from twofold.log.recorder import ForeignEvent, RecordableEvent, foreign_event, recordable
 from twofold.log.restoring import lacking, not_remembered, tag_rows
+from twofold.log.rules import check_batch, check_id, check_query
 from twofold.log.settle import settle
 from twofold.log.store import Snapshot, Store
 
@@ -47,6 +48,9 @@ __all__ = [
     "Store",
     "Ticket",
     "TypeCount",
+    "check_batch",
+    "check_id",
+    "check_query",
     "foreign_event",
     "lacking",
     "not_remembered",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import suppress
 from typing import Generic, TypeVar
@@ -10,7 +11,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from twofold.clock import Clock
-from twofold.errors import LogCorrupted, LogError, LogUnavailable
+from twofold.errors import LogCorrupted, LogError, LogUnavailable, ValueRefused
 from twofold.log.model import (
     ALL,
     Append,
@@ -22,26 +23,37 @@ from twofold.log.model import (
     NewEvent,
     Outcome,
     Recorded,
+    Reused,
     selects,
 )
+from twofold.log.rules import Checked, check_condition, check_position, check_query, size_of
 from twofold.log.store import Store
 
 _EVENTS_PER_COMMIT = 4096
+_BYTES_PER_COMMIT = 4 << 20
 _MANY = 16
 _LONGEST_SILENCE_SECONDS = 0.02
 _POLL_SECONDS = 0.05
+_CLOSING_SECONDS = 4.0
+_RELEASING_SECONDS = 1.0
+_OUTCOMES = {Appended, Conflict, Reused}
+
+_logger = logging.getLogger(__name__)
 
 
 class Ticket:
     """An append in the queue; awaiting it gives the outcome.
 
     It may stand for a position before that is known: see `Guard`. Whoever awaits it may be cancelled without harm to it.
+    It always has an outcome in the end, and within a few seconds once the log is being closed.
     """
 
-    __slots__ = ("_waiters", "digest", "events", "guards", "id", "outcome")
+    __slots__ = ("_waiters", "digest", "events", "guards", "id", "outcome", "size")
 
     def __init__(self, events: Sequence[NewEvent], guards: Sequence[Guard], id: str, digest: bytes) -> None:
         self.events = tuple(events)
+        self.size = size_of(self.events, id, digest)
+        _check_guards(guards)
         self.guards = guards
         self.id = id
         self.digest = digest
@@ -125,6 +137,7 @@ class Log:
         self._clock = clock
         self._head = head
         self._queue: list[Ticket] = []
+        self._taken: list[Ticket] = []
         self._unanswered: list[Ticket] = []
         self._latest = _Latest(1, [], 0)
         self._writer: asyncio.Task[None] | None = None
@@ -154,17 +167,23 @@ class Log:
 
         Raises:
             LogUnavailable: the store failed; whether the events were stored is then unknown unless the text says so.
+            ValueRefused: no log takes what was given, or this one's database does not; nothing was stored.
         """
         return await self.submit(events, *guards, id=id, digest=digest)
 
     def submit(self, events: Sequence[NewEvent], *guards: Guard, id: str = "", digest: bytes = b"") -> Ticket:
-        """Queue an append without waiting for it. Appends take effect in the order in which they were queued."""
+        """Queue an append without waiting for it. Appends take effect in the order in which they were queued.
+
+        Raises:
+            LogUnavailable: the log is closing.
+            ValueRefused: no log takes what was given; nothing was queued.
+        """
         if self._closing:
             raise LogUnavailable("The log is closing: nothing was appended. Send the command to a running process.")
         ticket = Ticket(events, guards, id, digest)
-        self._queue.append(ticket)
         if self._writer is None:
             self._writer = asyncio.create_task(self._commit_queued())
+        self._queue.append(ticket)
         return ticket
 
     # Group commit: while one batch is being made durable, whoever comes queues up; the next batch is all of them. Where many
@@ -173,7 +192,12 @@ class Log:
     async def _commit_queued(self) -> None:
         try:
             while self._queue:
-                await self._commit(self._take_batch())
+                self._taken = self._take_batch()
+                try:
+                    await self._commit(self._taken)
+                except Exception as error:
+                    # A fault of the log's own, or of the clock: those who queue behind them go on.
+                    self._fail_taken(_failed(error, len(self._taken)))
                 if len(self._queue) < _MANY:
                     self._answer()
                     # Whoever has just been answered may have more to append: it joins the next batch.
@@ -181,18 +205,19 @@ class Log:
         finally:
             self._writer = None
             # Only an interrupted writer leaves anybody behind.
-            stranded, self._queue = self._queue, []
-            self._settle(
-                stranded, [LogUnavailable("The log's writer was interrupted: nothing was appended.")] * len(stranded)
-            )
-            self._answer()
+            self._strand()
 
     def _take_batch(self) -> list[Ticket]:
         waiting = len(self._queue) + len(self._unanswered)
         most = len(self._queue) if waiting < 2 * _MANY else min(len(self._queue), (waiting + 1) // 2)
         events = count = 0
+        size = 0
         while count < most and events < _EVENTS_PER_COMMIT:
-            events += max(1, len(self._queue[count].events))
+            ticket = self._queue[count]
+            size += ticket.size
+            if count and size > _BYTES_PER_COMMIT:
+                break
+            events += max(1, len(ticket.events))
             count += 1
         batch, self._queue = self._queue[:count], self._queue[count:]
         return batch
@@ -204,11 +229,19 @@ class Log:
         outcomes: Sequence[Outcome | LogError]
         now_us = self._clock.now_us()
         try:
-            outcomes = await self._written(appends, now_us)
+            outcomes = _checked(await self._written(appends, now_us), len(batch))
+        except ValueRefused as error:
+            if len(batch) > 1:
+                # Nothing was stored, because of one of them: its neighbours are stored without it.
+                middle = len(batch) // 2
+                await self._commit(batch[:middle])
+                await self._commit(batch[middle:])
+                return
+            outcomes = [error]
         except LogError as error:
             outcomes = [error] * len(batch)
         except Exception as error:
-            # A value that the database does not take, or a fault in the adapter: those who queue behind it go on.
+            # A fault in the adapter: those who queue behind it go on.
             outcomes = [_failed(error, len(batch))] * len(batch)
         except BaseException as error:
             self._settle(batch, [_interrupted(error)] * len(batch))
@@ -216,7 +249,7 @@ class Log:
         self._settle(batch, outcomes)
         self._latest = _latest(batch, now_us)
 
-    async def _written(self, appends: list[Append], now_us: int) -> list[Outcome]:
+    async def _written(self, appends: Checked, now_us: int) -> list[Outcome]:
         """Have the store write, and answer those who are done as soon as that costs these no time."""
         if not self._unanswered:
             return await self.store.write(appends, now_us)
@@ -233,6 +266,17 @@ class Log:
         for ticket, outcome in zip(batch, outcomes, strict=True):
             ticket.outcome = outcome
         self._unanswered = batch
+
+    def _strand(self) -> None:
+        """Answer whoever has not been: nobody writes for them any more."""
+        self._fail_taken(_interrupted("given up"))
+        stranded, self._queue = self._queue, []
+        self._settle(stranded, [_untouched()] * len(stranded))
+        self._answer()
+
+    def _fail_taken(self, error: LogError) -> None:
+        failed = [each for each in self._taken if each.outcome is None]
+        self._settle(failed, [error] * len(failed))
 
     def _answer(self) -> None:
         settled, self._unanswered = self._unanswered, []
@@ -283,7 +327,14 @@ class Log:
 
         A batch without events moves the follower past events that were not selected. The last position of each batch is
         where to go on from.
+
+        Raises:
+            LogUnavailable: the log is closed, or was closed meanwhile.
+            ValueRefused: there is nothing in the log that could be asked for so.
         """
+        check_query(criteria, after, limit)
+        if limit == 0:
+            raise ValueRefused("A batch has at least one event, or nobody would get ahead. Give a limit of 1 or more.")
         while True:
             await self.moved_past(after)
             head = self._head
@@ -297,6 +348,8 @@ class Log:
 
     async def moved_past(self, position: int) -> None:
         """Return once the head is greater than ``position``.
+
+        It may be for ever that nothing comes; closing the log ends it.
 
         Raises:
             LogUnavailable: the log is closed, or was closed meanwhile.
@@ -334,10 +387,12 @@ class Log:
                     await self.store.changed(_POLL_SECONDS)
                     continue
                 await self._clock.sleep(_POLL_SECONDS)
-        except Exception as error:
+        except BaseException as error:
             # Whoever waits would wait for ever.
             self._watcher = None
-            self._give_up(error)
+            self._give_up(error if isinstance(error, Exception) else _closed())
+            if not isinstance(error, Exception):
+                raise
 
     def _give_up(self, error: Exception) -> None:
         for _, moved in self._waiting:
@@ -346,43 +401,82 @@ class Log:
         self._waiting = []
 
     async def close(self) -> None:
-        """Commit what is queued, then let go of the store. What comes later is refused."""
+        """Commit what is queued, then let go of the store. What comes later is refused.
+
+        A store that hangs is left after a few seconds: what is queued then fails with a `twofold.errors.LogUnavailable`.
+        """
         self._closing = True
-        while self._writer is not None:
-            await asyncio.wait([self._writer])
-        if self._watcher is not None:
-            self._watcher.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watcher
+        writer, watcher = self._writer, self._watcher
+        if writer is not None and not await _ends(writer, _CLOSING_SECONDS):
+            writer.cancel()
+            await _ends(writer, 0)
+            self._strand()
+        if watcher is not None:
+            watcher.cancel()
+            await _ends(watcher, _RELEASING_SECONDS)
         self._give_up(_closed())
-        await self.store.close()
+        closing = asyncio.ensure_future(self.store.close())
+        if await _ends(closing, _RELEASING_SECONDS):
+            closing.result()
+        else:
+            closing.cancel()
+            _logger.warning("The log's store did not close within %g s, and was left as it is.", _RELEASING_SECONDS)
 
 
-def _resolved(tickets: Sequence[Ticket]) -> tuple[list[Ticket], list[Append]]:
+async def _ends(task: asyncio.Future[None], seconds: float) -> bool:
+    """Wait for a task, and say whether it has ended."""
+    done, _ = await asyncio.wait([task], timeout=seconds)
+    return bool(done)
+
+
+def _check_guards(guards: Sequence[Guard]) -> None:
+    names = 0
+    for guard in guards:
+        if type(guard) is not Guard:
+            raise ValueRefused(f"A guard is a Guard, and not {guard!r}; nothing was appended. Or give none at all.")
+        if not isinstance(guard.after, Ticket):
+            check_position(guard.after)
+        names = check_condition(guard.criteria, names)
+
+
+def _checked(outcomes: Sequence[Outcome], appends: int) -> Sequence[Outcome]:
+    """Return the outcomes of a batch, if that is what they are."""
+    if len(outcomes) != appends or not _OUTCOMES.issuperset(map(type, outcomes)):
+        raise LogCorrupted(
+            f"The store answered {appends} appends with {len(outcomes)} outcomes, not one for each, so what became of them is "
+            "not known. Its adapter is at fault: `twofold.testing.LogConformance` tells where."
+        )
+    return outcomes
+
+
+def _resolved(tickets: Sequence[Ticket]) -> tuple[list[Ticket], Checked]:
     """Turn tickets into positions, or into indexes in this batch; what counts on a refused append is refused."""
     batch: list[Ticket] = []
-    appends: list[Append] = []
+    appends = Checked()
     places: dict[Ticket, int] = {}
     for ticket in tickets:
-        conditions = [_condition(guard, places) for guard in ticket.guards]
-        if None in conditions:
-            ticket.outcome = Conflict()
-            ticket.answer()
-            continue
-        places[ticket] = len(batch)
-        batch.append(ticket)
-        appends.append(Append(ticket.events, tuple(conditions), ticket.id, ticket.digest))  # type: ignore[arg-type]
+        conditions = []
+        for guard in ticket.guards:
+            criteria, after = guard.criteria, guard.after
+            condition = _queued(criteria, after, places) if isinstance(after, Ticket) else Condition(criteria, after)
+            if condition is None:
+                ticket.outcome = Conflict()
+                ticket.answer()
+                break
+            conditions.append(condition)
+        else:
+            places[ticket] = len(batch)
+            batch.append(ticket)
+            appends.append(Append(ticket.events, tuple(conditions), ticket.id, ticket.digest))
     return batch, appends
 
 
-def _condition(guard: Guard, places: dict[Ticket, int]) -> Condition | None:
-    after = guard.after
-    if isinstance(after, int):
-        return Condition(guard.criteria, after)
+def _queued(criteria: Criteria, after: Ticket, places: dict[Ticket, int]) -> Condition | None:
+    """Return the condition that counts from an append which was queued before; None if that one added nothing."""
     if isinstance(after.outcome, Appended) and not after.outcome.repeated:
-        return Condition(guard.criteria, after.outcome.last)
+        return Condition(criteria, after.outcome.last)
     place = places.get(after)
-    return None if place is None else Condition(guard.criteria, behind=place)
+    return None if place is None else Condition(criteria, behind=place)
 
 
 def _latest(batch: Sequence[Ticket], recorded_at_us: int) -> _Latest:
@@ -395,17 +489,21 @@ def _closed() -> LogUnavailable:
     return LogUnavailable("The log is closed in this process: nothing comes any more.")
 
 
-def _interrupted(error: BaseException) -> LogUnavailable:
+def _untouched() -> LogUnavailable:
+    return LogUnavailable("The log's writer was interrupted: nothing was appended. Send the command again.")
+
+
+def _interrupted(reason: BaseException | str) -> LogUnavailable:
     return LogUnavailable(
-        f"The log's writer was interrupted ({error!r}) during a commit, which may have been stored all the same. Send the "
+        f"The log's writer was interrupted ({reason!r}) during a commit, which may have been stored all the same. Send the "
         "command again with the same id."
     )
 
 
 def _failed(error: Exception, appends: int) -> LogUnavailable:
     unavailable = LogUnavailable(
-        f"The store failed on a commit of {appends} appends: {error!r}. One of their events has a value that it cannot "
-        "hold, or the adapter is at fault."
+        f"A commit of {appends} appends failed with {error!r}, which no store should raise, so whether they were stored is "
+        "not known. Its adapter is at fault: `twofold.testing.LogConformance` tells where."
     )
     unavailable.__cause__ = error
     return unavailable

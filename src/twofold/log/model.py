@@ -100,7 +100,7 @@ class Criterion(msgspec.Struct, frozen=True, gc=False):
 
     def selects(self, type_: str, tags: Sequence[str]) -> bool:
         """Say whether an event with this type and these tags is selected."""
-        return (not self.types or type_ in self.types) and all(tag in tags for tag in self.tags)
+        return (not self.types or type_ in self.types) and (not self.tags or {*self.tags}.issubset(tags))
 
 
 Criteria: TypeAlias = tuple[Criterion, ...]

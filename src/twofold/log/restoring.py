@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from twofold.errors import LogDiverged
 from twofold.log.model import Handled, Recorded
+from twofold.log.rules import check_handled, check_recorded
 
 _MEANING = (
     "This is another log, or somebody writes to it while it is being restored. Nothing of this batch was stored. Restore "
@@ -23,6 +24,7 @@ def lacking(events: Sequence[Recorded], head: int, there: Sequence[str]) -> Sequ
 
     Raises:
         LogDiverged: the log has other events there, or lacks what comes before.
+        ValueRefused: no log takes one of them.
     """
     first = events[0].position
     if events[-1].position != first + len(events) - 1:
@@ -37,7 +39,10 @@ def lacking(events: Sequence[Recorded], head: int, there: Sequence[str]) -> Sequ
                 f"The log has the event {found} at position {event.position}, where the {event.type} {event.id} was to be "
                 f"restored. {_MEANING}"
             )
-    return events[len(there) :]
+    new = events[len(there) :]
+    for event in new:
+        check_recorded(event)
+    return new
 
 
 def not_remembered(handled: Sequence[Handled], remembered: Mapping[str, Handled]) -> list[Handled]:
@@ -45,8 +50,10 @@ def not_remembered(handled: Sequence[Handled], remembered: Mapping[str, Handled]
 
     Raises:
         LogDiverged: the log remembers another outcome or content of one.
+        ValueRefused: no log takes one of them.
     """
     for each in handled:
+        check_handled(each)
         known = remembered.get(each.key, each)
         if (known.first, known.last) != (each.first, each.last):
             raise LogDiverged(

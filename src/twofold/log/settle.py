@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 from twofold.log.model import Append, Appended, Condition, Conflict, Criterion, Handled, NewEvent, Outcome
 
@@ -78,12 +79,10 @@ class _Fresh:
                     return position
         return 0
 
-    def _candidates(self, criterion: Criterion) -> Iterator[int]:
-        """Yield the likely positions, the newest first, as an old one says nothing about those after it."""
+    def _candidates(self, criterion: Criterion) -> Iterable[int]:
+        """Return the likely positions, the newest first, as an old one says nothing about those after it."""
         if criterion.tags:
-            yield from reversed(self._by_tag.get(criterion.tags[0], ()))
-        elif criterion.types:
-            for each in criterion.types:
-                yield from reversed(self._by_type.get(each, ()))
-        else:
-            yield from range(self._head + len(self.events), self._head, -1)
+            return reversed(self._by_tag.get(criterion.tags[0], ()))
+        if criterion.types:
+            return chain.from_iterable(reversed(self._by_type.get(each, ())) for each in criterion.types)
+        return range(self._head + len(self.events), self._head, -1)

@@ -79,8 +79,8 @@ class LogBatches(LogScenarios):
             Append((event("C", "x:1"),), (Condition(x, behind=0),)),
             Append((event("D", "x:2"),), (Condition(by_tag("x:2")), Condition(x, behind=2))),
             Append((event("E", "x:2"),), (Condition(by_tag("x:2")), Condition(x, behind=1))),
-            Append((event("F"),), (Condition((), behind=3),)),
-            Append((), (Condition((), behind=4), Condition(by_type("B", "E"), behind=4))),
+            Append((event("F"),), (Condition(by_tag("x:3"), behind=3),)),
+            Append((), (Condition(by_tag("x:3"), behind=4), Condition(by_type("B", "E"), behind=4))),
             Append((event("G"),), (Condition(ALL, behind=6),)),
         ]
 

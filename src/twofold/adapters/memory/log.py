@@ -20,6 +20,9 @@ from twofold.log import (
     Recorded,
     Snapshot,
     TypeCount,
+    check_batch,
+    check_id,
+    check_query,
     lacking,
     not_remembered,
     settle,
@@ -44,6 +47,7 @@ class MemoryStore:
     async def write(
         self, batch: Sequence[Append], recorded_at_us: int, *, meanwhile: Callable[[], object] | None = None
     ) -> list[Outcome]:
+        check_batch(batch)
         conflicts = {index: newer for index, append in enumerate(batch) if (newer := self._newer(append))}
         handled = {each.id: at for each in batch if (at := self._handled.get(stored_key(each.id)))}
         outcomes, accepted = settle(batch, len(self._events), handled, conflicts)
@@ -78,6 +82,7 @@ class MemoryStore:
     async def read(
         self, criteria: Criteria, after: int = 0, limit: int = 1000, *, backwards: bool = False
     ) -> list[Recorded]:
+        check_query(criteria, after, limit)
         found: set[int] = set()
         for criterion in criteria:
             for candidates in self._candidates(criterion):
@@ -115,6 +120,7 @@ class MemoryStore:
         return [TypeCount(each, min(len(at), most), at[0], at[-1]) for each, at in sorted(self._by_type.items()) if at]
 
     async def handled(self, append_id: str) -> Handled | None:
+        check_id(append_id)
         return self._handled.get(stored_key(append_id))
 
     async def read_handled(self, since: int, until: int, after: str = "", limit: int = 1000) -> list[Handled]:

@@ -9,7 +9,19 @@ from typing import Any
 
 import msgspec
 
-from twofold.log import Append, Appended, Condition, Conflict, Criteria, Criterion, Outcome, Reused, stored_key
+from twofold.errors import ValueRefused
+from twofold.log import (
+    Append,
+    Appended,
+    Condition,
+    Conflict,
+    Criteria,
+    Criterion,
+    Outcome,
+    Reused,
+    check_batch,
+    stored_key,
+)
 from twofold.messages import encode
 
 _SEPARATOR = "\x1f"
@@ -35,6 +47,7 @@ def batch_arguments(batch: Sequence[Append]) -> list[Any]:
 
     The driver looks closely at each value of an array, so a column of texts is one text, with the mark before each of them.
     """
+    check_batch(batch)
     sizes = [len(append.events) for append in batch]
     columns = [sizes, *_event_columns(batch), *_id_columns(batch), *_condition_columns(batch), *_steps(batch)]
     mark = _mark_in_none_of([each for each in columns if isinstance(each, _Texts)])
@@ -43,7 +56,12 @@ def batch_arguments(batch: Sequence[Append]) -> list[Any]:
 
 def _mark_in_none_of(columns: Iterable[Iterable[str]]) -> str:
     everything = "".join(chain.from_iterable(columns))
-    return next(mark for mark in map(chr, range(1, 0x110000)) if mark not in everything)
+    for mark in map(chr, chain(range(1, 0xD800), range(0xE000, 0x110000))):
+        if mark not in everything:
+            return mark
+    raise ValueRefused(
+        "The appends have every character that there is, and a statement needs one more; nothing was stored."
+    )
 
 
 def _event_columns(batch: Sequence[Append]) -> list[list[Any]]:
@@ -145,7 +163,7 @@ def _dependences(batch: Sequence[Append]) -> Iterator[_Step]:
         if condition.behind is None:
             watched = [each for each in condition.criteria if feeders.has_before(place, each)]
         else:
-            watched = [*condition.criteria] or [_NOTHING]
+            watched = [*condition.criteria]
         for criterion in watched:
             number = sets.setdefault(criterion, len(sets) + 1)
             behind = 0 if condition.behind is None else condition.behind + 1
@@ -190,9 +208,6 @@ class _Feeders:
         if criterion.types:
             return [self._by_type.get(each, []) for each in criterion.types]
         return [self._all]
-
-
-_NOTHING = Criterion(types=("\0",))
 
 
 def outcomes_of(batch: Sequence[Append], row: Mapping[str, Any]) -> list[Outcome]:

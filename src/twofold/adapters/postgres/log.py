@@ -27,6 +27,8 @@ from twofold.log import (
     Recorded,
     Snapshot,
     TypeCount,
+    check_id,
+    check_query,
     lacking,
     not_remembered,
     stored_key,
@@ -104,11 +106,12 @@ class PostgresStore:
     async def _rows(
         self, statement: str, criteria: Criteria, after: int, limit: int, backwards: bool = False
     ) -> Sequence[Any]:
+        check_query(criteria, after, limit)
         if not criteria:
             return []
         if any(not each.types and not each.tags for each in criteria):
             criteria = ALL
-        above, below = (0, after or _END) if backwards else (after, _END)
+        above, below = (0, after or _END) if backwards else (min(after, _END), _END)
         arguments = (*criteria_columns(criteria), above, below, min(limit, _MOST), backwards)
         rows: Sequence[Any] = await self._database.run(
             lambda connection: connection.fetch(self._sql[statement], *arguments)
@@ -128,6 +131,7 @@ class PostgresStore:
         return [TypeCount(*row) for row in rows]
 
     async def handled(self, append_id: str) -> Handled | None:
+        check_id(append_id)
         row = await self._row("handled", stored_key(append_id))
         return Handled(*row) if row else None
 

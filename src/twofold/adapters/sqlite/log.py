@@ -36,6 +36,9 @@ from twofold.log import (
     Recorded,
     Snapshot,
     TypeCount,
+    check_batch,
+    check_id,
+    check_query,
     lacking,
     not_remembered,
     settle,
@@ -48,6 +51,7 @@ _SQL = load_statements("twofold.adapters.sqlite", "log.sql")
 _PROBES_PER_STATEMENT = 256
 _IDS_PER_STATEMENT = 1024
 _SELECTS_PER_UNION = 256
+_JOINS_PER_STATEMENT = 8
 _EVENT = "position, id, type, version, tags, data, metadata, recorded_at"
 _ENTRY = "position, type, version, data"
 _SEPARATOR = "\x1f"
@@ -72,16 +76,19 @@ class SqliteStore:
     async def write(
         self, batch: Sequence[Append], recorded_at_us: int, *, meanwhile: Callable[[], object] | None = None
     ) -> list[Outcome]:
+        check_batch(batch)
         committing = partial(asyncio.get_running_loop().call_soon_threadsafe, meanwhile) if meanwhile else None
         return await self._writing.run(partial(_write, batch, recorded_at_us, committing))
 
     async def read(
         self, criteria: Criteria, after: int = 0, limit: int = 1000, *, backwards: bool = False
     ) -> list[Recorded]:
+        check_query(criteria, after, limit)
         rows = await self._reading.run(partial(_select, _EVENT, criteria, after, limit, backwards))
         return [Recorded(*row) for row in rows]
 
     async def history(self, criteria: Criteria, after: int = 0, limit: int = 1000) -> list[Entry]:
+        check_query(criteria, after, limit)
         rows = await self._reading.run(partial(_select, _ENTRY, criteria, after, limit, False))
         return [Entry(*row) for row in rows]
 
@@ -93,6 +100,7 @@ class SqliteStore:
         return [TypeCount(*row) for row in rows]
 
     async def handled(self, append_id: str) -> Handled | None:
+        check_id(append_id)
         key = stored_key(append_id)
         found = await self._reading.run(lambda connection: _remembered(connection, [key], self._digest))
         return found.get(key)
@@ -256,13 +264,15 @@ def _arms(
         for type_ in criterion.types:
             yield _SQL["select_type"].format(**direction), (type_, after, limit)
         return
-    first, *others = criterion.tags
+    first, *others = dict.fromkeys(criterion.tags)
+    few, many = others[:_JOINS_PER_STATEMENT], others[_JOINS_PER_STATEMENT:]
     joins = " ".join(
-        f"JOIN tags AS t{n} ON t{n}.tag = ? AND t{n}.position = t0.position" for n in range(1, len(others) + 1)
+        f"JOIN tags AS t{n} ON t{n}.tag = ? AND t{n}.position = t0.position" for n in range(1, len(few) + 1)
     )
+    further = _SQL["further_tags"].format(tags=marks(many), number=len(many)) if many else ""
     types = f"AND t0.type IN ({marks(criterion.types)})" if criterion.types else ""
-    statement = _SQL["select_tags"].format(joins=joins, types=types, **direction)
-    yield statement, (*others, first, after, *criterion.types, limit)
+    statement = _SQL["select_tags"].format(joins=joins, types=types, further=further, **direction)
+    yield statement, (*few, first, after, *criterion.types, *many, limit)
 
 
 def open_store(url: str, clock: Clock) -> SqliteStore:

@@ -68,8 +68,12 @@ SELECT * FROM (
 -- name: select_tags
 SELECT * FROM (
     SELECT t0.position FROM tags AS t0 {joins}
-    WHERE t0.tag = ? AND t0.position {beyond} ? {types} ORDER BY t0.position {order} LIMIT ?
+    WHERE t0.tag = ? AND t0.position {beyond} ? {types} {further} ORDER BY t0.position {order} LIMIT ?
 )
+
+-- As many tags as SQLite cannot join: an event has those of them that are different by number.
+-- name: further_tags
+AND {number} = (SELECT count(*) FROM tags AS x WHERE x.position = t0.position AND x.tag IN ({tags}))
 
 -- name: load_snapshot
 SELECT position, data FROM snapshots WHERE fold = ? AND key = ?
