@@ -13,7 +13,7 @@ from tests.commands.kit import BANK, CLOCK, HastyClock, SharedStore, balance, de
 from twofold import Aggregate, Command, Context, Event, Rejected, Tag, decide, evolve, replace
 from twofold.adapters.sqlite import SqliteStore
 from twofold.commands import StateCache, decider_of, deciders_of
-from twofold.errors import InvalidMessage, LogCorrupted, LogUnavailable, TooManyConflicts, UnknownMessage
+from twofold.errors import LogCorrupted, LogUnavailable, TooManyConflicts, UnknownMessage
 from twofold.log import Append, Log, NewEvent, Outcome
 from twofold.messages import Metadata, current
 
@@ -365,26 +365,6 @@ def test_a_stored_event_that_does_not_fit_stops_its_key_alone(data: bytes) -> No
                 with pytest.raises(LogCorrupted, match=r"event at position 1 does not fit .*Counted.*@upcast"):
                     await handler.handle(CountOnce(counter="c"))
             assert await handler.handle(CountOnce(counter="d")) == 2
-
-    asyncio.run(scenario())
-
-
-def test_a_command_that_names_nobody_is_not_decided() -> None:
-    """An identity may be optional in a command; where a state is decided on, somebody has to be meant."""
-
-    class Perhaps(Command):
-        counter: CounterId | None = None
-
-    @decide
-    def perhaps(command: Perhaps, counter: Counter) -> Iterator[Counted]:
-        yield Counted(counter=counter.key)
-
-    async def scenario() -> None:
-        async with handling(SharedStore(), [decider_of(perhaps)]) as (handler, log):
-            with pytest.raises(InvalidMessage, match="Perhaps: it names no counter, and is decided on the Counter"):
-                await handler.handle(Perhaps())
-            assert await handler.handle(Perhaps(counter="c")) == 1
-            assert len(await history(log)) == 1
 
     asyncio.run(scenario())
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, get_args, get_origin
+import inspect
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from inspect import Parameter
+from operator import attrgetter
+from typing import Any, ClassVar, get_args, get_origin
 
 import msgspec
 
 from twofold.commands.context import Context
-from twofold.errors import DeclarationError, InvalidMessage
-from twofold.folding import F, Fold, State, alternatives, annotated, fold_of, marked, parameters, source_location
-from twofold.messages import Command, Event, tag_fields, type_hints
+from twofold.errors import DeclarationError
+from twofold.folding import F, Fold, State, alternatives, annotated, fold_of, mark, marked, parameters, role_of
+from twofold.messages import Command, Event, source_location, tag_fields, type_hints
 
 
 class Aggregate(State):
@@ -40,7 +43,7 @@ class Aggregate(State):
     Account(key='ann', balance=5)
     """
 
-    snapshot_every = 1000
+    snapshot_every: ClassVar[int] = 1000
 
 
 class Boundary(msgspec.Struct, frozen=True):
@@ -70,9 +73,12 @@ class Decider(msgspec.Struct, frozen=True):
 
 
 def decide(function: F) -> F:
-    """Mark a decision: a method of an aggregate, or a function whose parameters are a command and the states it needs."""
-    function.__twofold__ = "decide"  # type: ignore[attr-defined]
-    return function
+    """Mark a decision: a method of an aggregate, or a function whose parameters are a command and the states it needs.
+
+    Raises:
+        DeclarationError: it is async, or is no function.
+    """
+    return mark(function, "decide")
 
 
 def deciders_of(aggregate: type[Aggregate]) -> Iterator[Decider]:
@@ -85,7 +91,7 @@ def deciders_of(aggregate: type[Aggregate]) -> Iterator[Decider]:
     for method in marked(aggregate, "decide"):
         command, extra = _command_and_rest(method, first=1)
         boundary = Boundary(fold, _key_field(method, command, fold, parameter=None))
-        yield _decider(method, command, (boundary,), _arguments(method, command, extra, own_state=True))
+        yield _decider(method, command, (boundary,), _caller(method, extra, own_state=True))
 
 
 def decider_of(function: Callable[..., Any]) -> Decider:
@@ -94,7 +100,7 @@ def decider_of(function: Callable[..., Any]) -> Decider:
     Raises:
         DeclarationError: it is not marked or not annotated, or a state's key is not in the command.
     """
-    if getattr(function, "__twofold__", None) != "decide":
+    if role_of(function) != "decide" or not inspect.isfunction(function):
         raise DeclarationError(f"{source_location(function)} is listed as a decision and has no @decide.")
     command, extra = _command_and_rest(function, first=0)
     boundaries = []
@@ -102,15 +108,17 @@ def decider_of(function: Callable[..., Any]) -> Decider:
         if kind is not Context:
             fold = fold_of(kind)
             boundaries.append(Boundary(fold, _key_field(function, command, fold, parameter=name)))
-    return _decider(function, command, tuple(boundaries), _arguments(function, command, extra, own_state=False))
+    return _decider(function, command, tuple(boundaries), _caller(function, extra, own_state=False))
 
 
 def _command_and_rest(function: Callable[..., Any], first: int) -> tuple[type[Command], dict[str, Any]]:
     commands = annotated(function, first, Command)
     if len(commands) > 1:
         raise DeclarationError(f"{source_location(function)} takes several commands; write one decision for each.")
+    if any(each.kind is Parameter.KEYWORD_ONLY for each in parameters(function)[: first + 1]):
+        raise DeclarationError(f"{source_location(function)} gets its command by position. Put the * behind it.")
     hints = type_hints(function)
-    rest = {name: hints.get(name) for name in parameters(function)[first + 1 :]}
+    rest = {each.name: hints.get(each.name) for each in parameters(function)[first + 1 :]}
     for name, kind in rest.items():
         is_state = isinstance(kind, type) and issubclass(kind, State) and first == 0
         if kind is not Context and not is_state:
@@ -126,55 +134,58 @@ def _key_field(
 ) -> Callable[[Any], Any]:
     """Find the command's field that says whose state is meant: the only one with the tag, or the parameter's namesake."""
     fields = [each.field for each in tag_fields(command) if each.tag == fold.tag and not each.many]
-    if len(fields) == 1:
-        field = fields[0]
-    elif parameter in fields:
-        field = parameter
-    else:
-        found = f"has {', '.join(fields)}" if fields else "has none"
-        hint = (
-            "Name the parameter like the field that it means." if fields and parameter else "Annotate one with the tag."
-        )
+    if len(fields) != 1 and parameter not in fields:
+        if not fields:
+            found, hint = "none", "Annotate one with the tag."
+        elif parameter:
+            found, hint = ", ".join(fields), "Name the parameter like the field that it means."
+        else:
+            found, hint = ", ".join(fields), "Write a function whose parameter is named like the field that it means."
         raise DeclarationError(
             f"{source_location(function)} decides on {fold.name}, so {command.__name__} needs one field with the tag "
-            f"{fold.tag.name!r}, and it {found}. {hint}"
+            f"{fold.tag.name!r}, and it has {found}. {hint}"
         )
-    return _getter(field, fold)
+    field = fields[0] if len(fields) == 1 else str(parameter)
+    if {type(None), msgspec.UnsetType} & {*alternatives(type_hints(command)[field])}:
+        raise DeclarationError(
+            f"{source_location(function)} decides on {fold.name}, and {command.__name__} may leave out the {field!r} "
+            "that says whose. Require the field, or take another command, with its own decision, for when there is none."
+        )
+    return attrgetter(field)
 
 
-def _getter(field: str, fold: Fold[Any]) -> Callable[[Any], Any]:
-    def key(command: Any) -> Any:
-        value = getattr(command, field)
-        if value is None:
-            raise InvalidMessage(
-                f"{type(command).message_name}: it names no {field}, and is decided on the {fold.name} that this names."
-            )
-        return value
-
-    return key
-
-
-def _arguments(
-    function: Callable[..., Any], command: type[Command], extra: dict[str, Any], *, own_state: bool
-) -> Callable[..., Iterable[Event]]:
+def _caller(function: Callable[..., Any], rest: dict[str, Any], *, own_state: bool) -> Callable[..., Iterable[Event]]:
     """Return the function as a decider calls it: (command, context, *states), whatever order its own parameters have."""
-    if own_state:
-        if extra:
-            (context_name,) = extra
-            return lambda command, context, state: function(state, command, **{context_name: context})
+    takes = parameters(function)[2 if own_state else 1 :]
+    if own_state and not takes:
         return lambda command, _, state: function(state, command)
-    names = tuple(extra)
-    places = _places(extra)
-    if Context not in extra.values():
+    by_name = [each.name for each in takes if each.kind is Parameter.KEYWORD_ONLY]
+    if not by_name and Context not in rest.values():
         return lambda command, _, *states: function(command, *states)
-    return lambda command, context, *states: function(
-        command, **{name: context if at is None else states[at] for name, at in zip(names, places, strict=True)}
-    )
+    positional = len(takes) - len(by_name)
+
+    def call(command: Command, context: Context, *states: Any) -> Any:
+        free = iter(states)
+        first = (next(free), command) if own_state else (command,)
+        values = [context if rest[each.name] is Context else next(free) for each in takes]
+        return function(*first, *values[:positional], **dict(zip(by_name, values[positional:], strict=True)))
+
+    return call
 
 
-def _places(extra: dict[str, Any]) -> tuple[int | None, ...]:
-    states = iter(range(len(extra)))
-    return tuple([None if kind is Context else next(states) for kind in extra.values()])
+def _listed(function: Callable[..., Any], call: Callable[..., Any]) -> Callable[..., Iterable[Event]]:
+    """Return a call of a decision that does not yield, and so has to return its events in a list or the like."""
+
+    def listed(command: Command, context: Context, *states: Any) -> Iterable[Event]:
+        events = call(command, context, *states)
+        if not isinstance(events, Iterable):
+            raise TypeError(
+                f"{source_location(function)} returns {events!r}. A decision yields its events: write `yield` before each, "
+                "or return a list of them."
+            )
+        return events
+
+    return listed
 
 
 def _decider(
@@ -193,15 +204,23 @@ def _decider(
                     f"{source_location(function)} yields {event.__name__}, which {states} cannot evolve. Add to it: "
                     f"@evolve def …(self, event: {event.__name__}) -> Self."
                 )
+    if not inspect.isgeneratorfunction(inspect.unwrap(function)):
+        call = _listed(function, call)
     return Decider(command, boundaries, call, events, function.__qualname__)
 
 
 def _yielded(function: Callable[..., Any]) -> tuple[type[Event], ...]:
     hint = type_hints(function).get("return")
-    arguments = get_args(hint)
+    arguments = [each for each in get_args(hint) if each is not ...]
     if get_origin(hint) in _ITERABLES and arguments:
-        events = alternatives(arguments[0])
+        told = arguments if get_origin(hint) is tuple else arguments[:1]
+        events = tuple([event for each in told for event in alternatives(each)])
         if events and all(isinstance(event, type) and issubclass(event, Event) for event in events):
+            if Event in events:
+                raise DeclarationError(
+                    f"{source_location(function)}: say which events it yields, as in -> Iterator[Opened | Deposited]; "
+                    f"found {hint!r}."
+                )
             return events
     raise DeclarationError(
         f"{source_location(function)}: annotate what it yields, as in -> Iterator[Deposited] or "
@@ -209,4 +228,4 @@ def _yielded(function: Callable[..., Any]) -> tuple[type[Event], ...]:
     )
 
 
-_ITERABLES = {Iterator, Iterable, *(get_origin(Iterable[int]), get_origin(Iterator[int]))}
+_ITERABLES = {Iterator, Iterable, Generator, Collection, Sequence, list, tuple}

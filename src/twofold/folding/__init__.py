@@ -1,7 +1,17 @@
 """How events become a state: the shape that aggregates and views share, and how their declarations are read."""
 
-from twofold.folding.annotations import alternatives, annotated, marked, parameters, source_location
-from twofold.folding.fold import F, Fold, State, StateType, evolve, fold_of, replace
+from twofold.folding.annotations import (
+    F,
+    alternatives,
+    annotated,
+    check_reads,
+    check_takes,
+    mark,
+    marked,
+    parameters,
+    role_of,
+)
+from twofold.folding.fold import Fold, State, StateType, evolve, fold_of, replace
 
 __all__ = [
     "F",
@@ -10,10 +20,13 @@ __all__ = [
     "StateType",
     "alternatives",
     "annotated",
+    "check_reads",
+    "check_takes",
     "evolve",
     "fold_of",
+    "mark",
     "marked",
     "parameters",
     "replace",
-    "source_location",
+    "role_of",
 ]

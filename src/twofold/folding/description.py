@@ -51,7 +51,7 @@ _MADE = frozenset({
     "__module__", "__orig_bases__", "__parameters__", "__qualname__", "__slots__", "__static_attributes__",
     "__weakref__", "_abc_impl", "snapshot_every",
 })  # fmt: skip
-_MADE_PREFIXES = ("__struct", "__pydantic")
+_MADE_PREFIXES = ("__msgspec", "__pydantic", "__struct")
 _SIGNATURE_FLAGS = (
     inspect.CO_VARARGS
     | inspect.CO_VARKEYWORDS

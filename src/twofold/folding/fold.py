@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import msgspec
 from typing_extensions import dataclass_transform
 
 from twofold.errors import DeclarationError, LogCorrupted
-from twofold.folding.annotations import annotated, marked, source_location
+from twofold.folding.annotations import F, alternatives, annotated, check_takes, mark, marked, role_of
 from twofold.folding.fingerprint import fingerprint
 from twofold.log.model import Entry
-from twofold.messages import Event, Tag, TagField, identity_type, reader, tag_fields, tag_of
+from twofold.messages import (
+    Event,
+    Tag,
+    TagField,
+    check_version,
+    class_location,
+    identity_type,
+    reader,
+    source_location,
+    struct_class,
+    tag_fields,
+    tag_of,
+    type_hints,
+)
 
 S = TypeVar("S")
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class StateType(msgspec.StructMeta):
@@ -36,17 +50,26 @@ class StateType(msgspec.StructMeta):
         version: int = 1,
         **config: Any,
     ) -> StateType:
+        place = partial(class_location, class_name, namespace)
+        check_version(version, place)
+        for name, member in namespace.items():
+            if role_of(member) not in ("", "decide", "evolve"):
+                raise DeclarationError(
+                    f"{place()}: {name} has @{role_of(member)}. A state has steps and decisions; write it as a function."
+                )
         if key is not None:
             if tag_of(key) is None:
                 raise DeclarationError(
-                    f"{class_name}: key={key!r} is not an identity. Make it one: "
-                    "AccountId = Annotated[str, Tag('account')]."
+                    f"{place()}: key={key!r} is not an identity. Make it one: AccountId = Annotated[str, Tag('account')]."
                 )
             identity_type(key, f"{namespace.get('__module__', '')}.{class_name}(key=…)")
             bases = tuple([_keyed(base, key) if isinstance(base, StateType) else base for base in bases])
-        config.setdefault("frozen", True)
-        config.setdefault("kw_only", True)
-        cls = super().__new__(mcls, class_name, bases, namespace, **config)
+        cls: StateType = struct_class(partial(super().__new__, mcls), class_name, bases, namespace, config)
+        if "key" in inspect.get_annotations(cls) and any(isinstance(base, StateType) for base in bases):
+            raise DeclarationError(
+                f"{place()}: every state has the field 'key', which says whose it is. Give its type as key=…, and your field "
+                "another name."
+            )
         if key is not None:
             cls.state_key = key
         cls.state_version = version
@@ -55,7 +78,8 @@ class StateType(msgspec.StructMeta):
 
 def _keyed(base: StateType, key: Any) -> type:
     """Return the base with the key's own type, so that columns, schemas and decoding know it."""
-    return type(base)(base.__name__, (base,), {"__annotations__": {"key": key}, "__module__": base.__module__})
+    body = {"__annotations__": {"key": key}, "__module__": base.__module__, "__qualname__": base.__qualname__}
+    return msgspec.StructMeta.__new__(type(base), base.__name__, (base,), body, frozen=True, kw_only=True)
 
 
 if TYPE_CHECKING:
@@ -74,9 +98,16 @@ class State(_FrozenStruct, metaclass=StateType):
 
 
 def evolve(method: F) -> F:
-    """Mark a method of a state as the step for the event that its parameter is annotated with: it returns the next state."""
-    method.__twofold__ = "evolve"  # type: ignore[attr-defined]
-    return method
+    """Mark a method of a state as the step for the event that its parameter is annotated with: it returns the next state.
+
+    Raises:
+        DeclarationError: it is async, yields, or is no function.
+    """
+    if inspect.isgeneratorfunction(method):
+        raise DeclarationError(
+            f"{source_location(method)} has @evolve and yields. It returns the next state: return replace(self, …)."
+        )
+    return mark(method, "evolve")
 
 
 if TYPE_CHECKING:
@@ -120,30 +151,57 @@ class Fold(msgspec.Struct, Generic[S], frozen=True):
         """Return the state after an event; one that the fold does not know changes nothing.
 
         Raises:
-            TypeError: the step returned nothing.
+            TypeError: the step returned something else than the next state of the same key.
         """
         step = self.steps.get(type(event).message_name)
-        return state if step is None else self._checked(step[1](state, event), step[0])
+        if step is None:
+            return state
+        following = step[1](state, event)
+        self.check(state, following, step)
+        return following
 
-    def _checked(self, state: S, kind: type[Event]) -> S:
-        if state is None:
-            raise TypeError(f"{self.name} evolves {kind.__name__} to None: is there a `return` missing in the @evolve?")
-        return state
+    def check(self, before: Any, after: Any, step: tuple[type[Event], Callable[[S, Any], S]]) -> None:
+        """Check what a step has returned; a fold that was written by hand may have states of several classes, and no keys.
+
+        Raises:
+            TypeError: it is something else than the next state of the same key.
+        """
+        kind, function = step
+        if after is None:
+            raise TypeError(
+                f"{self.name} evolves {kind.__name__} to None: is there a `return` missing in the @evolve? "
+                f"It is {source_location(function)}."
+            )
+        if self.state is None:
+            return
+        if type(after) is not self.state:
+            raise TypeError(
+                f"{source_location(function)} evolves {kind.__name__} to {after!r}, and has to return the next "
+                f"{self.name}: return replace(self, …)."
+            )
+        if after.key is not before.key and after.key != before.key:
+            raise TypeError(
+                f"{source_location(function)} evolves {kind.__name__} to the {self.name} of {after.key!r} instead of "
+                f"{before.key!r}: the key says whose it is, and does not change."
+            )
 
     def replay(self, state: S, events: Iterable[Entry]) -> S:
         """Return the state after stored events, all of types that the fold knows.
 
         Raises:
             LogCorrupted: a stored event does not fit its class.
+            TypeError: a step returned something else than the next state of the same key.
         """
-        position = 0
+        position, of, first = 0, self.state, state
+        key = getattr(state, "key", None)
         try:
             for each in events:
                 position = each.position
                 kind, step = self.steps[each.type]
                 state = step(state, reader(kind, each.version)(each.data))
-                if state is None:
-                    self._checked(state, kind)
+                # This is done for every event that is ever read: the usual case is told in place.
+                if type(state) is not of or state.key is not key:  # type: ignore[attr-defined]
+                    self.check(first, state, (kind, step))
         except msgspec.DecodeError as error:
             raise LogCorrupted(
                 f"The event at position {position} does not fit {kind.__module__}.{kind.__qualname__}: {error}. "
@@ -160,15 +218,16 @@ def fold_of(cls: type[S]) -> Fold[S]:
         DeclarationError: there is no key, a field has no default, or a step is not annotated, given twice, or for an
             event that does not name whose state it changes.
     """
-    where = f"{cls.__module__}.{cls.__qualname__}"
     tag = tag_of(getattr(cls, "state_key", None))
     if tag is None:
         raise DeclarationError(
-            f"{where} has no key. Declare whose state it is: class {cls.__name__}(…, key=AccountId)."
+            f"{source_location(cls)} has no key. Declare whose state it is: class {cls.__name__}(…, key=AccountId)."
         )
-    _check_defaults(cls, where)
+    _check_defaults(cls)
     steps: dict[str, tuple[type[Event], Callable[[S, Any], S]]] = {}
     for method in marked(cls, "evolve"):
+        check_takes(method, "self", "event")
+        _check_returned(method, cls)
         for event in annotated(method, 1, Event):
             if event.message_name in steps:
                 raise DeclarationError(f"{source_location(method)}: {cls.__name__} evolves {event.message_name} twice.")
@@ -180,13 +239,13 @@ def fold_of(cls: type[S]) -> Fold[S]:
                     "for events that name several."
                 )
             for field in fields:
-                _check_same_type(cls, event, field, where)
+                _check_same_type(cls, event, field)
             steps[event.message_name] = (event, method)
     if not steps:
         raise DeclarationError(
-            f"{where} evolves no event. Add a method: @evolve def opened(self, event: Opened) -> Self."
+            f"{source_location(cls)} evolves no event. Add a method: @evolve def opened(self, event: Opened) -> Self."
         )
-    return Fold(cls.__name__, tag, functools.partial(_initial, cls), steps, cls)
+    return Fold(cls.__name__, tag, partial(_initial, cls), steps, cls)
 
 
 @functools.cache
@@ -194,13 +253,28 @@ def _fingerprint(cls: Any) -> str:
     return fingerprint(cls, [part for step in sorted(fold_of(cls).steps.items()) for part in step])
 
 
-def _check_same_type(cls: Any, event: type[Event], field: TagField, where: str) -> None:
-    expected = identity_type(cls.state_key, where)
+def _check_same_type(cls: Any, event: type[Event], field: TagField) -> None:
+    expected = identity_type(cls.state_key, cls.__qualname__)
     if field.kind is not expected:
         raise DeclarationError(
             f"{event.__module__}.{event.__qualname__}.{field.field} is of type {field.kind.__name__}, and the key of "
-            f"{where}, which has the same tag {field.tag.name!r}, is of type {expected.__name__}. Declare one identity, and "
-            "use it in both."
+            f"{source_location(cls)}, which has the same tag {field.tag.name!r}, is of type "
+            f"{expected.__name__}. Declare one identity, and use it in both."
+        )
+
+
+def _check_returned(method: Callable[..., Any], cls: type) -> None:
+    """Check that a step promises the next state: Self, its class or a base of it, None where a row may be deleted."""
+    for kind in alternatives(type_hints(method).get("return", Self)) or (None,):
+        if (
+            isinstance(kind, TypeVar)
+            or kind in (Self, Any, type(None))
+            or (isinstance(kind, type) and issubclass(cls, kind))
+        ):
+            continue
+        raise DeclarationError(
+            f"{source_location(method)} evolves a {cls.__name__}, and is annotated to return {kind!r}. It returns the next "
+            "state: -> Self."
         )
 
 
@@ -208,9 +282,9 @@ def _initial(cls: Callable[..., S], key: Any) -> S:
     return cls(key=key)
 
 
-def _check_defaults(cls: Any, where: str) -> None:
+def _check_defaults(cls: Any) -> None:
     for field in msgspec.structs.fields(cls):
         if field.required and field.name != "key":
             raise DeclarationError(
-                f"{where}: the field {field.name!r} needs a default, as a state exists before its first event."
+                f"{source_location(cls)}: the field {field.name!r} needs a default, as a state exists before its first event."
             )

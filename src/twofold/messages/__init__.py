@@ -2,14 +2,17 @@
 
 from msgspec import Meta
 
-from twofold.messages.codec import current_fields, decode, decoder, encode, reader, received, upcast
+from twofold.messages.classes import check_version, service_name_flaw, struct_class
+from twofold.messages.codec import current_fields, decode, decoder, encode, reader, received, upcast, upcasts
 from twofold.messages.identity import identity_text, identity_type, named_type, unmarked
 from twofold.messages.keeping import check_kept_whole
 from twofold.messages.message import Command, Event, FrozenStruct, Message, MessageType, Query
 from twofold.messages.metadata import Metadata, current
+from twofold.messages.places import class_location, source_location
 from twofold.messages.receipt import Receipt, parse_receipts
 from twofold.messages.sameness import content_digest, difference
 from twofold.messages.tags import Tag, TagField, tag_fields, tag_of, tagger, type_hints
+from twofold.messages.types import check_fields, type_flaw
 
 __all__ = [
     "Command",
@@ -23,7 +26,10 @@ __all__ = [
     "Receipt",
     "Tag",
     "TagField",
+    "check_fields",
     "check_kept_whole",
+    "check_version",
+    "class_location",
     "content_digest",
     "current",
     "current_fields",
@@ -37,10 +43,15 @@ __all__ = [
     "parse_receipts",
     "reader",
     "received",
+    "service_name_flaw",
+    "source_location",
+    "struct_class",
     "tag_fields",
     "tag_of",
     "tagger",
+    "type_flaw",
     "type_hints",
     "unmarked",
     "upcast",
+    "upcasts",
 ]

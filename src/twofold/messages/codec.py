@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -10,6 +11,7 @@ import msgspec
 
 from twofold.errors import DeclarationError, InvalidMessage
 from twofold.messages.message import Event, Message
+from twofold.messages.places import source_location
 from twofold.messages.sameness import difference
 
 M = TypeVar("M", bound=Message)
@@ -74,6 +76,17 @@ def upcast(version: int) -> Callable[[Upcast], staticmethod[[dict[str, Any]], di
     """
 
     def mark(function: Upcast) -> staticmethod[[dict[str, Any]], dict[str, Any]]:
+        if type(version) is not int or not inspect.isfunction(function) or inspect.iscoroutinefunction(function):
+            raise DeclarationError(
+                f"{source_location(function)}: write @upcast(1), with the version that it takes, before a plain `def`; it can "
+                "be neither async nor a method."
+            )
+        takes = inspect.signature(function).parameters.values()
+        if len([each for each in takes if each.default is each.empty]) != 1 or inspect.isgeneratorfunction(function):
+            raise DeclarationError(
+                f"{source_location(function)}: an upcast takes the fields of the old version, as a dict, and nothing else, "
+                "and returns those of the next: def …(data): return {**data, 'currency': 'EUR'}."
+            )
         function.__upcasts__ = version  # type: ignore[attr-defined]
         return staticmethod(function)
 
@@ -108,7 +121,7 @@ def current_fields(event: type[Event], version: int) -> Callable[[bytes], Any]:
     Raises:
         DeclarationError: the class lacks an upcast on the way from that version to its own.
     """
-    steps = [_upcast_from(event, each) for each in range(version, event.message_version)]
+    steps = upcasts(event, version)
 
     def read(data: bytes) -> Any:
         fields = msgspec.json.decode(data)
@@ -122,6 +135,15 @@ def current_fields(event: type[Event], version: int) -> Callable[[bytes], Any]:
     return read
 
 
+def upcasts(event: type[Event], version: int = 1) -> list[Upcast]:
+    """Return the steps that stored data takes from a version to the event's own.
+
+    Raises:
+        DeclarationError: one is missing.
+    """
+    return [_upcast_from(event, each) for each in range(version, event.message_version)]
+
+
 def _upcast_from(event: type[Event], version: int) -> Upcast:
     for owner in event.__mro__:
         for member in vars(owner).values():
@@ -129,6 +151,6 @@ def _upcast_from(event: type[Event], version: int) -> Upcast:
             if getattr(function, "__upcasts__", None) == version:
                 return cast("Upcast", function)
     raise DeclarationError(
-        f"{event.__module__}.{event.__qualname__} is version {event.message_version} and has no @upcast({version}): say "
-        f"how data of version {version} becomes data of version {version + 1}."
+        f"{event.__module__}.{event.__qualname__} is version {event.message_version} and has no @upcast({version}): say how "
+        f"data of version {version} becomes data of version {version + 1}, in {source_location(event)}."
     )

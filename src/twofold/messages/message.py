@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 from typing_extensions import dataclass_transform
 
 from twofold.errors import DeclarationError
+from twofold.messages.classes import check_name, check_version, service_name_flaw, struct_class
+from twofold.messages.places import class_location
 
 Answer_co = TypeVar("Answer_co", covariant=True)
 
@@ -35,16 +39,38 @@ class MessageType(msgspec.StructMeta):
         source: str = "",
         **config: Any,
     ) -> MessageType:
-        config.setdefault("frozen", True)
-        config.setdefault("kw_only", True)
-        cls = super().__new__(mcls, class_name, bases, namespace, **config)
-        if version < 1:
-            raise DeclarationError(f"{class_name}: version={version} is not a version; versions start at 1.")
+        place = partial(class_location, class_name, namespace)
+        check_version(version, place)
+        check_name(class_name if name is None else name, place)
+        if source and (flaw := service_name_flaw(source)):
+            raise DeclarationError(f"{place()}: source={source!r} is not the name of a service: {flaw}")
+        cls: MessageType = struct_class(partial(super().__new__, mcls), class_name, bases, namespace, config)
+        for flaw in _step_flaws(cls, namespace, version):
+            raise DeclarationError(f"{place()}: {flaw}")
         local = name or class_name
         cls.message_name = f"{source}.{local}" if source else local
         cls.message_version = version
         cls.message_source = source
         return cls
+
+
+def _step_flaws(cls: type, namespace: Mapping[str, Any], version: int) -> Iterator[str]:
+    """Yield what is wrong with the marked functions of a message's class: of such, it has upcasts alone."""
+    steps: dict[int, str] = {}
+    for name, member in namespace.items():
+        function = getattr(member, "__func__", member)
+        if role := getattr(function, "__twofold__", ""):
+            yield f"{name} has @{role}, and a message does nothing. Write it in the class of a state, or as a function."
+        at = getattr(function, "__upcasts__", None)
+        if at is None:
+            continue
+        if not issubclass(cls, Event):
+            yield f"{name} has @upcast({at}), and only events are kept so long that they become old. Remove it."
+        if not 1 <= at < version:
+            yield f"{name} has @upcast({at}), and the class is version {version}. Upcasts are from 1 up to one below it."
+        if at in steps:
+            yield f"both {steps[at]} and {name} have @upcast({at}). Remove one of them."
+        steps[at] = name
 
 
 if TYPE_CHECKING:

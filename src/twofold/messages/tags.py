@@ -196,3 +196,7 @@ def type_hints(owner: Any) -> dict[str, Any]:
             f"{where}: its annotations name {error.name!r}, which its module does not define when the program runs. "
             "Import it outside `if TYPE_CHECKING:`, and declare messages and states at the top of a module."
         ) from error
+    except (AttributeError, SyntaxError, TypeError) as error:
+        raise DeclarationError(
+            f"{owner.__module__}.{owner.__qualname__}: its annotations cannot be read: {error}. They have to be types."
+        ) from error

@@ -73,7 +73,7 @@ class Answers:
 
     async def find(self, query: Query[Any], reading: Reading) -> Found:
         """Have a query answered; what it reads is what ``reading`` gives it."""
-        views = Views(self._store, reading)
+        views = Views(self._store, reading, self._filled_by)
         return Found(await self._by_query[type(query)].function(query, views), views.tables)
 
     def standings(self, tables: Iterable[str], now: Mapping[str, Standing]) -> dict[str, Standing | None] | None:

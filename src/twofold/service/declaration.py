@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -10,13 +9,25 @@ import msgspec
 
 from twofold.commands import Aggregate, Decider, decider_of, deciders_of
 from twofold.errors import DeclarationError
-from twofold.folding import Fold, fold_of, marked, source_location
-from twofold.messages import Command, Event, Message, Tag, check_kept_whole, identity_type, tag_fields, tag_of
+from twofold.folding import Fold, fold_of, marked
+from twofold.messages import (
+    Command,
+    Event,
+    Message,
+    Tag,
+    check_fields,
+    check_kept_whole,
+    identity_type,
+    service_name_flaw,
+    source_location,
+    tag_fields,
+    tag_of,
+    upcasts,
+)
+from twofold.service.checks import check_unique, check_views, listed
 from twofold.views import Answer, Projection, View, answer_of, layout, table_name
 from twofold.views.names import check_layouts
 from twofold.views.projection import tables
-
-_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
 class Declaration(msgspec.Struct, frozen=True):
@@ -79,15 +90,16 @@ def declare(
     Raises:
         DeclarationError: something in it cannot work; the text names the class or function and its line.
     """
-    if not _NAME.fullmatch(name):
-        raise DeclarationError(f"Service({name!r}): a service's name is lower-case letters, digits, '-' and '_'.")
-    _check_kinds(name, "aggregates", aggregates, Aggregate)
-    _check_kinds(name, "views", views, View)
-    _check_kinds(name, "publishes", publishes, Event)
-    _check_kinds(name, "subscribes", subscribes, Event)
+    if flaw := service_name_flaw(name):
+        raise DeclarationError(f"Service({name!r}): {flaw}")
+    aggregates = listed(name, "aggregates", aggregates, Aggregate)
+    decisions, projections = listed(name, "decisions", decisions), listed(name, "projections", projections, Projection)
+    views, queries = listed(name, "views", views, View), listed(name, "queries", queries)
+    publishes, subscribes = listed(name, "publishes", publishes, Event), listed(name, "subscribes", subscribes, Event)
+    ignores = listed(name, "ignores", ignores)
     deciders = [decider for aggregate in aggregates for decider in deciders_of(aggregate)]
     deciders += [each if isinstance(each, Decider) else decider_of(each) for each in decisions]
-    written = list(_written(name, projections))
+    written = list(_written(projections))
     declaration = Declaration(
         name,
         tuple(deciders),
@@ -98,39 +110,40 @@ def declare(
         tuple(subscribes),
         tuple(ignores),
     )
-    _check_unique(name, "decide on the command", [(each.command.message_name, each.name) for each in deciders])
-    _check_unique(
-        name, "answer the query", [(each.query.message_name, _qualname(each)) for each in declaration.answers]
-    )
-    _check_unique(name, "are the state", _named_states(aggregates, deciders))
-    _check_unique(name, "write the view", [(view.__qualname__, writer) for view, writer in written])
-    _check_unique(name, "fill the table", [(table_name(view), view.__qualname__) for view in declaration.views])
-    _check_unique(name, "are the event", [(n, e.__qualname__) for n, e in known_events(declaration).items()])
+    check_unique(name, "decide on the command", [(each.command.message_name, each.name) for each in deciders])
+    check_unique(name, "answer the query", [(each.query.message_name, _qualname(each)) for each in declaration.answers])
+    check_unique(name, "are the state", _named_states(aggregates, deciders))
+    check_unique(name, "write the view", [(view.__qualname__, writer) for view, writer in written])
+    check_unique(name, "fill the table", [(table_name(view), view.__qualname__) for view in declaration.views])
+    check_unique(name, "are the event", [(n, e.__qualname__) for n, e in known_events(declaration).items()])
     followers = [(each.name, each.function.__qualname__) for each in projections]
     followers += [(table_name(view), view.__qualname__) for view in declaration.folded]
-    _check_unique(name, "are the follower", followers)
+    check_unique(name, "are the follower", followers)
     check_layouts(map(layout, declaration.views))
     _check_published(declaration)
     _check_identities(declaration, _folds(aggregates, deciders))
     _check_stored(declaration)
+    check_views(name, declaration.views, [each.function for each in [*declaration.answers, *projections]])
+    _check_classes(declaration, aggregates)
     return declaration
 
 
-def _check_kinds(service: str, parameter: str, given: Iterable[Any], base: type) -> None:
-    for each in given:
-        if not (isinstance(each, type) and issubclass(each, base)):
-            raise DeclarationError(
-                f"Service({service!r}): {parameter}=[…] takes classes derived from {base.__name__}, and {each!r} is none."
-            )
+def _check_classes(declaration: Declaration, aggregates: Iterable[type[Aggregate]]) -> None:
+    """Check what messages and states are made of, and that old events can be read."""
+    folds = [boundary.fold for decider in declaration.deciders for boundary in decider.boundaries]
+    events = known_events(declaration).values()
+    classes: list[type] = [*declaration.commands.values(), *[each.query for each in declaration.answers], *events]
+    classes += [*aggregates, *[fold.state for fold in folds if fold.state], *declaration.views]
+    for each in dict.fromkeys(classes):
+        check_fields(each)
+    for event in _read_events(declaration):
+        if not event.message_source:
+            upcasts(event)
 
 
-def _written(service: str, projections: Iterable[Projection]) -> Iterable[tuple[type[View], str]]:
+def _written(projections: Iterable[Projection]) -> Iterable[tuple[type[View], str]]:
     """Yield each view that is not folded row by row, with who writes it: a projection, or (wrongly) its own steps too."""
     for projection in projections:
-        if not isinstance(projection, Projection):
-            raise DeclarationError(
-                f"Service({service!r}): projections=[…] has {source_location(projection)}, which has no @project."
-            )
         for view in projection.views:
             yield view, projection.name
             for step in marked(view, "evolve"):
@@ -154,16 +167,6 @@ def _qualname(answer: Answer) -> str:
     return answer.function.__qualname__
 
 
-def _check_unique(service: str, verb: str, named: Iterable[tuple[str, str]]) -> None:
-    seen: dict[str, str] = {}
-    for name, who in named:
-        if name in seen:
-            raise DeclarationError(
-                f"Service({service!r}): both {seen[name]} and {who} {verb} {name}. Remove one of them."
-            )
-        seen[name] = who
-
-
 def known_events(declaration: Declaration) -> dict[str, type[Event]]:
     """Return every event that the service knows, by its stable name.
 
@@ -185,14 +188,20 @@ def known_events(declaration: Declaration) -> dict[str, type[Event]]:
 def _all_events(declaration: Declaration) -> Iterable[type[Event]]:
     for decider in declaration.deciders:
         yield from decider.events
+    yield from _read_events(declaration)
+    yield from declaration.publishes
+    yield from declaration.subscribes
+
+
+def _read_events(declaration: Declaration) -> Iterable[type[Event]]:
+    """Yield the events that change a state, a view or what a projection writes."""
+    for decider in declaration.deciders:
         for boundary in decider.boundaries:
             yield from (event for event, _ in boundary.fold.steps.values())
     for view in declaration.folded:
         yield from (event for event, _ in fold_of(view).steps.values())
     for projection in declaration.projections:
         yield from projection.events.values()
-    yield from declaration.publishes
-    yield from declaration.subscribes
 
 
 def _check_identities(declaration: Declaration, states: Iterable[Fold[Any]]) -> None:
@@ -223,6 +232,12 @@ def _identities(declaration: Declaration, states: Iterable[Fold[Any]]) -> Iterab
 
 def _check_published(declaration: Declaration) -> None:
     decided = {event for decider in declaration.deciders for event in decider.events}
+    for event in [*decided, *declaration.publishes]:
+        if event.message_source:
+            raise DeclarationError(
+                f"Service({declaration.name!r}) yields or publishes {event.__name__}, which is an event of "
+                f"{event.message_source}, and only that can tell it. Declare one of its own, without source=."
+            )
     for event in declaration.publishes:
         if event not in decided:
             raise DeclarationError(
@@ -233,6 +248,11 @@ def _check_published(declaration: Declaration) -> None:
             raise DeclarationError(
                 f"Service({declaration.name!r}) subscribes to {event.__name__} and does not say whose it is: "
                 f"class {event.__name__}(Event, source='…')."
+            )
+        if event.message_source == declaration.name:
+            raise DeclarationError(
+                f"Service({declaration.name!r}) subscribes to {event.__name__}, which is its own: what it decides, its views "
+                "and aggregates see anyway. Remove it."
             )
     known = decided | set(declaration.subscribes)
     for event in known_events(declaration).values():

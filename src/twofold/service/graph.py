@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -14,6 +13,7 @@ from twofold.folding import fold_of
 from twofold.messages import Event
 from twofold.messaging import inbox_name
 from twofold.service.declaration import Declaration
+from twofold.service.names import named_by
 from twofold.views import Answer, View, table_name
 
 Kind: TypeAlias = Literal["command", "decision", "event", "view", "projection", "relay", "inbox", "query"]
@@ -138,7 +138,7 @@ def _heard_as(source: str, event: type[Event]) -> str:
 def _asked(declaration: Declaration, answer: Answer) -> Iterator[_Chain]:
     query = Node(declaration.name, "query", answer.query.message_name)
     yield (query,)
-    named = list(_named(answer.function, set()))
+    named = list(named_by(answer.function))
     for view in declaration.views:
         if any(value is view for value in named):
             yield query, _view(declaration.name, view)
@@ -150,26 +150,6 @@ def _event(service: str, event: type[Event]) -> Node:
 
 def _view(service: str, view: type[View]) -> Node:
     return Node(service, "view", table_name(view), view.__name__)
-
-
-def _named(function: Callable[..., Any], seen: set[types.CodeType]) -> Iterator[Any]:
-    """Yield the global values that a function's code names, and those that functions beside it name for it."""
-    code, names = getattr(function, "__code__", None), getattr(function, "__globals__", {})
-    if code is None or code in seen:
-        return
-    seen.add(code)
-    for name in _names(code):
-        value = names.get(name)
-        yield value
-        if isinstance(value, types.FunctionType) and value.__module__ == function.__module__:
-            yield from _named(value, seen)
-
-
-def _names(code: types.CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _names(constant)
 
 
 # Mermaid, as GitHub and most editors of Markdown draw it.

@@ -163,7 +163,8 @@ class ViewTarget(_RowTarget):
 
     def __init__(self, view: type[View], log: Log, store: ViewStore, clock: Clock, *, as_shadow: bool = False) -> None:
         super().__init__([view], log, store, clock, as_shadow=as_shadow)
-        self._steps = fold_of(view).steps
+        self._folding = fold_of(view)
+        self._steps = self._folding.steps
         self._tag = fold_of(view).tag
         self._view = view
         self._table = table_name(view)
@@ -236,10 +237,12 @@ class ViewTarget(_RowTarget):
     def _step(self, recorded: Recorded, event: Any, key: Any) -> None:
         row = self._rows.peek(self._table, key)
         try:
-            row = self._steps[recorded.type][1](self._view(key=key) if row is None else row, event)
+            before, step = self._view(key=key) if row is None else row, self._steps[recorded.type]
+            row = step[1](before, event)
             if row is None:
                 self._rows.delete(self._view, key)
             else:
+                self._folding.check(before, row, step)
                 self._rows.put(row)
         except Exception as error:
             raise EventFailed(recorded.position, self._lane(key), error) from error

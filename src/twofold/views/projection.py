@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from twofold.errors import DeclarationError
-from twofold.folding import annotated, source_location
-from twofold.messages import Event
+from twofold.folding import annotated, check_reads, check_takes
+from twofold.messages import Event, check_version, source_location
 from twofold.views.view import View, table_name
 
 
@@ -46,14 +46,21 @@ def project(*views: type[View], version: int = 1) -> Callable[[Callable[..., Awa
     Raises:
         DeclarationError: no view is named, or the function is not async or not annotated.
     """
+    for each in views:
+        if not (isinstance(each, type) and issubclass(each, View)) or views.count(each) > 1:
+            raise DeclarationError(
+                f"@project(…) takes the classes of the views that are written, each once, as in @project(Units); found "
+                f"{source_location(each)}."
+            )
 
     def declare(function: Callable[..., Awaitable[None]]) -> Projection:
         if not views:
             raise DeclarationError(
                 f"{source_location(function)}: name the views that it writes, as in @project(Units)."
             )
-        if not inspect.iscoroutinefunction(function):
-            raise DeclarationError(f"{source_location(function)}: a projection is an async function.")
+        check_version(version, partial(source_location, function))
+        check_reads(function, "a projection")
+        check_takes(function, "event", "rows")
         events = {event.message_name: event for event in annotated(function, 0, Event)}
         return Projection(f"{function.__name__}_v{version}", views, events, function)
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Generic, TypeAlias, TypeVar
+from types import UnionType
+from typing import Annotated, Any, ForwardRef, Generic, TypeAlias, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
 from twofold.errors import DeclarationError, InvalidMessage, ValueRefused
-from twofold.folding import F, annotated, parameters, source_location
-from twofold.messages import Query, type_hints
+from twofold.folding import F, annotated, check_reads, check_takes, parameters, role_of
+from twofold.messages import Query, source_location, type_flaw, type_hints
 from twofold.views.bounds import Packer
 from twofold.views.store import ViewStore
-from twofold.views.view import View, layout
+from twofold.views.view import View, layout, table_name
 
 V = TypeVar("V", bound=View)
 
@@ -59,11 +60,14 @@ class Views:
 
     Every reading waits until the view that it reads has got as far as the receipts that the question came with. It reads
     what ``reading`` gives for the tables' names during a block: those, or earlier ones while they are being filled.
+
+    ``filled`` are the tables of the views that are declared; without it, any is taken to be there.
     """
 
-    def __init__(self, store: ViewStore, reading: Reading = at_once) -> None:
+    def __init__(self, store: ViewStore, reading: Reading = at_once, filled: Container[str] | None = None) -> None:
         self._store = store
         self._reading = reading
+        self._filled = filled
         self.tables: dict[str, str] = {}
         """The tables of which was read so far, each with the one that was read for it: the same, or an earlier one.
 
@@ -71,8 +75,13 @@ class Views:
         """
 
     async def get(self, view: type[V], key: Any) -> V | None:
-        """Return the row of a key, or None."""
+        """Return the row of a key, or None.
+
+        Raises:
+            DeclarationError: the service does not declare the view.
+        """
         shape = layout(view)
+        self._check_filled(view)
         async with self._reading((shape.table,)) as names:
             self.tables[shape.table] = names.get(shape.table, shape.table)
             found = msgspec.structs.replace(shape, table=names[shape.table]) if names else shape
@@ -92,7 +101,9 @@ class Views:
 
         Raises:
             InvalidMessage: the limit is not from 1 to 10,000, or ``after`` is not of an earlier page.
+            DeclarationError: the service does not declare the view.
         """
+        self._check_filled(view)
         if not 1 <= limit <= _LARGEST_PAGE:
             raise InvalidMessage(
                 f"limit={limit}: ask for 1 to {_LARGEST_PAGE} rows, and for more with after=page.next."
@@ -108,12 +119,25 @@ class Views:
         return Page(rows, cursor_of(rows[-1], order_by) if len(stored) > limit else "")
 
     async def select(self, statement: Any) -> list[Any]:
-        """Run a SQLAlchemy Core ``select`` over views' columns, for anything that `find` does not say, and return its rows."""
+        """Run a SQLAlchemy Core ``select`` over views' columns, for anything that `find` does not say, and return its rows.
+
+        Raises:
+            DeclarationError: the service does not declare one of the views.
+        """
         from twofold.views.conditions import check_statement
-        from twofold.views.tables import named_tables
+        from twofold.views.tables import named_tables, named_views
 
         check_statement(statement)
+        for view in named_views(statement):
+            self._check_filled(view)
         return await self._select(statement, named_tables(statement) or {""})
+
+    def _check_filled(self, view: type[View]) -> None:
+        if self._filled is not None and table_name(view) not in self._filled:
+            raise DeclarationError(
+                f"The view {source_location(view)} is read, and the service does not declare it, so that nothing fills it. "
+                "Add it to views=[…]."
+            )
 
     async def _select(self, statement: Any, tables: set[str]) -> list[Any]:
         from twofold.views.tables import redirected
@@ -138,6 +162,10 @@ def answer(function: F) -> F:
     or watched, is found again when one of those views has moved, and not before. What depends on the time of day, say, takes
     it from a field of the query.
     """
+    if not inspect.isfunction(function):
+        raise DeclarationError(
+            f"@answer stands right before an `async def`, without parentheses; found {source_location(function)}."
+        )
     function.__twofold__ = "answer"  # type: ignore[attr-defined]
     return function
 
@@ -148,21 +176,23 @@ def answer_of(function: Callable[..., Any]) -> Answer:
     Raises:
         DeclarationError: it is not marked, or does not return what its query promises.
     """
-    if getattr(function, "__twofold__", None) != "answer":
+    if role_of(function) != "answer":
         raise DeclarationError(f"{source_location(function)} is listed among the queries and has no @answer.")
-    if not inspect.iscoroutinefunction(function):
-        raise DeclarationError(
-            f"{source_location(function)}: an answer is an async function, as it reads from a database."
-        )
+    check_reads(function, "an answer")
     queries = annotated(function, 0, Query)
     if len(queries) > 1 or len(parameters(function)) != 2:
         raise DeclarationError(f"{source_location(function)}: an answer's parameters are one query and the views.")
+    check_takes(function, "query", "views")
     promised = answer_type(queries[0])
-    returned = type_hints(function).get("return")
-    if returned != promised:
+    returned = type_hints(function).get("return", "nothing at all")
+    if _plain(returned) != _plain(promised):
         raise DeclarationError(
             f"{source_location(function)} returns {returned!r}, and {queries[0].__name__} asks for {promised!r}. "
             f"Write class {queries[0].__name__}(Query[…]) and -> … with the same type."
+        )
+    if flaw := type_flaw(promised):
+        raise DeclarationError(
+            f"{source_location(function)}: the answer to {queries[0].__name__} is told as JSON, too. {flaw}"
         )
     return Answer(queries[0], promised, function)
 
@@ -181,7 +211,25 @@ def answer_type(query: type[Query[Any]]) -> Any:
     for cls in query.__mro__:
         for base in getattr(cls, "__orig_bases__", ()):
             if getattr(base, "__origin__", None) is Query:
-                return base.__args__[0]
+                return _resolved(base.__args__[0], cls)
     raise DeclarationError(
-        f"{query.__module__}.{query.__qualname__}: say what the answer is: class {query.__name__}(Query[list[Balance]])."
+        f"{source_location(query)}: say what the answer is: class {query.__name__}(Query[list[Balance]])."
     )
+
+
+def _resolved(answer: Any, query: type) -> Any:
+    """Return the type that is meant where it is named in quotes, as one that stands further down has to be."""
+    if not isinstance(answer, (str, ForwardRef)):
+        return type(None) if answer is None else answer
+    promise = type(query.__name__, (), {"__annotations__": {"answer": answer}, "__module__": query.__module__})
+    return type_hints(promise)["answer"]
+
+
+def _plain(hint: Any) -> Any:
+    """Return a type in one spelling of several: List[int] is list[int], and Optional[int] is int | None."""
+    origin, arguments = get_origin(hint), tuple([_plain(each) for each in get_args(hint)])
+    if origin in (Union, UnionType):
+        return frozenset(arguments)
+    if origin is None or origin is Annotated:
+        return hint
+    return origin, arguments

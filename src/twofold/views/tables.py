@@ -6,7 +6,7 @@ Only this module, those of conditions and pages, and adapters import it, so that
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -94,13 +94,22 @@ def written_view(statement: Any) -> Any:
     return table.info.get("view") if isinstance(table, Table) else None
 
 
+def named_views(*parts: Any) -> set[Any]:
+    """Return the views whose tables are named in parts of a statement."""
+    return {table.info["view"] for table in _tables(*parts) if "view" in table.info}
+
+
 def named_tables(*parts: Any) -> set[str]:
     """Return the names of the tables in parts of a statement; text of SQL could mean any table, and is among them as it is."""
     names = set()
     for element in chain.from_iterable(map(visitors.iterate, parts)):
         if isinstance(element, TextClause):
             names.add(element.text)
+    return names | {table.name for table in _tables(*parts)}
+
+
+def _tables(*parts: Any) -> Iterator[Table]:
+    for element in chain.from_iterable(map(visitors.iterate, parts)):
         table = element.table if isinstance(element, Column) else element
         if isinstance(table, Table):
-            names.add(table.name)
-    return names
+            yield table
