@@ -273,7 +273,7 @@ def _check_returned(method: Callable[..., Any], cls: type) -> None:
         ):
             continue
         raise DeclarationError(
-            f"{source_location(method)} evolves a {cls.__name__}, and is annotated to return {kind!r}. It returns the next "
+            f"{source_location(method)} evolves {cls.__name__}, and is annotated to return {kind!r}. It returns the next "
             "state: -> Self."
         )
 

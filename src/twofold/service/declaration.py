@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from twofold.commands import Aggregate, Decider, decider_of, deciders_of
 from twofold.errors import DeclarationError
-from twofold.folding import Fold, fold_of, marked
+from twofold.folding import Fold, StateType, fold_of, marked
 from twofold.messages import (
     Command,
     Event,
@@ -124,19 +124,19 @@ def declare(
     _check_identities(declaration, _folds(aggregates, deciders))
     _check_stored(declaration)
     check_views(name, declaration.views, [each.function for each in [*declaration.answers, *projections]])
-    _check_classes(declaration, aggregates)
+    _check_classes(declaration, _folds(aggregates, deciders))
     return declaration
 
 
-def _check_classes(declaration: Declaration, aggregates: Iterable[type[Aggregate]]) -> None:
+def _check_classes(declaration: Declaration, folds: Collection[Fold[Any]]) -> None:
     """Check what messages and states are made of, and that old events can be read."""
-    folds = [boundary.fold for decider in declaration.deciders for boundary in decider.boundaries]
     events = known_events(declaration).values()
     classes: list[type] = [*declaration.commands.values(), *[each.query for each in declaration.answers], *events]
-    classes += [*aggregates, *[fold.state for fold in folds if fold.state], *declaration.views]
+    classes += [*[fold.state for fold in folds if isinstance(fold.state, StateType)], *declaration.views]
     for each in dict.fromkeys(classes):
         check_fields(each)
-    for event in _read_events(declaration):
+    folded = [event for fold in folds for event, _ in fold.steps.values()]
+    for event in dict.fromkeys([*folded, *_read_events(declaration)]):
         if not event.message_source:
             upcasts(event)
 
@@ -150,7 +150,7 @@ def _written(projections: Iterable[Projection]) -> Iterable[tuple[type[View], st
                 yield view, source_location(step)
 
 
-def _folds(aggregates: Iterable[type[Aggregate]], deciders: Iterable[Decider]) -> Iterable[Fold[Any]]:
+def _folds(aggregates: Iterable[type[Aggregate]], deciders: Iterable[Decider]) -> Collection[Fold[Any]]:
     """Return every state that is decided on, once."""
     folds = [fold_of(each) for each in aggregates]
     folds += [boundary.fold for decider in deciders for boundary in decider.boundaries]
