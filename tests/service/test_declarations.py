@@ -207,6 +207,11 @@ async def another_writer(event: Filled, rows: Transaction) -> None:
 
 
 @decide
+def tell(command: Fill) -> Iterator[FilledElsewhere]:
+    yield FilledElsewhere(box=command.box)
+
+
+@decide
 def several(command: Fill | Swap, box: Box) -> Iterator[Filled]:
     yield Filled(box=box.key)
 
@@ -270,6 +275,17 @@ CASES: list[tuple[str, Callable[[], Any], str]] = [
     ("one name, two classes", lambda: Service("s", aggregates=[Box], publishes=[same_name()]), r"are both the event Filled"),
     ("projection twice", lambda: Service("s", projections=[one_writer, one_writer]), r"one_writer \(.*:\d+\) twice"),
     ("system", lambda: System(Service("s"), Service("s")), r"two services have the same name"),
+    ("a list of services", lambda: System([Service("s")]), r"System\(…\) takes services.*System\(sales, stock\)"),  # type: ignore[arg-type]
+    ("a class", lambda: Service("s", aggregates=Box), r"aggregates= takes a list, and got .*Box \(.*:\d+\)\. Write"),  # type: ignore[arg-type]
+    ("a text", lambda: Service("s", views="Shelf"), r"views= takes a list, and got 'Shelf'"),  # type: ignore[arg-type]
+    ("nothing", lambda: Service("s", views=None), r"views= takes a list, and got None"),  # type: ignore[arg-type]
+    ("a function", lambda: Service("s", queries=all_boxes), r"queries= takes a list, and got .*all_boxes \(.*:\d+\)"),  # type: ignore[arg-type]
+    ("an instance", lambda: Service("s", aggregates=[Box(key="a")]), r"takes classes derived from Aggregate, and Box\(key"),  # type: ignore[list-item]
+    ("twice", lambda: Service("s", aggregates=[Box, Box]), r"aggregates=\[…\] has .*Box \(.*:\d+\) twice"),
+    ("name of no text", lambda: Service(5), r"Service\(5\): a service's name is lower-case"),  # type: ignore[arg-type]
+    ("long name", lambda: Service("s" * 64), r"a service's name is .* at most 63"),
+    ("its own event", lambda: Service("attic", subscribes=[FilledElsewhere]), r"FilledElsewhere, which is its own"),
+    ("another's event", lambda: Service("s", decisions=[tell]), r"FilledElsewhere, which is an event of attic"),
     ("tag", lambda: Tag("a:b"), r"Tag\('a:b'\).*no colon"),
     ("key", lambda: odd_class(Aggregate, key=str), r"Odd: key=<class 'str'> is not an identity"),
     ("version", lambda: odd_class(Event, version=0), r"Odd: version=0 is not a version"),

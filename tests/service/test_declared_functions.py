@@ -234,6 +234,10 @@ def answers_at_once(query: HowOften, views: Views) -> int:
     return 5
 
 
+async def answers_from_a_view(query: HowOften, views: View) -> int:
+    return 5
+
+
 async def answers_by_name(query: HowOften, *, views: Views) -> int:
     return 5
 
@@ -308,6 +312,7 @@ CASES: list[tuple[Callable[[], Any], str]] = [
     (evolved(lambda: answer(steps)), r"Odd: step has @answer\. A state has steps and decisions"),
     (answered(answers_often), r"answers_often \(.*:\d+\): an answer does not yield"),
     (answered(answers_at_once), r"answers_at_once \(.*:\d+\): an answer is an async function.*`async def`"),
+    (answered(answers_from_a_view), r"answers_from_a_view \(.*:\d+\): annotate its parameter 'views' with Views"),
     (answered(answers_by_name), r"answers_by_name \(.*:\d+\) is called as answers_by_name\(query, views\)"),
     (answered(answers_untold), r"answers_untold \(.*:\d+\) returns 'nothing at all', and HowOften asks for"),
     (answered(answers_with_a_model), r"answers_with_a_model \(.*:\d+\): the answer to AsModel.*Model cannot be said in JSON"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from twofold.clock import Clock
 from twofold.commands import Aggregate, Decider
 from twofold.errors import DeclarationError, NotRunning, SettingsError
-from twofold.messages import Command, Event, Metadata, Query, Receipt
+from twofold.messages import Command, Event, Metadata, Query, Receipt, source_location
 from twofold.messaging import LogTransport, Outbox, Transport
 from twofold.service.declaration import declare
 from twofold.service.live import Update
@@ -167,6 +167,12 @@ class System:
     """
 
     def __init__(self, *services: Service) -> None:
+        for service in services:
+            if not isinstance(service, Service):
+                raise DeclarationError(
+                    f"System(…) takes services, one after the other, and got {source_location(service)}. Write "
+                    "System(sales, stock)."
+                )
         self.services = {service.name: service for service in services}
         if len(self.services) < len(services):
             raise DeclarationError("System(…): two services have the same name.")

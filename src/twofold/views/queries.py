@@ -183,6 +183,12 @@ def answer_of(function: Callable[..., Any]) -> Answer:
     if len(queries) > 1 or len(parameters(function)) != 2:
         raise DeclarationError(f"{source_location(function)}: an answer's parameters are one query and the views.")
     check_takes(function, "query", "views")
+    second = parameters(function)[1].name
+    kind = type_hints(function).get(second)
+    if isinstance(kind, type) and not issubclass(Views, kind):
+        raise DeclarationError(
+            f"{source_location(function)}: annotate its parameter {second!r} with Views; found {kind!r}."
+        )
     promised = answer_type(queries[0])
     returned = type_hints(function).get("return", "nothing at all")
     if _plain(returned) != _plain(promised):
