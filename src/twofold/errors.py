@@ -3,7 +3,7 @@
 ::
 
     TwofoldError
-    ├── DeclarationError        the program is wrong: raised while it is being declared, never later
+    ├── DeclarationError        the program is wrong: raised while it is declared, or by what a declaration hid
     ├── SettingsError           the environment is wrong: raised when a service starts
     ├── Rejected                a decision said no: an ordinary outcome, subclassed by users
     ├── InvalidMessage          a command, query or event does not fit its type
@@ -40,7 +40,7 @@ class TwofoldError(Exception):
 
 
 class DeclarationError(TwofoldError):
-    """What was declared cannot work; found when the class or service is declared, not in production."""
+    """What was declared cannot work; found when the class or service is declared, unless the code hides it until it runs."""
 
 
 class SettingsError(TwofoldError):

@@ -187,7 +187,7 @@ CASES: list[tuple[Callable[[], None], str]] = [
     (a_step_in_an_event, r"Emptied \(.*:\d+\): filled has @evolve, and a message does nothing"),
     (no_name(""), r"Emptied \(.*:\d+\): name='' is not a name"),
     (no_name("a/b"), r"name='a/b' is not a name"),
-    (no_name("a\0"), r"is not a name: letters, digits"),
+    (no_name("a\0"), r"is not a name: write letters, digits"),
     (no_name("a" * 201), r"is not a name: .* at most 200"),
     (no_name(5), r"name=5 is not a name"),
     (no_source, r"Emptied \(.*:\d+\): source='The Attic' is not the name of a service: .*lower-case"),

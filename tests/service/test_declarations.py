@@ -283,7 +283,7 @@ CASES: list[tuple[str, Callable[[], Any], str]] = [
     ("an instance", lambda: Service("s", aggregates=[Box(key="a")]), r"takes classes derived from Aggregate, and Box\(key"),  # type: ignore[list-item]
     ("twice", lambda: Service("s", aggregates=[Box, Box]), r"aggregates=\[…\] has .*Box \(.*:\d+\) twice"),
     ("name of no text", lambda: Service(5), r"Service\(5\): a service's name is lower-case"),  # type: ignore[arg-type]
-    ("long name", lambda: Service("s" * 64), r"a service's name is .* at most 63"),
+    ("long name", lambda: Service("s" * 64), r"a service's name has at most 63"),
     ("its own event", lambda: Service("attic", subscribes=[FilledElsewhere]), r"FilledElsewhere, which is its own"),
     ("another's event", lambda: Service("s", decisions=[tell]), r"FilledElsewhere, which is an event of attic"),
     ("tag", lambda: Tag("a:b"), r"Tag\('a:b'\).*no colon"),

@@ -11,7 +11,7 @@ from twofold.errors import DeclarationError
 from twofold.messages.places import class_location
 
 _LONGEST_NAME = 200
-_NAME = re.compile(r"\w[\w.-]*")
+_SEPARATORS = frozenset("/\\?#%:,;\"' ")
 _SERVICE_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _LONGEST_SERVICE_NAME = 63
 
@@ -86,18 +86,18 @@ def check_name(name: Any, place: Callable[[], str]) -> None:
     Raises:
         DeclarationError: it cannot.
     """
-    if not (isinstance(name, str) and _NAME.fullmatch(name) and len(name) <= _LONGEST_NAME):
+    is_plain = isinstance(name, str) and name.isprintable() and not _SEPARATORS & {*name} and name.strip(".")
+    if not is_plain or len(name) > _LONGEST_NAME:
         raise DeclarationError(
-            f"{place()}: name={name!r} is not a name: letters, digits, '_', '-' and '.', at most {_LONGEST_NAME}, and the "
-            "first is a letter, a digit or '_'."
+            f"{place()}: name={name!r} is not a name: write letters, digits, '_', '-' and '.', at most {_LONGEST_NAME}; what "
+            "separates names, such as a slash, a colon or a space, is in none."
         )
 
 
 def service_name_flaw(name: Any) -> str:
     """Return what keeps a name from being a service's name; '' if nothing does."""
-    if isinstance(name, str) and _SERVICE_NAME.fullmatch(name) and len(name) <= _LONGEST_SERVICE_NAME:
-        return ""
-    return (
-        "a service's name is lower-case letters, digits, '-' and '_', begins with a letter, and has at most "
-        f"{_LONGEST_SERVICE_NAME} of them."
-    )
+    if not isinstance(name, str) or not _SERVICE_NAME.fullmatch(name):
+        return "a service's name is lower-case letters, digits, '-' and '_'."
+    if len(name) > _LONGEST_SERVICE_NAME:
+        return f"a service's name has at most {_LONGEST_SERVICE_NAME} characters."
+    return ""

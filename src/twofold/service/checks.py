@@ -10,7 +10,7 @@ from twofold.errors import DeclarationError
 from twofold.folding import marked
 from twofold.messages import source_location
 from twofold.service.names import named_by
-from twofold.views import Projection, View, layout
+from twofold.views import Projection, View
 
 
 def listed(service: str, parameter: str, given: Any, base: type | None = None) -> tuple[Any, ...]:
@@ -53,7 +53,7 @@ def check_unique(service: str, verb: str, named: Iterable[tuple[str, str]]) -> N
 
 
 def check_views(service: str, views: Sequence[type[View]], readers: Iterable[Callable[..., Any]]) -> None:
-    """Check that views have tables and decide nothing, and that all are declared that answers and projections name.
+    """Check that views decide nothing, and that all are declared that answers and projections name.
 
     Raises:
         DeclarationError: they do, or one is not.
@@ -63,7 +63,6 @@ def check_views(service: str, views: Sequence[type[View]], readers: Iterable[Cal
             raise DeclarationError(
                 f"{source_location(decision)} decides, and a view is only read. Write it in an Aggregate."
             )
-        layout(view)
     for function in readers:
         for value in named_by(function):
             if isinstance(value, type) and issubclass(value, View) and not _is_declared(value, views):
