@@ -22,6 +22,7 @@ from examples.shop.orders import BadFile, Order, last_lines, read_orders
 from examples.shop.processes import NotServing, databases, workers
 from examples.shop.totals import Refused, ask_for_result, tables
 from twofold import Receipt
+from twofold.cli.streams import run as run_to_its_end
 from twofold.errors import TwofoldError
 from twofold.http import asgi, serve
 from twofold.service import Running, Settings, read_settings
@@ -32,6 +33,10 @@ CITATION = "Online Retail, Daqing Chen, UCI Machine Learning Repository, doi:10.
 
 
 def main() -> None:
+    run_to_its_end(load_and_ask, "shop")
+
+
+def load_and_ask() -> None:
     arguments = parser().parse_args()
     try:
         asyncio.run(run(arguments))

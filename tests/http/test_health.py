@@ -2,13 +2,16 @@
 
 import asyncio
 import sqlite3
+from decimal import Decimal
 from pathlib import Path
 
 import httpx
+import pytest
 
-from tests.http.shapes import shapes
+from tests.http.shapes import HowMany, Make, shapes
+from twofold import Receipt
 from twofold.http import asgi
-from twofold.service import Running, Settings
+from twofold.service import Role, Running, Settings
 
 MEMORY = Settings(log="memory:", views="memory:")
 
@@ -29,7 +32,12 @@ def test_a_service_that_runs_is_ready() -> None:
             assert (await http.get("/health/live")).json() == {"status": "live"}
             response = await http.get("/health/ready")
             assert response.status_code == 200
-            assert response.json() == {"status": "ready", "services": [{"service": "shapes", "head": 0, "failing": {}}]}
+            document = response.json()
+            assert document["status"] == "ready"
+            (state,) = document["services"]
+            state["views"]["total_v1"].pop("followed")
+            view = {"total_v1": {"position": 0, "behind": 0}}
+            assert state == {"service": "shapes", "head": 0, "failing": {}, "views": view}
 
     asyncio.run(scenario())
 
@@ -49,7 +57,9 @@ def test_a_service_that_does_not_run_is_live_and_not_ready() -> None:
     asyncio.run(scenario())
 
 
-def test_a_follower_that_fails_is_the_reason_for_as_long_as_it_does(tmp_path: Path) -> None:
+def test_a_follower_that_fails_is_the_reason_for_as_long_as_it_does(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """A view whose table is gone makes the service unready, by name; once the table is back, it is ready by itself."""
 
     async def scenario() -> None:
@@ -62,7 +72,9 @@ def test_a_follower_that_fails_is_the_reason_for_as_long_as_it_does(tmp_path: Pa
             await http.post("/commands/Make", json=made)
             failing = await until(http, 503)
             assert list(failing) == ["total_v1"]
-            assert "no such table" in failing["total_v1"]
+            # Who asks might be anybody.
+            assert failing["total_v1"] == "it fails, and tries again: the log of the process says why"
+            assert "no such table" in caplog.text
             await change(tmp_path / "views.db", "ALTER TABLE elsewhere RENAME TO total_v1")
             assert await until(http, 200) == {}
             answer = await http.get("/queries/HowMany?thing=cup", headers={"Twofold-Receipt": "shapes@2"})
@@ -99,6 +111,28 @@ def test_a_log_or_views_that_cannot_be_read_are_the_reason(tmp_path: Path) -> No
                 response = await http.get("/health/ready")
                 assert response.status_code == 503
                 assert what in response.json()["services"][0]["failing"]
+                assert str(tmp_path) not in response.text
                 assert (await http.get("/health/live")).status_code == 200
+
+    asyncio.run(scenario())
+
+
+def test_a_process_that_answers_is_not_ready_while_nobody_follows(tmp_path: Path) -> None:
+    """Its answers would stay as they are for ever. It says how far the views are, in events and seconds."""
+
+    async def scenario() -> None:
+        settings = files(tmp_path)
+        async with shapes.run(settings) as running:
+            await running.send(Make(thing="cup", count=1, price=Decimal(1)))
+            await running.ask(HowMany(thing="cup"), after=Receipt("shapes", 1))
+        roles: tuple[Role, ...] = ("commands", "queries")
+        async with shapes.run(settings, roles=roles) as running, client(running) as http:
+            await http.post("/commands/Make", json={"thing": "cup", "count": 1, "price": "1"})
+            assert "nobody follows it" in (await until(http, 503))["total_v1"]
+            (state,) = (await http.get("/health/ready")).json()["services"]
+            assert state["views"] == {"total_v1": {"position": 1, "behind": 1, "followed": False}}
+            assert state["behind_seconds"] >= 0
+            async with shapes.run(settings, roles=["followers"]):
+                assert await until(http, 200) == {}
 
     asyncio.run(scenario())

@@ -7,6 +7,12 @@ import sys
 
 def main() -> None:
     """Run the command line; what it cannot do without is said in one line."""
+    from twofold.cli.streams import run
+
+    run(_main, "twofold")
+
+
+def _main() -> None:
     try:
         import click  # noqa: F401
         import rich  # noqa: F401

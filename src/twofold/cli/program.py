@@ -14,11 +14,10 @@ from twofold.cli.new import new
 from twofold.cli.parked import parked
 from twofold.cli.run import run
 from twofold.cli.segments import segments
+from twofold.cli.streams import INTERRUPTED
 from twofold.cli.target import Complaint
 from twofold.cli.views import views
 from twofold.errors import TwofoldError
-
-_INTERRUPTED = 130
 
 
 class Program(click.Group):
@@ -31,7 +30,7 @@ class Program(click.Group):
         except TwofoldError as error:
             raise Complaint(str(error)) from error
         except KeyboardInterrupt:
-            sys.exit(_INTERRUPTED)
+            sys.exit(INTERRUPTED)
 
 
 def _print_version(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:

@@ -21,6 +21,7 @@ import click
 import msgspec
 
 from twofold.cli.serving import http, serve_here, tell_where
+from twofold.cli.streams import guard
 from twofold.cli.target import Complaint, load, services
 from twofold.clock import Clock, SystemClock
 from twofold.errors import TwofoldError
@@ -201,6 +202,7 @@ async def _readable(descriptor: int) -> None:
 def _work(options: Options, number: int, listening: socket.socket, tells: Connection) -> None:
     # Ctrl-C in a terminal is for the parent, which passes it on; by both ways it would mean to hurry.
     os.setpgrp()
+    guard()
     options.configure_logging(number)
     try:
         with listening:

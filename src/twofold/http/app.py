@@ -14,8 +14,9 @@ from twofold.clock import SystemClock
 from twofold.errors import NotRunning, SettingsError
 from twofold.http.access import Access, read_access
 from twofold.http.docs import page
-from twofold.http.endpoints import Endpoints, readiness
+from twofold.http.endpoints import Endpoints
 from twofold.http.exchange import Endpoint, Exchange, Response, Stream, json_response
+from twofold.http.health import readiness
 from twofold.http.openapi import openapi
 from twofold.http.problems import Problem
 from twofold.service import Declaration, Running, Service, System

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from twofold.errors import InvalidMessage, InvalidReceipt, NotRunning, UnknownMessage
@@ -19,6 +18,7 @@ from twofold.http.exchange import (
     encoded_response,
     json_response,
 )
+from twofold.http.health import readiness, state_of
 from twofold.http.parameters import Parameters, parsed
 from twofold.messages import Receipt, parse_receipts
 from twofold.service import PATIENCE_SECONDS, Declaration, Running
@@ -27,7 +27,6 @@ LONGEST_WAIT_SECONDS = 30
 LARGEST_FEED_PAGE = 1000
 LAST_POSITION = 2**62
 MOST_RECEIPTS = 100
-_HEALTH_SECONDS = 3.0
 # From one to two seconds, so that they do not all come back at once.
 _RETRY_MS = 1000
 
@@ -96,39 +95,12 @@ class Endpoints:
         return readiness([await self.state()])
 
     async def state(self) -> dict[str, Any]:
-        """Return the service's head, and what is wrong with it."""
+        """Return how far the service is, and what is wrong with it."""
         try:
             running = self._find()
         except NotRunning as error:
             return {"service": self._name, "head": 0, "failing": {"service": str(error)}}
-        asked = {"log": running.log.head, "views": running.progress}
-        found = {name: await _tried(asked[name]()) for name in sorted(running.needs)}
-        broken = {name: reason for name, (_, reason) in found.items() if reason}
-        building: dict[str, str] | None = {}
-        if running.roles & {"queries", "followers"}:
-            building, _ = await _tried(running.building.unready())
-        head, _ = found.get("log", (running.log.known_head, ""))
-        failing = {**(building or {}), **running.failing(), **broken}
-        return {"service": self._name, "head": head or 0, "failing": failing}
-
-
-def readiness(states: Iterable[dict[str, Any]]) -> Response:
-    """Return 200 if nothing fails, 503 with the reasons otherwise."""
-    states = list(states)
-    ready = not any(state["failing"] for state in states)
-    status, headers, body = json_response({"status": "ready" if ready else "failing", "services": states})
-    return (status if ready else 503), headers, body
-
-
-async def _tried(asked: Any) -> tuple[Any, str]:
-    """Return what a database answers, or why it does not."""
-    try:
-        async with asyncio.timeout(_HEALTH_SECONDS):
-            return await asked, ""
-    except TimeoutError:
-        return None, f"it does not answer within {_HEALTH_SECONDS:g} seconds"
-    except Exception as error:
-        return None, str(error) or type(error).__name__
+        return await state_of(running)
 
 
 def _named(exchange: Exchange, known: dict[str, Body], what: str) -> Body:

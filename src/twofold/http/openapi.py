@@ -131,7 +131,7 @@ def _operations(delivery: Json) -> Json:
     ready = {
         "operationId": "ready",
         "tags": ["operations"],
-        "summary": "Whether the log and the views can be read and every follower follows.",
+        "summary": "Whether the log and the views can be read and are followed, and how far the views are.",
     }
     unready = {"description": "Something fails; the body says what.", "content": {_JSON: {"schema": {}}}}
     feed = {

@@ -1,0 +1,87 @@
+"""Readiness: what a process needs, how far its views are, and whether anybody follows them.
+
+Anybody may ask, so no reason has the text of an error in it: that may name files, hosts and statements, and is in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from twofold.errors import TwofoldError
+from twofold.followers import Progress
+from twofold.http.exchange import Response, json_response
+from twofold.log import Criterion
+from twofold.service import Running
+
+_HEALTH_SECONDS = 3.0
+_NO_ANSWER = f"it does not answer within {_HEALTH_SECONDS:g} seconds"
+_FAILS = "it fails, and tries again: the log of the process says why"
+_NOBODY = (
+    "nobody follows it, so answers from it stay as they are: start a process with --role followers, or with all roles"
+)
+
+_logger = logging.getLogger("twofold.http")
+
+
+def readiness(states: Iterable[dict[str, Any]]) -> Response:
+    """Return 200 if nothing fails, 503 with the reasons otherwise."""
+    states = list(states)
+    ready = not any(state["failing"] for state in states)
+    status, headers, body = json_response({"status": "ready" if ready else "failing", "services": states})
+    return (status if ready else 503), headers, body
+
+
+async def state_of(running: Running) -> dict[str, Any]:
+    """Return the head of a service's log, where its views are, and what is wrong with any of it."""
+    asked = {"log": running.log.head, "views": running.progress}
+    found = {name: await _tried(name, asked[name]()) for name in sorted(running.needs)}
+    failing = {name: reason for name, (_, reason) in found.items() if reason}
+    head = found.get("log", (None, ""))[0] or running.log.known_head
+    progress: Sequence[Progress] = found.get("views", (None, ""))[0] or ()
+    views = _views(running, progress, head)
+    building: dict[str, str] = {}
+    if running.roles & {"queries", "followers"}:
+        building = (await _tried("views", running.building.unready()))[0] or {}
+    if "queries" in running.roles and "followers" not in running.roles and not failing:
+        failing |= {name: _NOBODY for name, view in views.items() if not view["followed"]}
+    failing = {**building, **dict.fromkeys(running.failing(), _FAILS), **failing}
+    state = {"service": running.name, "head": head, "failing": failing, "views": views}
+    oldest = min([view["position"] for view in views.values()], default=head)
+    if "log" in running.needs and "log" not in failing and oldest < head:
+        state["behind_seconds"] = await _age(running, oldest)
+    return state
+
+
+def _views(running: Running, progress: Sequence[Progress], head: int) -> dict[str, dict[str, Any]]:
+    """Return where each view is, by the segment that is furthest behind."""
+    views: dict[str, dict[str, Any]] = {}
+    for follower in sorted(running.declaration.followers):
+        segments = [each for each in progress if each.follower == follower]
+        position = min([each.position for each in segments], default=0)
+        followed = bool(segments) and all(each.owner for each in segments)
+        views[follower] = {"position": position, "behind": max(0, head - position), "followed": followed}
+    return views
+
+
+async def _age(running: Running, position: int) -> float | None:
+    """Return for how many seconds the event after a position has been in the log."""
+    events, _ = await _tried("log", running.log.read((Criterion(),), position, 1))
+    if not events:
+        return None
+    recorded: float = events[0].recorded_at.timestamp()
+    return max(0.0, round(running.clock.now_us() / 1e6 - recorded, 3))
+
+
+async def _tried(what: str, asked: Any) -> tuple[Any, str]:
+    """Return what a database answers, or in a few words that it does not."""
+    try:
+        async with asyncio.timeout(_HEALTH_SECONDS):
+            return await asked, ""
+    except TimeoutError:
+        return None, _NO_ANSWER
+    except Exception as error:
+        _logger.warning("The %s cannot be read: %s", what, error, exc_info=not isinstance(error, TwofoldError))
+        return None, _FAILS
