@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from tests.support.hostile import check_hostile
 from tests.support.naming import ALLOWED, check_allowed
 from tests.support.ordering import Done, Item, Seen, Step, by_hand, filled, rebuilt, rows_of
+from tests.support.view_oracle import check_under_fire
 from twofold.adapters.memory import MemoryStore
 from twofold.adapters.postgres.address import Address
 from twofold.adapters.postgres.views import PostgresViews
@@ -181,3 +182,8 @@ def test_what_may_be_declared_has_a_table(database: str, case: str) -> None:
         await store.close()
 
     asyncio.run(scenario())
+
+
+def test_at_each_checkpoint_rows_are_a_fresh_fold(database: str) -> None:
+    """With two owners that are ended now and then, values refused, keys retried, segments cut and merged, and rewinding."""
+    asyncio.run(check_under_fire(lambda: PostgresViews(database, SystemClock()), 0))

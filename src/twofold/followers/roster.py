@@ -69,7 +69,7 @@ class Roster:
         self._targets = targets
         self._clock = clock
         # As an operator knows it; two instances in one process are two owners.
-        self.owner = f"{service}/{clock.new_id()[-4:]}/{os.getpid()}@{here()}"
+        self.owner = f"{service}/{clock.new_id()[9:]}/{os.getpid()}@{here()}"
         self._moved = moved
         self._work: dict[_Place, _Work] = {}
         self._followers: dict[_Place, Follower] = {}

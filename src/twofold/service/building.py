@@ -106,8 +106,11 @@ class Building:
             self._floors[follower] = max(self._floors.get(follower, 0), position)
 
     async def _reach(self, follower: str, position: int, deadline: float) -> None:
-        await self._arrivals.reach(follower, max(position, self._floors.get(follower, 0)), self._left(deadline))
-        self._floors.pop(follower, None)
+        floor = self._floors.get(follower, 0)
+        await self._arrivals.reach(follower, max(position, floor), self._left(deadline))
+        # Meanwhile its predecessor may have been asked once more, from further on.
+        if self._floors.get(follower, 0) <= floor:
+            self._floors.pop(follower, None)
 
     def _left(self, deadline: float) -> float:
         return max(0.0, deadline - self._clock.monotonic())

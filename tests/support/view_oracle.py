@@ -1,0 +1,143 @@
+"""An oracle for views: wherever a follower stands, its rows are a fresh fold of what it has handled, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from random import Random
+from typing import Annotated, Any, Self
+
+from sqlalchemy import select
+
+from twofold import Event, Tag, View, evolve, replace
+from twofold.adapters.memory import MemoryStore
+from twofold.clock import SystemClock
+from twofold.folding import fold_of
+from twofold.followers import Parked, Progress, Roster, kept_lane
+from twofold.log import ALL, Log, NewEvent
+from twofold.messages import encode, reader, tagger
+from twofold.views import ViewStore, ViewTarget, layout
+from twofold.views.tables import table_of
+
+CLOCK = SystemClock()
+KEYS = [f"k{number}" for number in range(12)]
+
+
+class Moved(Event):
+    source: Annotated[str, Tag("place")]
+    target: Annotated[str, Tag("place")]
+    amount: int
+
+
+class Place(View, key=Annotated[str, Tag("place")]):
+    total: int = 0
+    events: int = 0
+
+    @evolve
+    def moved(self, event: Moved) -> Self | None:
+        if event.amount == 13 and self.key == event.target:
+            raise ValueError("unlucky")
+        amount = event.amount if self.key == event.target else -event.amount
+        if event.amount == 99:
+            return None
+        return replace(self, total=self.total + amount, events=self.events + 1)
+
+
+async def check_standing(log: Log, store: ViewStore, view: Any) -> int:
+    """Check a view where it stands, and return at which position; what moves while it is looked at is looked at again."""
+    name = layout(view).table
+    while True:
+        before = (await store.standings()).get(name)
+        rows = {row.key: view(**row._mapping) for row in await store.select(select(table_of(view)))}
+        segments = [each for each in await store.progress() if each.follower == name]
+        parked = await store.parked(name, limit=100_000)
+        if before is not None and (await store.standings()).get(name) == before:
+            break
+        await asyncio.sleep(0)
+    assert rows == await _folded(log, view, segments, parked)
+    return before.position
+
+
+async def _folded(log: Log, view: Any, segments: list[Progress], parked: list[Parked]) -> dict[Any, Any]:
+    """Fold what the segments have handled, without what is parked."""
+    fold = fold_of(view)
+    aside = {(each.lane, each.position) for each in parked}
+    rows: dict[Any, Any] = {}
+    for recorded in await log.read(ALL, 0, 1_000_000):
+        kind, step = fold.steps[recorded.type]
+        event = reader(kind, recorded.version)(recorded.data)
+        for tag in tagger(kind)(event):
+            lane, key = kept_lane(tag), tag.partition(":")[2]
+            handled = next(each.position for each in segments if each.segment.owns(lane))
+            if recorded.position > handled or (lane, recorded.position) in aside:
+                continue
+            row = step(rows.get(key, view(key=key)), event)
+            rows.pop(key, None)
+            if row is not None:
+                rows[key] = row
+    return rows
+
+
+async def check_under_fire(stores: Callable[[], ViewStore], seed: int, events: int = 400) -> None:
+    """Let several owners follow while claims are lost, followers cancelled, values refused, keys retried, segments cut."""
+    random = Random(seed)
+    log = await Log.open(MemoryStore(), CLOCK)
+    opened = [stores() for _ in range(3)]
+    for store in opened:
+        await store.open()
+        await store.create(layout(Place))
+    owners = [asyncio.create_task(_own(log, store)) for store in opened[:2]]
+    checked = []
+    try:
+        for number in range(events // 20):
+            await log.append([_move(random, number) for _ in range(20)])
+            await asyncio.sleep(0)
+            await _trouble(random, opened[2], owners, log, opened)
+            checked.append(await check_standing(log, opened[2], Place))
+        async with asyncio.timeout(60):
+            while await opened[2].position("place_v1") < await log.head():
+                checked.append(await check_standing(log, opened[2], Place))
+                await asyncio.sleep(0.01)
+        assert await check_standing(log, opened[2], Place) == events
+        assert len({*checked}) > 1
+        assert await opened[2].parked()
+    finally:
+        for task in owners:
+            task.cancel()
+        await asyncio.gather(*owners, return_exceptions=True)
+        for store in opened:
+            await store.close()
+        await log.close()
+
+
+async def _own(log: Log, store: ViewStore) -> None:
+    await Roster(store, {"place_v1": lambda: ViewTarget(Place, log, store, CLOCK)}, CLOCK, "oracle").run()
+
+
+def _move(random: Random, number: int) -> NewEvent:
+    amount = random.choice([1, 2, 3, 5, 99] * 20 + [13, 2**62, 2**62])
+    event = Moved(source=random.choice(KEYS), target=random.choice(KEYS), amount=amount)
+    return NewEvent(CLOCK.new_id(), "Moved", 1, tagger(Moved)(event), encode(event))
+
+
+async def _trouble(
+    random: Random, store: ViewStore, owners: list[asyncio.Task[None]], log: Log, opened: list[ViewStore]
+) -> None:
+    match random.randrange(16):
+        case 0:
+            # An owner is gone in the middle of whatever it was doing, and another one comes.
+            place = random.randrange(len(owners))
+            owners[place].cancel()
+            await asyncio.gather(owners[place], return_exceptions=True)
+            owners[place] = asyncio.create_task(_own(log, opened[place]))
+        case 1:
+            parked = {each.lane for each in await store.parked("place_v1")}
+            await store.request_retry("place_v1", sorted(parked))
+        case 2 if await store.position("place_v1"):
+            await store.rewind("place_v1", ["place_v1"])
+        case 3 if len(await store.progress()) == 1 and not any(not each.lane for each in await store.parked()):
+            await store.split("place_v1", 3)
+        case 4 if len(await store.progress()) == 3:
+            await store.merge("place_v1")
+        case _:
+            await asyncio.sleep(random.random() / 4)
