@@ -13,6 +13,7 @@ from twofold.clock import Clock
 from twofold.errors import SettingsError
 from twofold.messages import decoder
 from twofold.messaging import Delivery, check_not_replaced
+from twofold.urls import without_password, without_passwords
 
 _WAIT_SECONDS = 20
 _FIRST_PAUSE_SECONDS = 0.1
@@ -66,20 +67,21 @@ class FeedTransport:
         """Return the next page of a feed, however long its service is away."""
         attempts = 0
         pause = _FIRST_PAUSE_SECONDS
+        shown = without_password(url)
         while True:
             try:
                 page = await self._get(source, url, after, 0 if attempts else wait)
             except (httpx.HTTPError, msgspec.DecodeError, _OtherService) as error:
                 attempts += 1
                 loud = attempts % _ATTEMPTS_BETWEEN_WARNINGS == _QUIET_ATTEMPTS
-                reason = str(error) or type(error).__name__
+                reason = without_passwords(str(error)) or type(error).__name__
                 _logger.log(
                     logging.WARNING if loud else logging.DEBUG,
-                    "The feed of %s at %s cannot be read, and is asked for again: %s", source, url, reason,
+                    "The feed of %s at %s cannot be read, and is asked for again: %s", source, shown, reason,
                 )  # fmt: skip
             else:
                 if attempts >= _QUIET_ATTEMPTS:
-                    _logger.info("The feed of %s at %s can be read again.", source, url)
+                    _logger.info("The feed of %s at %s can be read again.", source, shown)
                 return page
             await self._clock.sleep(pause * (0.5 + self._clock.random() / 2))
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
@@ -126,14 +128,22 @@ def open_transport(url: str, clock: Clock, sources: Iterable[str] = ()) -> FeedT
         name, _, address = part.strip().partition("=")
         if not (name and _is_http(address)):
             raise SettingsError(
-                f"{url!r}: {part!r} is not the name of a service and the URL it is served at. {_EXAMPLE}"
+                f"{without_password(url)!r}: {_shown(part)!r} is not the name of a service and the URL it is served at. "
+                f"{_EXAMPLE}"
             )
         if name in addresses:
-            raise SettingsError(f"{url!r} has two URLs for {name}. Leave one of them out. {_EXAMPLE}")
+            raise SettingsError(f"{without_password(url)!r} has two URLs for {name}. Leave one of them out. {_EXAMPLE}")
         addresses[name] = address
     for source in sources:
         url_of(source, addresses)
     return FeedTransport(addresses, clock)
+
+
+def _shown(part: str) -> str:
+    name, _, address = part.partition("=")
+    if not part or (name.isalnum() and not address):
+        return part
+    return without_password(f"feed:{part}").removeprefix("feed:")
 
 
 def _is_http(address: str) -> bool:

@@ -18,6 +18,7 @@ from twofold.cli.streams import INTERRUPTED
 from twofold.cli.target import Complaint
 from twofold.cli.views import views
 from twofold.errors import TwofoldError
+from twofold.urls import without_passwords
 
 
 class Program(click.Group):
@@ -28,7 +29,9 @@ class Program(click.Group):
         try:
             return super().invoke(ctx)
         except TwofoldError as error:
-            raise Complaint(str(error)) from error
+            raise Complaint(without_passwords(str(error))) from error
+        except click.UsageError as error:
+            raise click.UsageError(without_passwords(error.format_message()), error.ctx) from None
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
 

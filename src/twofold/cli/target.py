@@ -15,6 +15,7 @@ import click
 
 from twofold.errors import TwofoldError
 from twofold.service import Service, System
+from twofold.urls import without_password
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -60,7 +61,8 @@ def load(target: str) -> Service | System:
     """
     parts = _TARGET.fullmatch(target)
     if parts is None or target.endswith(".py"):
-        raise Complaint(f"{target!r} is not module:name, such as bank:bank for the service bank in the file bank.py.")
+        shown = without_password(target) if any(sign in target for sign in ("://", "@", "=")) else target
+        raise Complaint(f"{shown!r} is not module:name, such as bank:bank for the service bank in the file bank.py.")
     module = _import(parts["module"])
     found = getattr(module, parts["name"], None) if parts["name"] else None
     if isinstance(found, Service | System):

@@ -145,7 +145,7 @@ class Fold(msgspec.Struct, Generic[S], frozen=True):
     def snapshot_every(self) -> int:
         """After how many events the state is kept as a snapshot; 0 is never."""
         every: int = getattr(self.state, "snapshot_every", 0)
-        return every
+        return every if every and self.fingerprint else 0
 
     def apply(self, state: S, event: Event) -> S:
         """Return the state after an event; one that the fold does not know changes nothing.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import sys
 import sysconfig
-from importlib import metadata
 
 _INSTALLED = ("site-packages", "dist-packages")
 _PYTHON = sys.implementation.cache_tag
@@ -38,15 +37,19 @@ def _library(top: str) -> str:
 
 
 def _versioned(top: str) -> str:
-    with_version = _version(top) or str(getattr(sys.modules[top], "__version__", ""))
-    if not with_version:
-        names = metadata.packages_distributions().get(top, [])
-        with_version = " ".join(_version(name) for name in names)
-    return f"{top} {with_version}" if with_version else ""
+    from importlib.metadata import packages_distributions
+
+    version = _version(top) or str(getattr(sys.modules[top], "__version__", ""))
+    if not version:
+        version = " ".join(map(_version, packages_distributions().get(top, [])))
+    return f"{top} {version}" if version else ""
 
 
 def _version(distribution: str) -> str:
+    # Imported here, as it is slow and declaring needs none of it.
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
+        return version(distribution)
+    except PackageNotFoundError:
         return ""

@@ -16,6 +16,7 @@ from twofold.messaging import inbox_name
 from twofold.service.building import layouts, view_targets
 from twofold.service.declaration import Declaration
 from twofold.service.settings import Settings, open_store, open_views
+from twofold.urls import without_password
 from twofold.views import ViewStore, table_name
 from twofold.views.shadow import shadow_follower, shadow_table, shadowed
 
@@ -105,8 +106,8 @@ def check_shared(url: str) -> None:
     """
     if url.startswith("memory:"):
         raise SettingsError(
-            f"{url!r}: what a service has in memory, no other process sees. Set TWOFOLD_LOG and TWOFOLD_VIEWS to what "
-            "the service runs with, for example TWOFOLD_LOG=sqlite:///bank.db"
+            f"{without_password(url)!r}: what a service has in memory, no other process sees. Set TWOFOLD_LOG and "
+            "TWOFOLD_VIEWS to what the service runs with, for example TWOFOLD_LOG=sqlite:///bank.db"
         )
 
 

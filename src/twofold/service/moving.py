@@ -21,7 +21,8 @@ from twofold.log.contents import Digest, Page, Report, ahead, contents
 from twofold.log.copying import common_head, compare, copy, restore
 from twofold.log.lines import Export, first_line, last_line, page_lines
 from twofold.service.admin import check_shared, opened_log
-from twofold.service.settings import open_store, without_password
+from twofold.service.settings import open_store
+from twofold.urls import without_password
 
 
 class Moved(msgspec.Struct, frozen=True):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -15,6 +15,7 @@ from twofold.clock import Clock
 from twofold.errors import SettingsError
 from twofold.log import Store
 from twofold.messaging import Transport
+from twofold.urls import without_password
 from twofold.views import ViewStore
 
 
@@ -24,6 +25,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log: str
     views: str
     transport: str = ""
+
+    def __repr__(self) -> str:
+        """Show the URLs without what is secret in them."""
+        shown = (f"{name}={without_password(getattr(self, name))!r}" for name in self.__struct_fields__)
+        return f"Settings({', '.join(shown)})"
 
 
 _STORES = {
@@ -43,6 +49,15 @@ _EXAMPLES = {
     "VIEWS": "sqlite:///bank-views.db",
     "TRANSPORT": "feed:sales=http://127.0.0.1:8001,ledger=http://127.0.0.1:8002",
 }
+_PREFIX = "TWOFOLD_"
+# Read by the edges.
+_OTHERS = ("MAX_BODY_BYTES", "ALLOWED_HOSTS", "ALLOWED_ORIGINS")
+# Read by the tests and benchmarks of Twofold itself, and of its adapters.
+_DEVELOPERS = ("TWOFOLD_TEST_", "TWOFOLD_BENCH_")
+_OF_A_SERVICE = re.compile(rf"{_PREFIX}([A-Z0-9_]+_)?({'|'.join(_EXAMPLES)})")
+_KUBERNETES = re.compile(
+    rf"{_PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
 
 
 def read_settings(service: str, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -54,8 +69,10 @@ def read_settings(service: str, environment: Mapping[str, str] = os.environ) -> 
     'sqlite:///data/bank.db'
 
     Raises:
-        SettingsError: a URL is malformed or of a kind that is not known; the text names the variable.
+        SettingsError: a URL is malformed or of a kind that is not known, or there is a variable that nothing reads; the text
+            names the variable.
     """
+    check_names(environment)
     return Settings(
         log=_read(service, "LOG", f"sqlite:///{service}.db", _STORES, environment),
         views=_read(service, "VIEWS", f"sqlite:///{service}-views.db", _VIEW_STORES, environment),
@@ -80,13 +97,36 @@ def variable(service: str, what: str) -> str:
     return f"TWOFOLD_{service.upper().replace('-', '_')}_{what}"
 
 
-def without_password(url: str) -> str:
-    """Return a URL as it may be shown.
+def check_names(environment: Mapping[str, str]) -> None:
+    """Check that no variable has the prefix and is read by nobody: whoever mistypes a name would run on the default.
 
-    >>> without_password("postgres://shop:secret@db/shop?password=secret")
-    'postgres://shop:***@db/shop?password=***'
+    Variables for other services than this one are taken, as processes share their environment. So are those that Kubernetes
+    makes of an object that is named ``twofold``.
+
+    Raises:
+        SettingsError: there is one; the text names it and the known one that is nearest.
     """
-    return re.sub(r"(?<=[?&]password=)[^&]*", "***", re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", url))
+    unknown = sorted(name for name, value in environment.items() if not _is_known(name, value))
+    if unknown:
+        told = " ".join(f"{name} is not a setting. Did you mean {_nearest(name)}?" for name in unknown)
+        raise SettingsError(
+            f"{told} There are {', '.join(f'TWOFOLD_{each}' for each in (*_EXAMPLES, *_OTHERS))}, and for one service alone "
+            f"{', '.join(f'TWOFOLD_(SERVICE)_{each}' for each in _EXAMPLES)}."
+        )
+
+
+def _is_known(name: str, value: str) -> bool:
+    if not name.upper().startswith(_PREFIX):
+        return True
+    known = name.removeprefix(_PREFIX) in _OTHERS or name.startswith(_DEVELOPERS) or bool(_OF_A_SERVICE.fullmatch(name))
+    return known or bool(_KUBERNETES.fullmatch(name) and (value.isdecimal() or "://" in value or "SERVICE" in name))
+
+
+def _nearest(name: str) -> str:
+    service = name.upper().removeprefix(_PREFIX).rpartition("_")[0]
+    names = [f"{_PREFIX}{each}" for each in (*_EXAMPLES, *_OTHERS)]
+    names += [variable(service, each) for each in _EXAMPLES if service]
+    return difflib.get_close_matches(name.upper(), names, n=1, cutoff=0)[0]
 
 
 def _checked(variable: str, url: str, what: str, known: Mapping[str, str]) -> str:
@@ -97,11 +137,26 @@ def _checked(variable: str, url: str, what: str, known: Mapping[str, str]) -> st
 
 
 def _flaw(url: str, known: Mapping[str, str]) -> str:
-    scheme = urlsplit(url).scheme
+    scheme, colon, rest = url.partition(":")
+    if not url.strip():
+        return "it is empty."
+    if url != url.strip() or not url.isprintable():
+        return "white space at its beginning or end, and control characters anywhere, are not part of a URL."
     if scheme not in known:
-        return f"{scheme or 'no scheme'!r} is not one of {', '.join(f'{each}:' for each in known)}."
-    if scheme == "sqlite" and not (url.startswith("sqlite:///") and len(url) > len("sqlite:///")):
+        named = scheme if colon and rest.startswith("//") and scheme.isalnum() else "no scheme"
+        return f"{named!r} is not one of {', '.join(f'{each}:' for each in known)}."
+    if left := re.search(r"\{\w*\}", url.rpartition("@")[2]):
+        return f"{left[0]} stands for nothing here; in a setting, {{service}} is the service's name."
+    if scheme == "sqlite":
+        return _file_flaw(url)
+    return ""
+
+
+def _file_flaw(url: str) -> str:
+    if not (url.startswith("sqlite:///") and len(url) > len("sqlite:///")):
         return "a file is named after three slashes, four if absolute."
+    if "?" in url or "#" in url:
+        return "a file has no parameters; in its name, write %3F for a question mark and %23 for a number sign."
     return ""
 
 
@@ -138,7 +193,7 @@ def open_transport(url: str, clock: Clock, sources: Iterable[str] = ()) -> Trans
 def _adapter(url: str, known: Mapping[str, str]) -> Any:
     if flaw := _flaw(url, known):
         raise SettingsError(f"{without_password(url)!r}: {flaw}")
-    scheme = urlsplit(url).scheme
+    scheme = url.partition(":")[0]
     module, _, function = known[scheme].partition(":")
     try:
         return getattr(import_module(module), function)

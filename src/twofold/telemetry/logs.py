@@ -11,6 +11,7 @@ import msgspec
 
 from twofold.clock import moment
 from twofold.messages import current
+from twofold.urls import without_passwords
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 _TOO_TALKATIVE = {"httpx": logging.WARNING, "httpcore": logging.WARNING, "uvicorn": logging.WARNING}
@@ -58,7 +59,7 @@ class _Structured(logging.Formatter):
 
     def _traceback(self, record: logging.LogRecord) -> str:
         parts = [self.formatException(record.exc_info)] if record.exc_info else []
-        return "\n".join([*parts, record.stack_info] if record.stack_info else parts)
+        return without_passwords("\n".join([*parts, record.stack_info] if record.stack_info else parts))
 
 
 class JsonLines(_Structured):
@@ -69,7 +70,7 @@ class JsonLines(_Structured):
             "time": moment(int(record.created * 1e6)),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": without_passwords(record.getMessage()),
         } | self._circumstances(record)
         if traceback := self._traceback(record):
             line["traceback"] = traceback
@@ -81,7 +82,8 @@ class Text(_Structured):
 
     def format(self, record: logging.LogRecord) -> str:
         time = moment(int(record.created * 1e6)).astimezone()
-        line = f"{time:%H:%M:%S}.{int(record.msecs):03d} {record.levelname:<7} {record.name}: {record.getMessage()}"
+        message = without_passwords(record.getMessage())
+        line = f"{time:%H:%M:%S}.{int(record.msecs):03d} {record.levelname:<7} {record.name}: {message}"
         circumstances = self._circumstances(record)
         if circumstances.get("service") == self._service:
             del circumstances["service"]

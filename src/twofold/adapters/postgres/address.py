@@ -7,12 +7,13 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 
 from twofold.errors import SettingsError
+from twofold.urls import without_password
 
 EXAMPLE = "For example postgresql://user:password@host:5432/database?schema=orders"
 
 
 class Address(msgspec.Struct, frozen=True):
-    """What a URL says: ``dsn`` is for the driver, ``str()`` is for people and hides the password.
+    """What a URL says: ``dsn`` is for the driver, ``str()`` is for people and hides what is secret.
 
     >>> address = Address.of("postgresql://shop:secret@db1,db2/shop?schema=orders&sslmode=require")
     >>> address.schema, address.dsn
@@ -34,7 +35,7 @@ class Address(msgspec.Struct, frozen=True):
         """
         place, _, query = url.partition("?")
         options = dict(parse_qsl(query, keep_blank_values=True))
-        masked = _with_options(_masked(place), options | ({"password": "***"} if "password" in options else {}))
+        masked = without_password(url)
         schema = options.pop("schema", "twofold")
         if not 0 < len(schema.encode()) <= 63 or "\0" in schema or schema.startswith("pg_"):
             raise SettingsError(
@@ -54,6 +55,10 @@ class Address(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         return self.masked
 
+    def __repr__(self) -> str:
+        """Show it as people may see it, in a debugger's list of variables too."""
+        return f"Address({self.masked!r})"
+
 
 def quoted(name: str) -> str:
     """Return a name as it stands in a statement."""
@@ -62,10 +67,3 @@ def quoted(name: str) -> str:
 
 def _with_options(place: str, options: dict[str, str]) -> str:
     return f"{place}?{urlencode(options, safe='*/')}" if options else place
-
-
-def _masked(place: str) -> str:
-    scheme, slashes, rest = place.partition("://")
-    login, at, where = rest.rpartition("@")
-    user, colon, _ = login.partition(":")
-    return f"{scheme}{slashes}{user}{':***' if colon else ''}{at}{where}"

@@ -14,6 +14,7 @@ from twofold.adapters.postgres.address import EXAMPLE, Address
 from twofold.adapters.postgres.failures import FAILURES, FAULTS, failure_of, leaves_connection, may_pass
 from twofold.clock import Clock
 from twofold.errors import LogUnavailable, SettingsError, ValueRefused
+from twofold.urls import without_quotations
 
 T = TypeVar("T")
 Connection: TypeAlias = "asyncpg.Connection[Any]"
@@ -140,7 +141,8 @@ class Database:
         try:
             connection: Connection = await asyncpg.connect(self.address.dsn, timeout=_CONNECT_SECONDS, **options)
         except ValueError as error:
-            raise SettingsError(f"{self.address}: {error}. {EXAMPLE}") from error
+            # Without its cause, which may quote what is secret in the URL.
+            raise SettingsError(f"{self.address}: {without_quotations(str(error))}. {EXAMPLE}") from None
         return connection
 
     async def close(self) -> None:
