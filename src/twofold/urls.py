@@ -45,7 +45,7 @@ def without_password(url: str) -> str:
         return f"feed:{','.join(map(_feed_part, _FEED.split(url.removeprefix('feed:'))))}"
     scheme, slashes, rest = url.partition("://")
     if not slashes:
-        return url if url == "memory:" or _FILE.fullmatch(url) else _HIDDEN
+        return url if url in ("", "memory:") or _FILE.fullmatch(url) else _HIDDEN
     if not _SCHEME.fullmatch(scheme):
         return _HIDDEN
     return f"{scheme}://{_without_scheme(scheme, rest)}"
@@ -71,8 +71,7 @@ def without_quotations(text: str) -> str:
 
 def _found(match: re.Match[str]) -> str:
     url = match[0].rstrip(".,;:!)]}")
-    shown = without_password(url) if any(sign in url for sign in "@?#=") else url
-    return shown + match[0][len(url) :]
+    return without_password(url) + match[0][len(url) :]
 
 
 def _feed_part(part: str) -> str:

@@ -22,7 +22,9 @@ def test_a_service_is_served_until_sigterm(twofold: CommandLine) -> None:
         code, logged = bank.end()
     assert code == 0
     assert messages(logged) == ["bank ended."]
-    assert messages(bank.started_with)[0] == "bank runs; its log is at position 0"
+    empty, runs, *_ = messages(bank.started_with)
+    assert str(empty).startswith("bank begins with an empty log at sqlite:///bank.db (/")
+    assert runs == "bank runs; its log is at position 0"
 
 
 def test_ctrl_c_ends_a_service_like_sigterm(twofold: CommandLine) -> None:
@@ -174,18 +176,19 @@ def test_logs_for_people_are_lines_of_text(twofold: CommandLine) -> None:
     """Without an option, a person reads time, level, logger and message."""
     process = twofold.begin("run", BANK, "--port", "0")
     assert process.stderr is not None
-    lines = [process.stderr.readline(), process.stderr.readline()]
+    empty, *lines = [process.stderr.readline() for _ in range(3)]
     process.send_signal(signal.SIGTERM)
     assert process.communicate(timeout=60)[0] == ""
     assert process.returncode == 0
+    assert " WARNING twofold.service: bank begins with an empty log" in empty
     assert " INFO    twofold.service: bank runs; its log is at position 0" in lines[0]
     assert " INFO    twofold.cli: bank answers at http://127.0.0.1:" in lines[1]
 
 
 def test_a_log_level_leaves_out_what_is_below_it(twofold: CommandLine) -> None:
-    """At the level of warnings, a service that is well says nothing."""
+    """At the level of errors, a service that is well says nothing, not even that its log is new."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        found = twofold("run", BANK, "--port", str(taken.getsockname()[1]), "--log-level", "warning")
+        found = twofold("run", BANK, "--port", str(taken.getsockname()[1]), "--log-level", "error")
     assert found.errors.startswith("twofold: ")
 
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Annotated, Any, Self
 
@@ -16,7 +17,9 @@ from tests.commands.kit import SharedStore, handling, new_event
 from twofold import Aggregate, Command, Event, Tag, decide, evolve, replace
 from twofold.adapters.memory import MemoryStore
 from twofold.commands import deciders_of
+from twofold.errors import LogUnavailable
 from twofold.folding import fold_of
+from twofold.log import Snapshot
 
 BasketId = Annotated[str, Tag("basket")]
 
@@ -286,3 +289,100 @@ def test_a_fingerprint_is_the_same_in_every_process() -> None:
         for seed in range(4)
     }
     assert len(found) == 1
+
+
+# What cannot be used.
+
+
+async def filled(store: MemoryStore, count: int = 5) -> None:
+    """Have a store hold a basket's events, and the snapshots that come of them."""
+    async with handling(store, deciders_of(Basket)) as (handler, _):
+        for _ in range(count):
+            await handler.handle(Put(basket="ann", sku="lamp", units=1))
+
+
+def snapshot_name() -> str:
+    return f"Basket:{fold_of(Basket).fingerprint}"
+
+
+@pytest.mark.parametrize(
+    ("position", "data"),
+    [
+        (3, b""),
+        (3, b"{"),
+        (3, b"null"),
+        (3, b"[]"),
+        (3, b'{"key":"ann","lines":7}'),
+        (3, b'{"key":"ann","lines":[],"total":"many"}'),
+        (3, b'{"key":"bob","lines":[],"total":9}'),
+        (3, b'{"lines":[],"total":9}'),
+        (3, b"\xff\xfe"),
+        (99, b'{"key":"ann","lines":[],"total":9}'),
+    ],
+    ids=["nothing", "cut", "null", "list", "field", "type", "another key", "no key", "bytes", "beyond the log"],
+)
+def test_a_snapshot_that_cannot_be_used_is_folded_anew_with_one_warning(
+    position: int, data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Cut short, of another shape, of another key, from another log: the events say it all."""
+    store = MemoryStore()
+
+    async def scenario() -> None:
+        await filled(store)
+        await store.save_snapshot(snapshot_name(), "basket:ann", Snapshot(position, data))
+        with caplog.at_level(logging.WARNING):
+            assert (await state_of(store, Basket, "ann")).total == 5
+
+    asyncio.run(scenario())
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "No snapshot of Basket ann was used, and its events are folded instead" in caplog.text
+
+
+def test_a_store_that_fails_to_load_a_snapshot_is_asked_for_the_events(caplog: pytest.LogCaptureFixture) -> None:
+    """A cache may fail, and nobody has to wait until it is mended."""
+
+    class Failing(MemoryStore):
+        async def load_snapshot(self, fold: str, key: str) -> Snapshot | None:
+            raise LogUnavailable("the table of snapshots is damaged")
+
+    store = Failing()
+
+    async def scenario() -> None:
+        await filled(store)
+        assert (await state_of(store, Basket, "ann")).total == 5
+
+    asyncio.run(scenario())
+    assert "the table of snapshots is damaged" in caplog.text
+
+
+LOCK = threading.Lock()
+
+
+def test_a_state_whose_code_cannot_be_described_has_no_snapshots(caplog: pytest.LogCaptureFixture) -> None:
+    """A snapshot of it might be another program's. It is said once, with what is in the way."""
+
+    class Locked(Aggregate, key=BasketId):
+        snapshot_every = 1
+        total: int = 0
+
+        @decide
+        def put(self, command: Put) -> Iterator[Filled]:
+            yield Filled(basket=command.basket, sku=command.sku, units=command.units)
+
+        @evolve
+        def filled(self, event: Filled) -> Self:
+            with LOCK:
+                return replace(self, total=self.total + event.units)
+
+    store = CountingStore()
+
+    async def scenario() -> None:
+        async with handling(store, deciders_of(Locked)) as (handler, _):
+            for _ in range(3):
+                await handler.handle(Put(basket="ann", sku="lamp", units=1))
+        assert (await state_of(store, Locked, "ann")).total == 3
+
+    asyncio.run(scenario())
+    assert store.kept == []
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "LOCK is a _thread.lock" in caplog.text

@@ -1,11 +1,14 @@
 """Settings are checked before anything starts, and the error names the variable."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from twofold.clock import SystemClock
 from twofold.errors import SettingsError
 from twofold.service import Settings, read_settings
-from twofold.service.settings import open_transport
+from twofold.service.settings import check_names, open_transport
 
 
 def test_a_service_has_its_own_settings_those_of_all_or_the_defaults() -> None:
@@ -49,3 +52,100 @@ def test_a_feed_needs_the_name_and_the_url_of_each_source() -> None:
     """A part that is neither is shown, with a valid example."""
     with pytest.raises(SettingsError, match=r"'ledger' is not the name of a service and the URL.*feed:sales=http://"):
         open_transport("feed:sales=http://127.0.0.1:8001,ledger", SystemClock())
+
+
+# Names.
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("TWOFOLD_LOGS", "TWOFOLD_LOG"),
+        ("TWOFOLD_VEIWS", "TWOFOLD_VIEWS"),
+        ("TWOFOLD_TRANSPORTS", "TWOFOLD_TRANSPORT"),
+        ("TWOFOLD_BANK_LGO", "TWOFOLD_BANK_LOG"),
+        ("TWOFOLD_MY_BANK_VEIWS", "TWOFOLD_MY_BANK_VIEWS"),
+        ("TWOFOLD_MAX_BODY", "TWOFOLD_MAX_BODY_BYTES"),
+        ("TWOFOLD_BANK_MAX_BODY_BYTES", "TWOFOLD_MAX_BODY_BYTES"),
+        ("TWOFOLD_ALLOWED_HOST", "TWOFOLD_ALLOWED_HOSTS"),
+        ("TWOFOLD_LOG_BANK", "TWOFOLD_LOG"),
+        ("TWOFOLD_log", "TWOFOLD_LOG"),
+        ("twofold_views", "TWOFOLD_VIEWS"),
+        ("TWOFOLD_PORT", "TWOFOLD_TRANSPORT"),
+        ("TWOFOLD_", "TWOFOLD_LOG"),
+    ],
+)
+def test_a_name_that_nothing_reads_is_refused_with_the_nearest(name: str, near: str) -> None:
+    """Else the service would run on the default, a file in the current folder. The value is not shown."""
+    with pytest.raises(SettingsError, match=rf"{name} is not a setting\. Did you mean {near}\w*\?") as raised:
+        read_settings("bank", {name: "s3cret"})
+    assert "s3cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TWOFOLD_SALES_LOG", "sqlite:///sales.db"),
+        ("TWOFOLD_BAD_DEBT_VIEWS", "memory:"),
+        ("TWOFOLD_MAX_BODY_BYTES", "9"),
+        ("TWOFOLD_TEST_FULL", "1"),
+        ("TWOFOLD_TEST_POSTGRES", "postgresql://h/d"),
+        ("TWOFOLD_BENCH_PROFILE", "1"),
+        ("TWOFOLD_BANK_SERVICE_HOST", "10.0.0.1"),
+        ("TWOFOLD_BANK_SERVICE_PORT_HTTP", "8000"),
+        ("TWOFOLD_PORT", "tcp://10.0.0.1:8000"),
+        ("TWOFOLD_PORT_8000_TCP_PROTO", "tcp"),
+        ("TWOFOLD_PORT_8000_TCP_ADDR", "10.0.0.1"),
+        ("PATH", "/bin"),
+        ("NOT_TWOFOLD_LOGS", ""),
+    ],
+)
+def test_names_of_other_services_and_of_tools_are_taken(name: str, value: str) -> None:
+    """An environment is shared: by the services of a system, by tests, and Kubernetes adds what it finds."""
+    assert read_settings("bank", {name: value}) == read_settings("bank", {})
+
+
+def test_every_name_in_the_code_and_the_guide_is_known() -> None:
+    """Whoever adds a setting adds its name to those that are known, or it could never be used."""
+    root = Path(__file__).parent.parent.parent
+    files = [
+        *root.joinpath("src").rglob("*.py"),
+        *root.joinpath("docs").rglob("*.md"),
+        *root.joinpath("bench").rglob("*.py"),
+    ]
+    names = {name for file in files for name in re.findall(r"\bTWOFOLD_[A-Z_]*[A-Z]\b", file.read_text())}
+    assert {"TWOFOLD_LOG", "TWOFOLD_MAX_BODY_BYTES"} <= names
+    check_names(dict.fromkeys(names, ""))
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("", "TWOFOLD_LOG='': it is empty"),
+        ("  ", "it is empty"),
+        (" sqlite:///bank.db", "white space at its beginning or end"),
+        ("sqlite:///bank.db\n", "white space at its beginning or end"),
+        ("sqlite:///ba\tnk.db", "control characters"),
+        (
+            "sqlite:///{sevice}.db",
+            r"\{sevice\} stands for nothing here; in a setting, \{service\} is the service's name",
+        ),
+        ("postgresql://h/d?schema={}", r"\{\} stands for nothing here"),
+        ("sqlite:///bank.db?mode=ro", "a file has no parameters"),
+        ("sqlite:///bank.db#1", "a file has no parameters"),
+        ("postgresql://u:s3cret@[bad/d?x", None),
+    ],
+)
+def test_a_url_that_would_name_something_else_is_refused(url: str, says: str | None) -> None:
+    """A file named {sevice}.db, or one that ends in a line feed, is not what was meant."""
+    if says is None:  # The driver says what is wrong with it, and nothing fails before it is asked.
+        assert read_settings("bank", {"TWOFOLD_LOG": url}).log == url
+        return
+    with pytest.raises(SettingsError, match=says):
+        read_settings("bank", {"TWOFOLD_LOG": url})
+
+
+def test_settings_are_shown_without_secrets() -> None:
+    """Whoever prints them, or a debugger that does, prints no password."""
+    shown = repr(Settings(log="postgresql://u:s3cret@h/d", views="memory:", transport="feed:a=http://u:s3cret@h"))
+    assert shown == "Settings(log='postgresql://u:***@h/d', views='memory:', transport='feed:a=http://***@h')"

@@ -18,6 +18,7 @@ from twofold.messages import Command, Metadata, Query, Receipt
 from twofold.messaging import Delivery, InboxTarget, Outbox, RelayTarget, Transport, inbox_name
 from twofold.service.admin import Databases
 from twofold.service.answers import Answered, Answers, Found, KeptAnswers
+from twofold.service.beginning import tell_what_is_new
 from twofold.service.building import Building, view_targets
 from twofold.service.comparing import tell_unread
 from twofold.service.declaration import Declaration
@@ -372,6 +373,7 @@ async def opened(
             transport = open_transport(settings.transport, clock, declaration.sources)
             stack.push_async_callback(transport.close)
         running = Running(declaration, settings, log, views, transport, clock, roles)
+        await tell_what_is_new(declaration, settings, log, views if "followers" in roles else None)
         if roles & {"queries", "followers"}:
             await running.building.open(may_write="followers" in roles)
         stack.push_async_callback(running.close)

@@ -56,7 +56,7 @@ _OTHERS = ("MAX_BODY_BYTES", "ALLOWED_HOSTS", "ALLOWED_ORIGINS")
 _DEVELOPERS = ("TWOFOLD_TEST_", "TWOFOLD_BENCH_")
 _OF_A_SERVICE = re.compile(rf"{_PREFIX}([A-Z0-9_]+_)?({'|'.join(_EXAMPLES)})")
 _KUBERNETES = re.compile(
-    rf"{_PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+    rf"{_PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
 
 
@@ -119,7 +119,7 @@ def _is_known(name: str, value: str) -> bool:
     if not name.upper().startswith(_PREFIX):
         return True
     known = name.removeprefix(_PREFIX) in _OTHERS or name.startswith(_DEVELOPERS) or bool(_OF_A_SERVICE.fullmatch(name))
-    return known or bool(_KUBERNETES.fullmatch(name) and (value.isdecimal() or "://" in value or "SERVICE" in name))
+    return known or bool(_KUBERNETES.fullmatch(name)) or (name.endswith("_PORT") and "://" in value)
 
 
 def _nearest(name: str) -> str:
