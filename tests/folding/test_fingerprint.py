@@ -68,6 +68,8 @@ PART = Part()
 SCALE = Scale()
 COUNTS = collections.Counter(a=1)
 SENTINEL = object()
+ENCODE = msgspec.json.Encoder().encode
+DECODER = msgspec.json.Decoder(list[int])
 def twice(n): return n * 2
 def thrice(n): return n * 3
 def ping(n): return pong(n - 1) if n > 0 else 0
@@ -245,6 +247,8 @@ CHANGES = [
     ("0", "bound=Line", "bound=Part"),
     ("0", "part: Part = Part()", "part: Part = Part(units=5)"),
     ("0", "    @property\n    def half", "    def __post_init__(self): pass\n    @property\n    def half"),
+    ("len(ENCODE([]))", "Encoder()", "Encoder(order='sorted')"),
+    ("len(DECODER.decode(b'[]'))", "Decoder(list[int])", "Decoder(list[float])"),
     ("Model().size", "size: int = 1", "size: int = 2"),
 ]
 
@@ -375,3 +379,10 @@ def test_nothing_is_found_out_before_it_is_needed(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("twofold.folding.fold.fingerprint", find)
     with pytest.raises(AssertionError, match="not yet"):
         fingerprint()
+
+
+def test_what_a_library_has_under_the_same_name_is_the_librarys(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever it is made of: the library's version stands for it, as it does for the library's code."""
+    with caplog.at_level(logging.WARNING):
+        assert fingerprint("id(_lock)", ("FACTOR = 1", "FACTOR = 1\nfrom logging import _lock"))
+    assert caplog.records == []

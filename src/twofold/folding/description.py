@@ -18,7 +18,7 @@ from typing import Any, ForwardRef, NewType, TypeVar, get_args, get_origin
 import msgspec
 from typing_extensions import TypeAliasType
 
-from twofold.folding.origin import library_of
+from twofold.folding.origin import library_of, library_with
 from twofold.folding.references import MISSING, references
 from twofold.messages import type_hints
 
@@ -37,6 +37,10 @@ _WRAPPERS: dict[type, tuple[str, ...]] = {
     NewType: ("__name__", "__supertype__"),
     ForwardRef: ("__forward_arg__",),
     TypeAliasType: ("__name__", "__value__"),
+    msgspec.json.Encoder: ("enc_hook", "decimal_format", "uuid_format", "order"),
+    msgspec.json.Decoder: ("type", "strict", "dec_hook", "float_hook"),
+    msgspec.msgpack.Encoder: ("enc_hook", "decimal_format", "uuid_format", "order"),
+    msgspec.msgpack.Decoder: ("type", "strict", "dec_hook", "ext_hook"),
     msgspec.Meta: (
         "gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "tz", "extra"
     ),
@@ -195,7 +199,10 @@ class Description:
             try:
                 yield f"{name}: {self.text(value)}"
             except Indescribable as error:
-                raise Indescribable(f"{name} is {error}") from error
+                library = library_with(name.rpartition(".")[2], value, self._home)
+                if not library:
+                    raise Indescribable(f"{name} is {error}") from error
+                yield f"{name}: {library}"
 
     def _code(self, code: CodeType) -> Iterator[str]:
         counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags & _SIGNATURE_FLAGS)

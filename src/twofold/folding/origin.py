@@ -20,6 +20,16 @@ def library_of(module: str, home: str) -> str:
     return "" if top == home and top != "twofold" else _library(top)
 
 
+def library_with(name: str, value: object, home: str) -> str:
+    """Return the name and the version of a library that has a value under a name, or nothing if none has."""
+    found = {
+        library_of(module, home)
+        for module, contents in [*sys.modules.items()]
+        if getattr(contents, "__dict__", {}).get(name) is value
+    }
+    return min(found - {""}, default="")
+
+
 @functools.cache
 def _library(top: str) -> str:
     found = sys.modules.get(top)
