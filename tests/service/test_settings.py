@@ -115,7 +115,7 @@ def test_every_name_in_the_code_and_the_guide_is_known() -> None:
     ]
     names = {name for file in files for name in re.findall(r"\bTWOFOLD_[A-Z_]*[A-Z]\b", file.read_text())}
     assert {"TWOFOLD_LOG", "TWOFOLD_MAX_BODY_BYTES"} <= names
-    check_names(dict.fromkeys(names, ""))
+    check_names(dict.fromkeys(names - {"TWOFOLD_LOGS"}, ""))  # The guide's example of a mistake.
 
 
 @pytest.mark.parametrize(
