@@ -64,6 +64,22 @@ def test_a_module_imports_only_what_stands_above_it_in_the_list(module: Path) ->
             assert {part, imported} not in NOT_EACH_OTHER, f"{module}: {part} must not import {imported}"
 
 
+# What goes into a log is made in one place, so that the log can give back whatever is in it.
+MAKES_EVENTS = {"log/recorder.py"}
+
+
+def test_events_for_a_log_are_made_by_the_recorder_alone() -> None:
+    """Whatever else made one could record what its class cannot read again, for ever; the suites for stores make their own."""
+    makers = {
+        str(path.relative_to(SOURCE))
+        for path in modules()
+        if path.relative_to(SOURCE).parts[0] != "testing"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "NewEvent"
+    }
+    assert makers == MAKES_EVENTS
+
+
 def test_the_order_names_every_part() -> None:
     """A new folder has to take its place in the list before it can be imported unseen."""
     parts = {

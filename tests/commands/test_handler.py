@@ -1,7 +1,7 @@
 """The decision loop: what holds when commands come at once, others write too, commits fail and callers give up."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -13,7 +13,7 @@ from tests.commands.kit import BANK, CLOCK, HastyClock, SharedStore, balance, de
 from twofold import Aggregate, Command, Context, Event, Rejected, Tag, decide, evolve, replace
 from twofold.adapters.sqlite import SqliteStore
 from twofold.commands import StateCache, decider_of, deciders_of
-from twofold.errors import LogCorrupted, LogUnavailable, TooManyConflicts, UnknownMessage
+from twofold.errors import IdReused, LogCorrupted, LogUnavailable, TooManyConflicts, UnknownMessage
 from twofold.log import Append, Log, NewEvent, Outcome
 from twofold.messages import Metadata, current
 
@@ -461,6 +461,40 @@ def test_an_id_is_decided_once() -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("other", [withdraw(5), deposit(6), deposit(5, "bob"), withdraw(500)], ids=repr)
+def test_another_command_under_an_id_is_an_error_and_is_not_done(other: Command) -> None:
+    """Whether it would be accepted or rejected: whoever uses an id again by mistake is not told that it is done."""
+
+    async def scenario() -> None:
+        async with handling(SharedStore()) as (handler, log):
+            assert await handler.handle(deposit(5), id="once") == 1
+            with pytest.raises(IdReused, match=r"'once' was that of another command"):
+                await handler.handle(other, id="once")
+            assert await handler.handle(deposit(5), id="once") == 1
+            assert len(await history(log)) == 1
+
+    asyncio.run(scenario())
+
+
+def test_of_two_commands_with_one_id_in_one_queue_the_first_is_done() -> None:
+    """The other is told so, and whoever counted on it decides again."""
+
+    async def scenario() -> None:
+        async with handling(SharedStore()) as (handler, log):
+            calls = [
+                handler.handle(deposit(5), id="once"),
+                handler.handle(deposit(9), id="once"),
+                handler.handle(withdraw(6)),
+            ]
+            outcomes = await asyncio.gather(*calls, return_exceptions=True)
+            assert outcomes[0] == 1
+            assert isinstance(outcomes[1], IdReused)
+            assert isinstance(outcomes[2], InsufficientFunds)
+            assert await balance(log, "ann") == 5
+
+    asyncio.run(scenario())
+
+
 def test_a_repetition_that_would_be_rejected_now_has_its_first_receipt() -> None:
     """Its own effect may be the reason."""
 
@@ -537,7 +571,127 @@ def test_a_repetition_within_a_queue_leaves_the_others_right() -> None:
     asyncio.run(scenario())
 
 
-# StateCache.
+# States that are read while they move.
+
+
+class SlowReads(SharedStore):
+    """What is read arrives late: `before` and `after` are awaited round each reading, of one criterion's tag."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slow: dict[str, tuple[asyncio.Event, asyncio.Event]] = {}
+
+    async def history(self, criteria: Any, *arguments: Any) -> Any:
+        found = await super().history(criteria, *arguments)
+        reached, goes_on = self.slow.pop(criteria[0].tags[0], (None, None))
+        if reached and goes_on:
+            reached.set()
+            await goes_on.wait()
+        return found
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["own events only", "and another process's"])
+def test_an_event_that_is_appended_while_its_state_is_read_counts_once(elsewhere: bool) -> None:
+    """What a reader found before it waited says nothing of what is known after it: the later of the two holds."""
+    store = SlowReads()
+    seen = []
+
+    @decide
+    def count(command: CountOnce, counter: Counter) -> Iterator[Counted]:
+        seen.append(counter.number)
+        yield Counted(counter=counter.key)
+
+    async def scenario() -> None:
+        async with handling(store, [decider_of(count)]) as (handler, log):
+            await handler.handle(CountOnce(counter="c"))
+            commit = store.committing()
+            queued = asyncio.create_task(handler.handle(CountOnce(counter="c")))
+            await commit
+            cached = next(iter(handler.states._cached.values()))
+            cached.invalidate(cached.generation)
+            reached, goes_on = store.slow["counter:c"] = asyncio.Event(), asyncio.Event()
+            reading = asyncio.create_task(handler.handle(CountOnce(counter="c")))
+            await reached.wait()
+            await queued
+            if elsewhere:
+                await store.others_append(Counted(counter="c"))
+            goes_on.set()
+            await reading
+            await handler.handle(CountOnce(counter="c"))
+            events = len(await history(log))
+            assert events == 4 + elsewhere
+            assert cached.known.position == cached.known.state.number == events
+            assert seen[-1] == events - 1
+
+    asyncio.run(scenario())
+
+
+def test_a_refusal_on_two_states_is_one_that_the_log_had_at_once() -> None:
+    """One of them was remembered, the other queued: what came to the first before the second was there is looked for."""
+    store = SharedStore()
+
+    @decide
+    def both(command: Count, counter: Counter, other: Counter) -> Iterator[Counted]:
+        raise CountedTooFar(counter.number, other.number)
+        yield
+
+    async def scenario() -> None:
+        async with handling(store, [decider_of(both), *deciders_of(Counter)]) as (handler, log):
+            await handler.handle(CountOnce(counter="other"))
+            with suppress(CountedTooFar):
+                await handler.handle(Count(counter="c", other="other"))
+            # In the same commit as the queued one, another process's comes first.
+            store.others = lambda commit: [Counted(counter="other")] if commit == 2 else []
+            queued = asyncio.create_task(handler.handle(CountOnce(counter="c")))
+            await asyncio.sleep(0)
+            with pytest.raises(CountedTooFar) as refused:
+                await handler.handle(Count(counter="c", other="other"))
+            await queued
+            assert refused.value.args == (1, 2)
+            assert len(await history(log)) == 3
+
+    asyncio.run(scenario())
+
+
+def test_a_refusal_on_two_queued_states_is_one_that_the_log_had_at_once() -> None:
+    """They came in two commits, and another process's event for the first of them in between."""
+    decided = asyncio.Event()
+
+    class HeldStore(SharedStore):
+        """Its first commit takes until the refusal was decided."""
+
+        async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
+            await decided.wait()
+            return await super().write(batch, recorded_at_us, **how)
+
+    store = HeldStore()
+
+    @decide
+    def both(command: Count, counter: Counter, other: Counter) -> Iterator[Counted]:
+        if counter.number:
+            decided.set()
+        raise CountedTooFar(counter.number, other.number)
+        yield
+
+    async def scenario() -> None:
+        async with handling(store, [decider_of(both), *deciders_of(Counter)]) as (handler, log):
+            with suppress(CountedTooFar):
+                await handler.handle(Count(counter="c", other="other"))
+            store.others = lambda commit: [Counted(counter="c")] if commit == 2 else []
+            first = asyncio.create_task(handler.handle(CountOnce(counter="c")))
+            for _ in range(3):
+                await asyncio.sleep(0)
+            second = asyncio.create_task(handler.handle(CountOnce(counter="other")))
+            refused = asyncio.create_task(handler.handle(Count(counter="c", other="other")))
+            with pytest.raises(CountedTooFar) as told:
+                await refused
+            assert [await first, await second] == [1, 3]
+            assert told.value.args == (2, 1)
+
+    asyncio.run(scenario())
+
+
+# States in memory.
 
 
 def test_few_cached_states_do_for_many_keys() -> None:
