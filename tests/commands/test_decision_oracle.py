@@ -34,18 +34,19 @@ def test_two_processes_decide_on_what_the_log_has(kind: str, tmp_path: Path) -> 
     """They take turns on one log, while ids are sent again, callers give up, commits fail and states are forgotten."""
     shared = MemoryStore()
     path = str(tmp_path / "log.db")
+    commands = 2 * COMMANDS if kind == "memory" else COMMANDS
     make: Callable[[], Store] = lambda: shared if kind == "memory" else SqliteStore(path)  # noqa: E731
 
     async def scenario() -> Verdict:
-        told = await hostile_run([make(), make()], seed=1, commands=COMMANDS)
+        told = await hostile_run([make(), make()], seed=1, commands=commands)
         return await judged_log(make(), told)
 
-    convict(asyncio.run(scenario()), COMMANDS)
+    convict(asyncio.run(scenario()), 2 * commands)
 
 
 def test_processes_on_one_file_decide_on_what_the_log_has(tmp_path: Path) -> None:
     """The same with processes of their own, which see nothing of each other but the file."""
-    convict(in_processes(f"sqlite:///{tmp_path}/log.db"), PROCESSES * COMMANDS // 2)
+    convict(in_processes(f"sqlite:///{tmp_path}/log.db"), PROCESSES * COMMANDS)
 
 
 def test_the_oracle_convicts_a_decision_that_saw_something_else() -> None:

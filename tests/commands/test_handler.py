@@ -674,7 +674,7 @@ def test_a_refusal_on_two_queued_states_is_one_that_the_log_had_at_once() -> Non
         yield
 
     async def scenario() -> None:
-        async with handling(store, [decider_of(both), *deciders_of(Counter)]) as (handler, log):
+        async with handling(store, [decider_of(both), *deciders_of(Counter)]) as (handler, _):
             with suppress(CountedTooFar):
                 await handler.handle(Count(counter="c", other="other"))
             store.others = lambda commit: [Counted(counter="c")] if commit == 2 else []
