@@ -20,6 +20,7 @@ from twofold.service.admin import Databases
 from twofold.service.answers import Answered, Answers, Found, KeptAnswers
 from twofold.service.beginning import tell_what_is_new
 from twofold.service.building import Building, view_targets
+from twofold.service.closing import Closing
 from twofold.service.comparing import tell_unread
 from twofold.service.declaration import Declaration
 from twofold.service.live import LiveQueries, Seen, Subscription, Trouble, Update, parse_seen
@@ -354,8 +355,11 @@ async def opened(
     roles: Collection[Role] = ROLES,
     transport: Transport | None = None,
     clock: Clock | None = None,
+    closing: Closing | None = None,
 ) -> AsyncIterator[Running]:
     """Open a service's databases and let it take commands; its followers start with `Running.follow`.
+
+    Services that are closed together have one bound for that: ``closing``.
 
     Raises:
         SettingsError: a URL is wrong or its driver is missing.
@@ -363,20 +367,21 @@ async def opened(
         DeclarationError: a view's table has other columns than the view.
     """
     clock, roles = clock or SystemClock(), roles_of(roles)
+    name, close = declaration.name, (closing or Closing(clock)).close
     async with AsyncExitStack() as stack:
         views = open_views(settings.views, clock)
-        stack.push_async_callback(views.close)
+        stack.push_async_callback(close, f"The views of {name}", views.close)
         await _prepare(views, declaration, roles)
         log = await Log.open(open_store(settings.log, clock), clock, read_only=roles == {"queries"})
-        stack.push_async_callback(log.close)
+        stack.push_async_callback(close, f"The log of {name}", log.close)
         if transport is None and settings.transport:
             transport = open_transport(settings.transport, clock, declaration.sources)
-            stack.push_async_callback(transport.close)
+            stack.push_async_callback(close, f"The transport of {name}", transport.close)
         running = Running(declaration, settings, log, views, transport, clock, roles)
         await tell_what_is_new(declaration, settings, log, views if "followers" in roles else None)
         if roles & {"queries", "followers"}:
             await running.building.open(may_write="followers" in roles)
-        stack.push_async_callback(running.close)
+        stack.push_async_callback(close, name, running.close)
         running.compare()
         _logger.info("%s runs; its log is at position %d", running.name, log.known_head)
         yield running

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from twofold.clock import Clock
+from twofold.clock import Clock, SystemClock
 from twofold.commands import Aggregate, Decider
 from twofold.errors import DeclarationError, NotRunning, SettingsError
 from twofold.messages import Command, Event, Metadata, Query, Receipt, source_location
 from twofold.messaging import LogTransport, Outbox, Transport
+from twofold.service.closing import Closing
 from twofold.service.declaration import declare
 from twofold.service.live import Update
 from twofold.service.roles import ROLES, Role
@@ -207,16 +209,24 @@ class System:
         self._check_heard(settings)
         outboxes: dict[str, Outbox] = {}
         shared = LogTransport(outboxes)
+        closing = Closing(clock or SystemClock())
         async with AsyncExitStack() as stack:
             running = {}
             for name, service in self.services.items():
                 transport = None if settings[name].transport else shared
                 running[name] = await stack.enter_async_context(
-                    opened(service.declaration, settings[name], roles=roles, transport=transport, clock=clock)
+                    opened(
+                        service.declaration,
+                        settings[name],
+                        roles=roles,
+                        transport=transport,
+                        clock=clock,
+                        closing=closing,
+                    )
                 )
                 outboxes[name] = running[name].outbox
             # All end together, before the first log is closed that another one still follows.
-            stack.push_async_callback(_close, running.values())
+            stack.push_async_callback(closing.close, ", ".join(running), partial(_close, running.values()))
             for each in running.values():
                 each.follow()
             yield running

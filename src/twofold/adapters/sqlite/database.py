@@ -45,6 +45,7 @@ class Connection:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"sqlite-{Path(path).name}")
         self._connection: sqlite3.Connection | None = None
         self._files: _Files = ()
+        self._looked = False
         self._journal_bytes = 0
         self._tidying: asyncio.TimerHandle | None = None
         self._closed = False
@@ -89,6 +90,8 @@ class Connection:
         self._thread.submit(self._work_off, asked, loop)
 
     def _work_off(self, asked: list[tuple[Work, asyncio.Future[Any]]], loop: asyncio.AbstractEventLoop) -> None:
+        # Whether the files are still there is looked up once for what is done together.
+        self._looked = False
         done = [(answer, *self._outcome(work)) for work, answer in asked]
         loop.call_soon_threadsafe(self._answer, done, loop)
 
@@ -104,12 +107,13 @@ class Connection:
         if self._connection is None:
             self._connection = _look_at(self.path) if self.read_only else _connect(self.path, durable=self._durable)
             self._files = self._look()
-        elif self._has_lost_a_file():
+        elif not self._looked and self._has_lost_a_file():
             # SQLite would not mind: it would go on in a file without a name, which is gone with the process.
             raise LogUnavailable(
                 f"{self.path}: the file, or its journal beside it, was moved, deleted or replaced while it was in use. "
                 f"Nothing of this batch was stored. {_PUT_IT_BACK}"
             )
+        self._looked = True
         return self._connection
 
     def _has_lost_a_file(self) -> bool:
@@ -125,7 +129,7 @@ class Connection:
     def _look(self) -> _Files:
         """Return which files the connection uses, and take note of how large the journal is.
 
-        Asked before every work and after every change: a path object takes longer than the answer.
+        Asked before all work and after every change: a path object takes longer than the answer.
         """
         if self.path == _MEMORY:
             return ()
