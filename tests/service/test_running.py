@@ -1,6 +1,7 @@
 """A service that runs: what it promises at its start, while it works, and at its end."""
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from twofold import Command, Event, Query, Service, System, Tag, View, Views, an
 from twofold.clock import SystemClock
 from twofold.errors import (
     DeclarationError,
+    LogUnavailable,
     NotRunning,
     ReceiptTimeout,
     SettingsError,
@@ -174,6 +176,31 @@ def test_a_view_whose_columns_changed_needs_a_version(tmp_path: Path) -> None:
                 pass
 
     asyncio.run(scenario())
+
+
+def test_closing_has_one_bound_whatever_holds_up_the_databases(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While somebody has the lock of both files, the end comes all the same: it is said, and who waited is told."""
+    settings = files(tmp_path)
+
+    async def scenario() -> None:
+        async with bank.run(settings) as running:
+            await running.send(Deposit(account="ann", amount=5))
+            locks = [sqlite3.connect(tmp_path / name, isolation_level=None) for name in ("bank.db", "bank-views.db")]
+            for lock in locks:
+                lock.execute("BEGIN IMMEDIATE")
+            waiting = asyncio.create_task(running.send(Deposit(account="ann", amount=5)))
+            await asyncio.sleep(0)
+        # The locks are still there: nobody has waited for them.
+        with pytest.raises(LogUnavailable):
+            await waiting
+        for lock in locks:
+            lock.close()
+
+    with caplog.at_level(logging.WARNING, "twofold.service"):
+        asyncio.run(scenario())
+    assert "did not close within 5 seconds" in caplog.text
 
 
 def test_a_lease_is_given_back_however_early_the_end_comes(tmp_path: Path) -> None:

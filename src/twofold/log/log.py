@@ -406,15 +406,19 @@ class Log:
         A store that hangs is left after a few seconds: what is queued then fails with a `twofold.errors.LogUnavailable`.
         """
         self._closing = True
-        writer, watcher = self._writer, self._watcher
-        if writer is not None and not await _ends(writer, _CLOSING_SECONDS):
-            writer.cancel()
-            await _ends(writer, 0)
+        try:
+            if self._writer is not None and not await _ends(self._writer, _CLOSING_SECONDS):
+                self._writer.cancel()
+                await _ends(self._writer, 0)
+        finally:
+            # Whoever closes may have less time than this, and nobody may wait for what will not come.
+            if self._writer is not None:
+                self._writer.cancel()
             self._strand()
-        if watcher is not None:
-            watcher.cancel()
-            await _ends(watcher, _RELEASING_SECONDS)
-        self._give_up(_closed())
+            self._give_up(_closed())
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await _ends(self._watcher, _RELEASING_SECONDS)
         closing = asyncio.ensure_future(self.store.close())
         if await _ends(closing, _RELEASING_SECONDS):
             closing.result()

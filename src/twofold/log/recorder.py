@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from twofold.errors import UnrecordableEvent
+from twofold.errors import InvalidMessage, UnrecordableEvent
 from twofold.log.model import NewEvent
 from twofold.messages import Event, difference, encode, reader, tagger
 
@@ -60,7 +60,10 @@ def _recorder(kind: type[Event]) -> Callable[[Event, str, bytes], RecordableEven
             given, found = getattr(event, field), getattr(back, field)
             if given is not found and not (type(given) is type(found) in _PLAIN and given == found):
                 _check_same(name, field, given, found)
-        return RecordableEvent(NewEvent(id, name, version, tags(back), data, metadata), back)
+        try:
+            return RecordableEvent(NewEvent(id, name, version, tags(back), data, metadata), back)
+        except InvalidMessage as error:
+            raise UnrecordableEvent(f"{name}: {_shown(event)} cannot be found by all that it names: {error}") from error
 
     return record
 
