@@ -109,7 +109,7 @@ def test_what_json_makes_something_else_of_is_refused(value: object) -> None:
     ],
     ids=repr,
 )  # fmt: skip
-def test_what_does_not_fit_its_field_is_refused(field: str, value: object) -> None:
+def test_what_does_not_fit_its_field_is_refused(field: str, value: Any) -> None:
     """Nothing checks a value when an event is made, so it is checked before it is in the log for ever; the field is named."""
     with pytest.raises(UnrecordableEvent, match=rf"Typed: .*{field}"):
         recordable(Typed(**{field: value}), "id", b"{}")
@@ -126,7 +126,7 @@ def test_what_does_not_fit_its_field_is_refused(field: str, value: object) -> No
     ],
     ids=repr,
 )  # fmt: skip
-def test_what_comes_back_equal_and_of_its_type_is_recorded(field: str, value: object) -> None:
+def test_what_comes_back_equal_and_of_its_type_is_recorded(field: str, value: Any) -> None:
     """A whole number where a float is declared, and a time in a zone with rules, are right to every type checker."""
     found = recordable(Typed(**{field: value}), "id", b"{}")
     assert found.event == reader(Typed, 1)(found.new.data)
