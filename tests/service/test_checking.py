@@ -172,6 +172,13 @@ def test_a_step_that_raises_is_found_once_for_each_key(tmp_path: Path) -> None:
     assert "Usage.measured raises ZeroDivisionError" in findings[1].what
 
 
+def test_a_row_that_no_table_takes_is_found(tmp_path: Path) -> None:
+    """An aggregate may count on, and the view would park the key."""
+    (finding,) = found(tmp_path, ("self.total + event.units", "self.total + event.units * 2**62"))
+    assert (finding.kind, finding.events, finding.position) == ("stops", 2, 3)
+    assert "Usage.total cannot be stored" in finding.what
+
+
 def test_without_folding_no_step_is_run(tmp_path: Path) -> None:
     """Then nothing is kept in memory."""
     fill(tmp_path)

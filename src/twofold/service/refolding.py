@@ -12,6 +12,7 @@ from twofold.messages.tags import identities
 from twofold.service.declaration import Declaration
 from twofold.service.examining import Remark
 from twofold.views import View, layout
+from twofold.views.bounds import Packer
 
 _STOPPED = object()
 
@@ -25,7 +26,7 @@ class Refold:
     def __init__(self, fold: Fold[Any], view: type[View] | None = None) -> None:
         self.fold = fold
         self.states: dict[str, Any] = {}
-        self._layout = layout(view) if view else None
+        self._packer = Packer(layout(view)) if view else None
         self._prefix = f"{fold.tag.name}:"
         self._fields = {
             event: tuple([field for field in tag_fields(event) if field.tag == fold.tag])
@@ -49,11 +50,11 @@ class Refold:
                 yield self._remark(event, error)
 
     def _step(self, state: Any, event: Event) -> Any:
-        if self._layout is None:
+        if self._packer is None:
             return self.fold.apply(state, event)
         row = self.fold.steps[type(event).message_name][1](state, event)
         if row is not None:
-            self._layout.pack(row)
+            self._packer.row(row)
         return row
 
     def _keep(self, at: str, state: Any) -> None:
@@ -72,7 +73,7 @@ class Refold:
 
     def _remark(self, event: Event, error: Exception) -> Remark:
         step = getattr(self.fold.steps[type(event).message_name][1], "__name__", "its step")
-        if self._layout is None:
+        if self._packer is None:
             what = f"{self.fold.name}.{step} raises {error!r}: the aggregate cannot be loaded"
         else:
             what = f"{self.fold.name}.{step} raises {error!r}, or gives what its table does not take: the view parks the key"
