@@ -340,7 +340,7 @@ def test_a_refused_row_of_a_copy_is_told_in_the_same_way(database: str, row: tup
         (text("SELECT :missing"), ValueRefused),
         (text("SELECT * FROM not_made_yet"), LogUnavailable),
     ],
-    ids=ascii,
+    ids=["NUL", "surrogate", "beyond 64 bits", "no such function", "no SQL", "missing parameter", "missing table"],
 )
 def test_a_query_that_is_wrong_is_refused_and_a_table_that_is_missing_is_not(
     database: str, statement: Any, expected: type[LogError]
