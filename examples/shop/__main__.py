@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -74,6 +75,9 @@ def parser() -> argparse.ArgumentParser:
 
 async def run(arguments: argparse.Namespace) -> None:
     notes = Console(stderr=True, soft_wrap=True)
+    if not arguments.data:
+        # A temporary folder is always new, and nobody has to be told.
+        logging.getLogger("twofold.service").setLevel(logging.ERROR)
     with nullcontext(arguments.data) if arguments.data else TemporaryDirectory() as data:
         folder = Path(data)
         path = arguments.orders or week(folder, notes)

