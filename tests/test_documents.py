@@ -50,11 +50,20 @@ def test_the_python_of_a_document_runs(document: str, tmp_path: Path, monkeypatc
 
 
 def test_links_of_the_documents_lead_somewhere() -> None:
-    """A link to a file of the project names one that exists."""
-    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)", document.read_text()):
+    """A link to a file of the project names one that exists, and one to a place in it a heading that it has."""
+    top = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+    for document in [*top, *(ROOT / "docs").rglob("*.md")]:
+        for target, place in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", document.read_text()):
             if "://" not in target:
-                assert (document.parent / target).exists(), f"{document}: {target}"
+                found = document.parent / target if target else document
+                assert found.exists(), f"{document}: {target}"
+                assert not place or place in headings(found), f"{document}: {target}#{place}"
+
+
+def headings(document: Path) -> list[str]:
+    """Return the places to which a link may lead, as they are named from a document's headings."""
+    titles = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
 
 
 def test_the_containers_of_the_document_can_be_started_like_that() -> None:

@@ -123,12 +123,6 @@ def _internal(error: Exception) -> ProblemDocument:
             "refused again. The service has logged what happened under the correlation id."
         )
         return ProblemDocument(f"{TYPES}value-refused", "A database does not take a value", 422, detail)
-    if isinstance(error, ValueRefused):
-        detail = (
-            "Nothing was recorded: a text is too long, or a number out of range, for where it belongs. The service has "
-            "logged which one under the correlation id."
-        )
-        return ProblemDocument(f"{TYPES}value-refused", "A value in it cannot be stored or compared", 422, detail)
     detail = "The service has logged what happened under the correlation id; nothing says that trying again would help."
     return ProblemDocument(f"{TYPES}unexpected", "The service failed unexpectedly", 500, detail)
 
