@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +10,11 @@ from contextlib import contextmanager, suppress
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 
 from twofold.adapters.sqlite.failures import failure_of
+from twofold.adapters.sqlite.files import MEMORY, Files
 from twofold.errors import LogUnavailable, SettingsError
 
 T = TypeVar("T")
@@ -22,8 +22,8 @@ Row = tuple[Any, ...]
 Work = Callable[[], Any]
 
 _BUSY_SECONDS = 10.0
-_JOURNAL_BYTES = 4 << 20
-_LARGE_JOURNAL_BYTES = 8 << 20
+_JOURNAL_BYTES = 8 << 20
+_LARGE_JOURNAL_BYTES = 12 << 20
 _TIDY_SECONDS = 1.0
 _TIDY_BUSY_MS = 20
 _ROWS_PER_STATEMENT = 64
@@ -44,9 +44,9 @@ class Connection:
         self._durable = durable
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"sqlite-{Path(path).name}")
         self._connection: sqlite3.Connection | None = None
-        self._files: _Files = ()
+        self._files = Files(path)
         self._looked = False
-        self._journal_bytes = 0
+        self._changed = False
         self._tidying: asyncio.TimerHandle | None = None
         self._closed = False
         self._asked: list[tuple[Work, asyncio.Future[Any]]] = []
@@ -67,11 +67,7 @@ class Connection:
         connection = self._connected()
         changes = connection.total_changes
         result = work(connection)
-        if connection.total_changes != changes and self._has_lost_a_file():
-            raise LogUnavailable(
-                f"{self.path}: the file, or its journal beside it, was moved, deleted or replaced while it was written. "
-                f"Whether this batch was stored is not known. {_PUT_IT_BACK}"
-            )
+        self._changed = self._changed or connection.total_changes != changes
         return result
 
     async def _ask(self, work: Callable[[], T]) -> T:
@@ -90,10 +86,9 @@ class Connection:
         self._thread.submit(self._work_off, asked, loop)
 
     def _work_off(self, asked: list[tuple[Work, asyncio.Future[Any]]], loop: asyncio.AbstractEventLoop) -> None:
-        # Whether the files are still there is looked up once for what is done together.
-        self._looked = False
+        self._looked = self._changed = False
         done = [(answer, *self._outcome(work)) for work, answer in asked]
-        loop.call_soon_threadsafe(self._answer, done, loop)
+        loop.call_soon_threadsafe(self._answer, done, self._changed, loop)
 
     def _outcome(self, work: Work) -> tuple[Any, BaseException | None]:
         try:
@@ -106,60 +101,48 @@ class Connection:
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = _look_at(self.path) if self.read_only else _connect(self.path, durable=self._durable)
-            self._files = self._look()
-        elif not self._looked and self._has_lost_a_file():
-            # SQLite would not mind: it would go on in a file without a name, which is gone with the process.
-            raise LogUnavailable(
-                f"{self.path}: the file, or its journal beside it, was moved, deleted or replaced while it was in use. "
-                f"Nothing of this batch was stored. {_PUT_IT_BACK}"
-            )
+            self._files.note()
+        elif not self._looked and self._files.are_lost():
+            raise self._lost("Nothing of this batch was stored.")
+        # What is done together is looked for once.
         self._looked = True
         return self._connection
 
-    def _has_lost_a_file(self) -> bool:
-        files = self._look()
-        if files == self._files:
-            return False
-        lost = any(was and was != now for was, now in zip(self._files, files, strict=True))
-        if not lost:
-            # Whoever only looks may have been there before a service made the journal.
-            self._files = files
-        return lost
-
-    def _look(self) -> _Files:
-        """Return which files the connection uses, and take note of how large the journal is.
-
-        Asked before all work and after every change: a path object takes longer than the answer.
-        """
-        if self.path == _MEMORY:
-            return ()
-        file, journal = _status(self.path), _status(self.path + "-wal")
-        if journal is None:
-            return _identity(file), None, None
-        self._journal_bytes = journal.st_size
-        return _identity(file), _identity(journal), _identity(_status(self.path + "-shm"))
+    def _lost(self, stored: str) -> LogUnavailable:
+        return LogUnavailable(
+            f"{self.path}: the file, or its journal beside it, was moved, deleted or replaced while it was in use. {stored} "
+            "Stop the service, put the file back or restore it from a backup, and start again."
+        )
 
     def _answer(
-        self, done: list[tuple[asyncio.Future[Any], Any, BaseException | None]], loop: asyncio.AbstractEventLoop
+        self,
+        done: list[tuple[asyncio.Future[Any], Any, BaseException | None]],
+        changed: bool,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         if self._asked:
             self._hand_over(loop)
         else:
             self._working = False
-        if self._tidying is None and self._journal_bytes > _LARGE_JOURNAL_BYTES and not self.read_only:
-            self._tidying = loop.call_later(_TIDY_SECONDS, self._tidy, loop)
+        lost = None
+        if changed:
+            # Looked for here, and not where it was stored: that thread would have to wait once more for its turn.
+            lost = self._lost("Whether this batch was stored is not known.") if self._files.are_lost() else None
+            if self._tidying is None and not self._closed:
+                self._tidying = loop.call_later(_TIDY_SECONDS, self._tidy, loop)
         for answer, result, error in done:
             if answer.done():
                 continue
-            if error is None:
-                answer.set_result(result)
+            if error or lost:
+                answer.set_exception(error or lost or AssertionError)
             else:
-                answer.set_exception(error)
+                answer.set_result(result)
 
     def _tidy(self, loop: asyncio.AbstractEventLoop) -> None:
         """Give a large journal back to the file system, unless somebody reads in it; then again, a little later."""
         self._tidying = None
-        if not self._closed:
+        if not self._closed and self._files.journal_bytes() > _LARGE_JOURNAL_BYTES:
+            self._tidying = loop.call_later(_TIDY_SECONDS, self._tidy, loop)
             self._ask_for(lambda: self._done(_truncate_journal), loop).add_done_callback(_forget)
 
     async def close(self, first: Callable[[sqlite3.Connection], object] = lambda connection: None) -> None:
@@ -178,23 +161,6 @@ class Connection:
             self._connection = None
 
 
-_Identity: TypeAlias = tuple[int, int] | None
-_Files: TypeAlias = tuple[_Identity, ...]
-_MEMORY = ":memory:"
-_PUT_IT_BACK = "Stop the service, put the file back or restore it from a backup, and start again."
-
-
-def _status(path: str) -> os.stat_result | None:
-    try:
-        return os.stat(path)  # noqa: PTH116 -- See `Connection._look`.
-    except FileNotFoundError:
-        return None
-
-
-def _identity(status: os.stat_result | None) -> _Identity:
-    return (status.st_dev, status.st_ino) if status else None
-
-
 def _truncate_journal(connection: sqlite3.Connection) -> None:
     """Empty the journal, if nobody needs it: writers wait for no more than a moment to find that out."""
     connection.execute(f"PRAGMA busy_timeout = {_TIDY_BUSY_MS}")
@@ -211,7 +177,7 @@ def _forget(done: asyncio.Future[None]) -> None:
 
 
 def _connect(path: str, *, durable: bool) -> sqlite3.Connection:
-    if path != _MEMORY:
+    if path != MEMORY:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(
         path, timeout=_BUSY_SECONDS, isolation_level=None, cached_statements=512, check_same_thread=False

@@ -1,0 +1,72 @@
+"""The files of a SQLite database, and whether they are still those that were opened."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TypeAlias
+
+MEMORY = ":memory:"
+
+_Identity: TypeAlias = tuple[int, int] | None
+
+_TICK_NS = 100_000_000
+"""Longer than the time in which a file system may give two changes of a folder the same time."""
+
+
+class Files:
+    """The main file, its journal and the journal's index.
+
+    SQLite would not mind if they went: it would go on in files without a name, which are gone with the process. So they are
+    looked for again and again: by one look at their folder, whose time changes when anything in it is made, moved or removed.
+    """
+
+    def __init__(self, path: str) -> None:
+        # SQLite follows links, and has the journal beside the file that it finds.
+        self._path = path if path == MEMORY else os.path.realpath(path)
+        self._folder = os.path.dirname(self._path)  # noqa: PTH120 -- See `_status`.
+        self._changed_at: int | None = None
+        self._identities: tuple[_Identity, ...] = ()
+
+    def note(self) -> None:
+        """Take note of the files that are there now."""
+        self._identities = self._look()
+        self._changed_at = None
+
+    def are_lost(self) -> bool:
+        """Say whether one of the files was moved, removed or replaced since they were noted."""
+        if self._path == MEMORY:
+            return False
+        folder = _status(self._folder)
+        if folder is not None and folder.st_mtime_ns == self._changed_at:
+            return False
+        found = self._look()
+        if any(was and was != now for was, now in zip(self._identities, found, strict=True)):
+            return True
+        # Whoever only looks may have been there before a service made the journal.
+        self._identities = found
+        if folder is not None and time.time_ns() - folder.st_mtime_ns > _TICK_NS:
+            self._changed_at = folder.st_mtime_ns
+        return False
+
+    def journal_bytes(self) -> int:
+        """Return how large the journal is."""
+        journal = None if self._path == MEMORY else _status(f"{self._path}-wal")
+        return journal.st_size if journal else 0
+
+    def _look(self) -> tuple[_Identity, ...]:
+        if self._path == MEMORY:
+            return ()
+        return tuple(_identity(_status(self._path + suffix)) for suffix in ("", "-wal", "-shm"))
+
+
+def _status(path: str) -> os.stat_result | None:
+    """Return what is known of a file. It is asked before all work, and a path object takes longer than the answer."""
+    try:
+        return os.stat(path)  # noqa: PTH116
+    except FileNotFoundError:
+        return None
+
+
+def _identity(status: os.stat_result | None) -> _Identity:
+    return (status.st_dev, status.st_ino) if status else None
