@@ -21,7 +21,7 @@ _PATIENT_ATTEMPTS = 4
 _LONGEST_PAUSE_SECONDS = 0.1
 
 
-class Content(msgspec.Struct, frozen=True):
+class Content(msgspec.Struct, frozen=True, gc=False):
     """The id that a command was sent under, and what that stands for."""
 
     id: str
@@ -31,7 +31,7 @@ class Content(msgspec.Struct, frozen=True):
 NO_CONTENT = Content("", b"")
 
 
-class _Decided(msgspec.Struct, frozen=True):
+class _Decided(msgspec.Struct, frozen=True, gc=False):
     """A decision that was made, and what it was made on. The events are as the log will give them back."""
 
     bases: Sequence[Basis]
@@ -118,11 +118,9 @@ class Handler:
     async def _append(self, decided: _Decided, content: Content) -> int | None:
         """Queue the events, let later commands count on them, and return their last position; None after a conflict."""
         guards = [Guard(basis.cached.criteria, basis.after) for basis in decided.bases]
-        # Two states of one key are one, and the events happen to it once. What cannot be evolved is not recorded.
-        bases = {basis.cached: basis for basis in decided.bases}
-        following = [(cached, _following(basis, decided.events)) for cached, basis in bases.items()]
-        expected = [(cached, state) for cached, state in following if state is not None]
-        ticket = self._log.submit([each.new for each in decided.events], *guards, id=content.id, digest=content.digest)
+        # What cannot be evolved is not recorded.
+        expected = _following(decided)
+        ticket = self._log.submit_recorded(decided.events, guards, content.id, content.digest)
         for cached, state in expected:
             cached.expect(ticket, state)
         try:
@@ -185,18 +183,24 @@ def _decide(decider: Decider, command: Command, context: Context, states: Sequen
 
 def _recordable(decider: Decider, events: Sequence[Event], context: Context) -> list[RecordableEvent]:
     """Return the events as the log takes them and gives them back."""
-    metadata = encode(context.metadata)
-    for event in events:
-        if decider.events and type(event) not in decider.events:
-            kind, announced = type(event).__name__, ", ".join(each.__name__ for each in decider.events)
-            raise TypeError(
-                f"{decider.name} yields {kind}, and its annotation says {announced}; nothing was recorded. Add "
-                f"{kind} to what it returns: -> Iterator[…]."
-            )
+    metadata, new_id, announced = encode(context.metadata), context.new_id, decider.events
+    recorded = []
     try:
-        return [recordable(event, context.new_id(), metadata) for event in events]
+        for event in events:
+            if announced and type(event) not in announced:
+                raise _unannounced(decider, event)
+            recorded.append(recordable(event, new_id(), metadata))
     except UnrecordableEvent as error:
         raise UnrecordableEvent(f"{decider.name} yields what cannot be recorded; nothing was. {error}") from error
+    return recorded
+
+
+def _unannounced(decider: Decider, event: Event) -> TypeError:
+    kind, announced = type(event).__name__, ", ".join(each.__name__ for each in decider.events)
+    return TypeError(
+        f"{decider.name} yields {kind}, and its annotation says {announced}; nothing was recorded. Add "
+        f"{kind} to what it returns: -> Iterator[…]."
+    )
 
 
 async def _last_of(ticket: Ticket) -> int | None:
@@ -208,14 +212,19 @@ async def _last_of(ticket: Ticket) -> int | None:
     return None
 
 
-def _following(basis: Basis, events: Sequence[RecordableEvent]) -> Any:
-    """Return what a state will be with these events; None if they do not concern it."""
-    cached, state, concerned = basis.cached, basis.state, False
-    own = cached.criteria[0].tags[0]
-    for each in events:
-        if own in each.new.tags and each.new.type in cached.fold.steps:
-            state, concerned = cached.fold.apply(state, each.event), True
-    return state if concerned else None
+def _following(decided: _Decided) -> list[tuple[CachedState[Any], Any]]:
+    """Return what the states will be that the events concern. Two states of one key are one: it all happens to it once."""
+    bases = decided.bases if len(decided.bases) == 1 else {basis.cached: basis for basis in decided.bases}.values()
+    expected = []
+    for basis in bases:
+        cached, state, concerned = basis.cached, basis.state, False
+        fold, own = cached.fold, cached.criteria[0].tags[0]
+        for each in decided.events:
+            if own in each.new.tags and each.new.type in fold.steps:
+                state, concerned = fold.apply(state, each.event), True
+        if concerned:
+            expected.append((cached, state))
+    return expected
 
 
 def _id_reused(id: str) -> IdReused:

@@ -11,27 +11,28 @@ import msgspec
 from twofold.commands.snapshots import Snapshots
 from twofold.folding import Fold
 from twofold.log import Appended, Criterion, Log, Ticket
+from twofold.log.rules import check_condition
 
 S = TypeVar("S")
 
 _EVENTS_PER_READ = 2000
 
 
-class Known(msgspec.Struct, Generic[S], frozen=True):
+class Known(msgspec.Struct, Generic[S], frozen=True, gc=False):
     """A state, and the position up to which the log's events are folded into it: no event of its key is missing or doubled."""
 
     position: int
     state: S
 
 
-class Expected(msgspec.Struct, Generic[S], frozen=True):
+class Expected(msgspec.Struct, Generic[S], frozen=True, gc=False):
     """A state as it will be once a queued append is in the log, which has an event of its key as the last one."""
 
     ticket: Ticket
     state: S
 
 
-class Basis(msgspec.Struct, frozen=True):
+class Basis(msgspec.Struct, frozen=True, gc=False):
     """What a decision is made on: a state, and after which position or queued append nothing of its key has come."""
 
     cached: CachedState[Any]
@@ -48,12 +49,16 @@ class CachedState(Generic[S]):
     each other, in whichever order they are done.
     """
 
-    __slots__ = ("_expected", "_stale", "criteria", "fold", "generation", "key", "known", "loading", "unsaved")
+    __slots__ = (
+        "_expected", "_stale", "criteria", "fold", "generation", "key", "known", "loading", "snapshot_every", "unsaved"
+    )  # fmt: skip
 
     def __init__(self, fold: Fold[S], key: Any, tag: str) -> None:
         self.fold = fold
         self.key = key
         self.criteria = (Criterion(fold.types, (tag,)),)
+        check_condition(self.criteria, 0)
+        self.snapshot_every = fold.snapshot_every
         self.known = Known(0, fold.initial(key))
         self._expected: Expected[S] | None = None
         self.generation = 0
@@ -169,7 +174,7 @@ class StateCache:
 
     def folded(self, cached: CachedState[Any], events: int) -> None:
         """Take note that so many events were folded, and save a snapshot if one is due; nobody waits for it."""
-        every = cached.fold.snapshot_every
+        every = cached.snapshot_every
         if every:
             cached.unsaved += events
             if cached.unsaved >= every:

@@ -26,7 +26,8 @@ from twofold.log.model import (
     Reused,
     selects,
 )
-from twofold.log.rules import Checked, check_condition, check_position, check_query, size_of
+from twofold.log.recorder import RecordableEvent
+from twofold.log.rules import Checked, check_condition, check_position, check_query, recorded_size, size_of
 from twofold.log.store import Store
 
 _EVENTS_PER_COMMIT = 4096
@@ -50,10 +51,11 @@ class Ticket:
 
     __slots__ = ("_waiters", "digest", "events", "guards", "id", "outcome", "size")
 
-    def __init__(self, events: Sequence[NewEvent], guards: Sequence[Guard], id: str, digest: bytes) -> None:
-        self.events = tuple(events)
-        self.size = size_of(self.events, id, digest)
-        _check_guards(guards)
+    def __init__(
+        self, events: tuple[NewEvent, ...], guards: Sequence[Guard], id: str, digest: bytes, size: int
+    ) -> None:
+        self.events = events
+        self.size = size
         self.guards = guards
         self.id = id
         self.digest = digest
@@ -178,9 +180,25 @@ class Log:
             LogUnavailable: the log is closing.
             ValueRefused: no log takes what was given; nothing was queued.
         """
+        events = tuple(events)
+        _check_guards(guards)
+        return self._queued(Ticket(events, guards, id, digest, size_of(events, id, digest)))
+
+    def submit_recorded(
+        self, recorded: Sequence[RecordableEvent], guards: Sequence[Guard], id: str, digest: bytes
+    ) -> Ticket:
+        """Queue what the recorder has made, under guards of criteria that were checked: neither is looked at again.
+
+        Raises:
+            LogUnavailable: the log is closing.
+            ValueRefused: no log takes so much, or such an id; nothing was queued.
+        """
+        events = tuple([each.new for each in recorded])
+        return self._queued(Ticket(events, guards, id, digest, recorded_size(events, id)))
+
+    def _queued(self, ticket: Ticket) -> Ticket:
         if self._closing:
             raise LogUnavailable("The log is closing: nothing was appended. Send the command to a running process.")
-        ticket = Ticket(events, guards, id, digest)
         if self._writer is None:
             self._writer = asyncio.create_task(self._commit_queued())
         self._queue.append(ticket)
@@ -462,7 +480,7 @@ def _resolved(tickets: Sequence[Ticket]) -> tuple[list[Ticket], Checked]:
         conditions = []
         for guard in ticket.guards:
             criteria, after = guard.criteria, guard.after
-            condition = _queued(criteria, after, places) if isinstance(after, Ticket) else Condition(criteria, after)
+            condition = _behind(criteria, after, places) if isinstance(after, Ticket) else Condition(criteria, after)
             if condition is None:
                 ticket.outcome = Conflict()
                 ticket.answer()
@@ -475,7 +493,7 @@ def _resolved(tickets: Sequence[Ticket]) -> tuple[list[Ticket], Checked]:
     return batch, appends
 
 
-def _queued(criteria: Criteria, after: Ticket, places: dict[Ticket, int]) -> Condition | None:
+def _behind(criteria: Criteria, after: Ticket, places: dict[Ticket, int]) -> Condition | None:
     """Return the condition that counts from an append which was queued before; None if that one added nothing."""
     if isinstance(after.outcome, Appended) and not after.outcome.repeated:
         return Condition(criteria, after.outcome.last)

@@ -7,22 +7,25 @@ and never those that were meant.
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Callable
+from datetime import date, datetime
 from hashlib import blake2b
-from typing import Any
+from typing import Annotated, Any, Union, get_args, get_origin
+from uuid import UUID
 
 import msgspec
 
 from twofold.errors import InvalidMessage, UnrecordableEvent
 from twofold.log.model import NewEvent
-from twofold.messages import Event, difference, encode, reader, tagger
+from twofold.messages import Event, difference, encode, reader, tagger, type_hints
 
 _DIGEST_BYTES = 16
 _LONGEST_SHOWN = 200
-_PLAIN = {str, int, bool, type(None)}
+_PLAIN = {str, int, float, bool, datetime, date, UUID, type(None)}
 
 
-class RecordableEvent(msgspec.Struct, frozen=True):
+class RecordableEvent(msgspec.Struct, frozen=True, gc=False):
     """An event as the log takes it, and as the log will give it back."""
 
     new: NewEvent
@@ -35,15 +38,15 @@ def recordable(event: Event, id: str, metadata: bytes) -> RecordableEvent:
     Raises:
         UnrecordableEvent: its bytes would give back something else, or nothing; the text names the field.
     """
-    if not isinstance(event, Event):
-        raise UnrecordableEvent(f"{_shown(event)} is no event: derive its class from twofold.Event.")
     return _recorder(type(event))(event, id, metadata)
 
 
 @functools.cache
 def _recorder(kind: type[Event]) -> Callable[[Event, str, bytes], RecordableEvent]:
+    if not issubclass(kind, Event):
+        raise UnrecordableEvent(f"A {kind.__name__} is no event: derive its class from twofold.Event.")
     name, version, fields = kind.message_name, kind.message_version, kind.__struct_fields__
-    tags, read = tagger(kind), reader(kind, version)
+    tags, read, doubtful = tagger(kind), reader(kind, version), _doubtful(kind)
 
     def record(event: Event, id: str, metadata: bytes) -> RecordableEvent:
         try:
@@ -56,16 +59,30 @@ def _recorder(kind: type[Event]) -> Callable[[Event, str, bytes], RecordableEven
             back = read(data)
         except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
             raise UnrecordableEvent(f"{name}: {_shown(event)} does not fit its class: {error}.") from error
-        for field in fields:
-            given, found = getattr(event, field), getattr(back, field)
-            if given is not found and not (type(given) is type(found) in _PLAIN and given == found):
-                _check_same(name, field, given, found)
+        if doubtful or back != event:
+            # What is equal is the same, where JSON has a notation of its own for all that a field may hold.
+            for field in fields if back != event else doubtful:
+                _check_same(name, field, getattr(event, field), getattr(back, field))
         try:
             return RecordableEvent(NewEvent(id, name, version, tags(back), data, metadata), back)
         except InvalidMessage as error:
             raise UnrecordableEvent(f"{name}: {_shown(event)} cannot be found by all that it names: {error}") from error
 
     return record
+
+
+def _doubtful(kind: type[Event]) -> tuple[str, ...]:
+    """Return the fields whose values can come back equal and of another type."""
+    return tuple(name for name, hint in type_hints(kind).items() if not _is_plain(hint))
+
+
+def _is_plain(hint: Any) -> bool:
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _is_plain(parts[0])
+    if origin in (types.UnionType, Union, list, tuple) or (origin is dict and parts[0] is str):
+        return all(part is Ellipsis or _is_plain(part) for part in parts)
+    return hint in _PLAIN
 
 
 def _check_same(name: str, field: str, given: Any, found: Any) -> None:

@@ -80,6 +80,24 @@ def size_of(events: Sequence[NewEvent], id: str, digest: bytes) -> int:
             if type(tag) is not str or not tag or not tag.isascii():
                 _check_tag(tag)
             size += len(tag)
+    return _bounded(size)
+
+
+def recorded_size(events: Sequence[NewEvent], id: str) -> int:
+    """Return about how many bytes an append has whose events the recorder has made, which is how a log takes them.
+
+    Raises:
+        ValueRefused: no log takes so much, or such an id.
+    """
+    if type(id) is not str or not id.isascii():
+        check_id(id)
+    size = 0
+    for event in events:
+        size += _ROW_BYTES + len(event.data) + len(event.metadata)
+    return _bounded(size)
+
+
+def _bounded(size: int) -> int:
     if size > BIGGEST_APPEND:
         raise ValueRefused(
             f"The events of an append have up to {BIGGEST_APPEND >> 20} MiB, and these have {size >> 20}; nothing was "
