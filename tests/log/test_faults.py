@@ -11,7 +11,7 @@ from tests.log.test_log import X1, Store, error_of, event, run
 from twofold.adapters.memory import MemoryStore
 from twofold.clock import SystemClock
 from twofold.errors import LogCorrupted, LogUnavailable, ValueRefused
-from twofold.log import Append, Appended, Conflict, Guard, Log, NewEvent, Outcome
+from twofold.log import Append, Appended, Conflict, Guard, Log, NewEvent, Outcome, commit, following
 from twofold.log import log as module
 
 
@@ -194,7 +194,8 @@ def test_closing_waits_for_no_store_that_hangs(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whoever is queued is told, what comes later is refused, and the process can end."""
-    monkeypatch.setattr(module, "_CLOSING_SECONDS", 0.05)
+    monkeypatch.setattr(commit, "_CLOSING_SECONDS", 0.05)
+    monkeypatch.setattr(following, "_RELEASING_SECONDS", 0.05)
     monkeypatch.setattr(module, "_RELEASING_SECONDS", 0.05)
 
     async def scenario(log: Log, store: Store) -> None:
@@ -235,9 +236,9 @@ def test_whoever_waits_hears_of_an_interrupted_watcher() -> None:
     async def scenario(log: Log, store: Store) -> None:
         waiting = asyncio.ensure_future(log.moved_past(0))
         await asyncio.sleep(0)
-        assert log._watcher is not None
+        assert log._head._watcher is not None
         await asyncio.sleep(0)
-        log._watcher.cancel()
+        log._head._watcher.cancel()
         with pytest.raises(LogUnavailable):
             await asyncio.wait_for(waiting, 60)
         again = asyncio.ensure_future(log.moved_past(0))

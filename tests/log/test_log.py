@@ -185,8 +185,8 @@ def test_an_interrupted_writer_leaves_nobody_waiting() -> None:
         inside = log.submit([event()])
         await store.entered.wait()
         behind = log.submit([event()])
-        assert log._writer is not None
-        log._writer.cancel()
+        assert log._commits._writer is not None
+        log._commits._writer.cancel()
         assert "may have been stored" in str(await error_of(inside))
         assert "nothing was appended" in str(await error_of(behind))
         store.gate.set()
@@ -283,6 +283,6 @@ def test_who_stops_waiting_leaves_nothing_behind() -> None:
             await asyncio.sleep(0)
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
-        assert log._waiting == []
+        assert log._head._waiting == []
 
     run(scenario)

@@ -1,7 +1,9 @@
 """Where it is kept: the log's contract, its conditions and criteria, and the queue in front of every store."""
 
+from twofold.log.commit import Guard, Ticket
+from twofold.log.following import Batch
 from twofold.log.keys import stored_key
-from twofold.log.log import Batch, Guard, Log, Ticket
+from twofold.log.log import Log
 from twofold.log.model import (
     ALL,
     Append,
