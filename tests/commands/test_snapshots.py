@@ -6,7 +6,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Annotated, Any, Self
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -158,6 +160,36 @@ def test_a_state_that_json_does_not_give_back_is_not_kept(caplog: pytest.LogCapt
     assert caplog.text.count("No snapshot of Loose ann was kept, which costs only time") == 1
 
 
+class Packed(Event):
+    basket: BasketId
+    at: datetime
+
+
+def test_a_state_with_a_time_that_follows_the_rules_of_a_zone_is_not_kept(caplog: pytest.LogCaptureFixture) -> None:
+    """It would come back with a fixed offset, and a day later, in the night in which clocks change, be another hour."""
+
+    class Parcel(Aggregate, key=BasketId):
+        snapshot_every = 1
+        at: datetime | None = None
+
+        @evolve
+        def packed(self, event: Packed) -> Self:
+            return replace(self, at=event.at.astimezone(ZoneInfo("Europe/Berlin")))
+
+    store = CountingStore()
+
+    async def scenario() -> None:
+        await store.open()
+        async with handling(store, []) as (_, log):
+            await log.append([new_event(Packed(basket="ann", at=datetime(2025, 10, 25, 12, tzinfo=UTC)))])
+        await state_of(store, Parcel, "ann")
+
+    with caplog.at_level(logging.WARNING, "twofold.commands"):
+        asyncio.run(scenario())
+    assert store.kept == []
+    assert "at would not come back from JSON as it is" in caplog.text
+
+
 def test_a_snapshot_of_another_process_is_behind_nobody() -> None:
     """Kept by one, it is the start of the other, which then reads on."""
     store = SharedStore()
@@ -294,15 +326,22 @@ def test_a_fingerprint_is_the_same_in_every_process() -> None:
 # What cannot be used.
 
 
+class DamagedStore(MemoryStore):
+    """Has one snapshot, whoever asks for which, once there is anything in the log."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        super().__init__()
+        self.snapshot = snapshot
+
+    async def load_snapshot(self, fold: str, key: str) -> Snapshot | None:
+        return self.snapshot if await self.head() else None
+
+
 async def filled(store: MemoryStore, count: int = 5) -> None:
     """Have a store hold a basket's events, and the snapshots that come of them."""
     async with handling(store, deciders_of(Basket)) as (handler, _):
         for _ in range(count):
             await handler.handle(Put(basket="ann", sku="lamp", units=1))
-
-
-def snapshot_name() -> str:
-    return f"Basket:{fold_of(Basket).fingerprint}"
 
 
 @pytest.mark.parametrize(
@@ -318,18 +357,23 @@ def snapshot_name() -> str:
         (3, b'{"lines":[],"total":9}'),
         (3, b"\xff\xfe"),
         (99, b'{"key":"ann","lines":[],"total":9}'),
+        (0, b'{"key":"ann","lines":[],"total":9}'),
+        (-3, b'{"key":"ann","lines":[],"total":9}'),
+        (2.5, b'{"key":"ann","lines":[],"total":9}'),
     ],
-    ids=["nothing", "cut", "null", "list", "field", "type", "another key", "no key", "bytes", "beyond the log"],
-)
+    ids=[
+        "nothing", "cut", "null", "list", "field", "type", "another key", "no key", "bytes", "beyond the log",
+        "before the log", "negative", "between two",
+    ],
+)  # fmt: skip
 def test_a_snapshot_that_cannot_be_used_is_folded_anew_with_one_warning(
     position: int, data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Cut short, of another shape, of another key, from another log: the events say it all."""
-    store = MemoryStore()
+    store = DamagedStore(Snapshot(position, data))
 
     async def scenario() -> None:
         await filled(store)
-        await store.save_snapshot(snapshot_name(), "basket:ann", Snapshot(position, data))
         with caplog.at_level(logging.WARNING):
             assert (await state_of(store, Basket, "ann")).total == 5
 

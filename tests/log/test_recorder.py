@@ -151,6 +151,28 @@ def test_whatever_is_recorded_comes_back_the_same(value: object) -> None:
     assert repr(again) == repr(found.event) == repr(Anything(value=value))
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({(1.0,)}, {(1,)}), (frozenset({Part(1)}), frozenset({Part(True)})), ({Size.SMALL: "a"}, {1: "a"}),
+        ({(1, True): "a"}, {(1, 1): "a"}), ({"a"}, {"b"}), ({"a": 1}, {"b": 1}),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_what_is_in_sets_and_keys_is_compared_all_through(one: Any, other: Any) -> None:
+    """Equal elements with parts of other types are not the same."""
+    assert difference(one, other) != ""
+    assert difference(one, one) == difference(other, other) == ""
+
+
+def test_a_time_that_follows_the_rules_of_a_zone_never_comes_back() -> None:
+    """One with a fixed offset does instead, and is taken for it; but not the other way round: a day later they differ."""
+    ruled = datetime(2025, 10, 25, 12, tzinfo=BERLIN)
+    fixed = ruled.replace(tzinfo=timezone(timedelta(hours=2)))
+    assert difference(ruled, fixed) == difference({ruled}, {fixed}) == difference({ruled: 1}, {fixed: 1}) == ""
+    assert "" not in (difference(fixed, ruled), difference({fixed}, {ruled}), difference({fixed: 1}, {ruled: 1}))
+
+
 def test_tags_are_those_of_what_comes_back() -> None:
     """They are made of the value that everybody will read."""
     assert recordable(Anything(box="b"), "id", b"{}").new.tags == ("box:b",)
@@ -201,6 +223,37 @@ def test_the_digest_of_a_command_is_that_of_its_name_and_fields() -> None:
     digests = [content_digest(each) for each in contents]
     assert len(set(digests)) == len(digests)
     assert content_digest(Pay(account="a", amount=1, tags=[])) == digests[0]
+
+
+class Loose(Command):
+    value: Any = 0
+    flags: tuple[int | bool, ...] = (1,)
+    price: Decimal = Decimal("1.0")
+    rate: float = 0.0
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        Loose(value=False), Loose(value=0.0), Loose(flags=(True,)), Loose(price=Decimal("1.00")), Loose(rate=-0.0),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_what_equals_a_default_and_is_written_otherwise_is_another_content(changed: Loose) -> None:
+    """``False == 0``, and who sends the one after the other under one id is told that it was not done."""
+    assert content_digest(changed) != content_digest(Loose())
+
+
+def test_a_command_is_the_same_one_after_a_field_has_another_name_in_the_code() -> None:
+    """What counts is its name in JSON, which is what clients send."""
+
+    class Hire(Command):
+        person: str
+
+    class HireNow(Command, name="Hire"):
+        somebody: str = msgspec.field(name="person")
+
+    assert content_digest(HireNow(somebody="ann")) == content_digest(Hire(person="ann"))
 
 
 def test_a_command_is_the_same_one_after_a_field_with_a_default_was_added() -> None:

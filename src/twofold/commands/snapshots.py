@@ -44,6 +44,8 @@ class Snapshots:
         state: Any = decoder(fold.state).decode(snapshot.data)
         if difference(state.key, key):
             raise ValueError(f"it is that of {state.key!r}")
+        if type(snapshot.position) is not int or snapshot.position < 1:
+            raise ValueError(f"it is from position {snapshot.position!r}, where no event is")
         if snapshot.position > self._log.known_head and snapshot.position > await self._log.head():
             raise ValueError(f"it is from position {snapshot.position}, and the log ends before that")
         return state  # type: ignore[no-any-return]
@@ -77,7 +79,8 @@ def _encoded(fold: Fold[S], state: S) -> bytes:
     data = encode(state)
     if changed := difference(decoder(fold.state).decode(data), state):
         raise ValueError(
-            f"{changed} would not come back from JSON as it is; annotate its fields with the types that they hold"
+            f"{changed} would not come back from JSON as it is; annotate its fields with the types that they hold, and keep "
+            "times in UTC or with a fixed offset"
         )
     return data
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from hashlib import blake2b
 from typing import Any
@@ -16,6 +16,7 @@ from twofold.errors import InvalidMessage
 from twofold.messages.message import Message
 
 _PLAIN = {str, int, bool, bytes, date, timedelta, UUID, type(None)}
+_ABSENT = object()
 _DIGEST_BYTES = 16
 
 _encode = msgspec.json.Encoder(decimal_format="string", order="deterministic").encode
@@ -25,8 +26,9 @@ def difference(one: Any, other: Any, path: str = "") -> str:
     """Return where in a value another one is not the same, '' if it is the same all through.
 
     Equal is not enough: ``True == 1``, and a decision may depend on which of the two it sees. A whole number where a float
-    is declared is the same if it is equal, as every type checker says; and so are times with the same clock and offset,
-    whatever rules of a zone have led to that.
+    is declared is the same if it is equal, as every type checker says; and so is a time with the same clock and a fixed
+    offset, whatever rules of a zone have led to that. But what has rules itself counts a day on otherwise in a night when
+    clocks are changed, and is the same as nothing.
 
     >>> difference({"units": [1, 2]}, {"units": [1, True]})
     'units[1]'
@@ -49,7 +51,8 @@ def _is_same(one: Any, other: Any, kind: type) -> bool:
         return bool(one.as_tuple() == other.as_tuple())
     if kind in (datetime, time):
         # Python takes no time that a zone's clock shows twice for equal to any in another zone (PEP 495).
-        return bool(one.utcoffset() == other.utcoffset() and _on_the_clock(one) == _on_the_clock(other))
+        is_fixed = other.tzinfo is None or type(other.tzinfo) is timezone
+        return is_fixed and bool(one.utcoffset() == other.utcoffset() and _on_the_clock(one) == _on_the_clock(other))
     return bool(one == other)
 
 
@@ -63,15 +66,16 @@ def _parts(one: Any, other: Any) -> list[tuple[str, Any, Any]]:
         sized = [("", len(one), len(other))]
         return sized + [(f"[{n}]", *pair) for n, pair in enumerate(zip(one, other, strict=False))]
     if isinstance(one, Mapping):
-        keys = [("", _typed(one), _typed(other))]
-        return keys + [(f".{key}", value, other.get(key)) for key, value in one.items()]
+        return [*_paired(one, other), *((f".{key}", value, other.get(key)) for key, value in one.items())]
     if isinstance(one, (set, frozenset)):
-        return [("", len(one), len(other)), *(("", item in _typed(other), True) for item in _typed(one))]
+        return _paired(one, other)
     return [(f".{name}", getattr(one, name), getattr(other, name)) for name in _field_names(one)]
 
 
-def _typed(items: Any) -> frozenset[tuple[type, Any]]:
-    return frozenset((type(item), item) for item in items)
+def _paired(one: Any, other: Any) -> list[tuple[str, Any, Any]]:
+    """Return how many keys or elements there are, and each beside the one that is equal to it."""
+    equal = {item: item for item in other}
+    return [("", len(one), len(other)), *(("", item, equal.get(item, _ABSENT)) for item in one)]
 
 
 def _field_names(value: Any) -> Iterator[str]:
@@ -91,16 +95,25 @@ def content_digest(message: Message) -> bytes:
         InvalidMessage: a field has a value that has no JSON.
     """
     kind: Any = type(message)
-    fields = msgspec.structs.fields(kind)
-    said = {field.name: getattr(message, field.name) for field in fields}
-    for field in fields:
-        if said[field.name] == field.default or said[field.name] in _EMPTY.get(field.default_factory, ()):
-            del said[field.name]
+    said = {}
     try:
+        for field in msgspec.structs.fields(kind):
+            value = getattr(message, field.name)
+            if not _is_default(value, field):
+                said[field.encode_name] = value
         data = _encode((kind.message_name, said))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidMessage(f"{kind.message_name}: it cannot be said in JSON: {error}") from error
     return blake2b(data, digest_size=_DIGEST_BYTES).digest()
+
+
+def _is_default(value: Any, field: msgspec.structs.FieldInfo) -> bool:
+    """Say whether a field has its default, also in JSON: ``False == 0``, and it is another content."""
+    if value is field.default:
+        return True
+    if value == field.default:
+        return _encode(value) == _encode(field.default)
+    return value in _EMPTY.get(field.default_factory, ())
 
 
 _EMPTY: dict[Any, tuple[Any, ...]] = {list: ([],), dict: ({},), set: (set(),)}
