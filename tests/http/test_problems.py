@@ -13,10 +13,13 @@ import httpx
 import pytest
 
 from tests.http.conftest import use_files
-from tests.http.shapes import shapes
+from tests.http.shapes import Make, shapes
 from tests.support.serving import served
+from twofold import Command
 from twofold.errors import SettingsError
 from twofold.http import asgi, read_max_body_bytes
+from twofold.http.bodies import Body
+from twofold.http.problems import Problem
 from twofold.service import Settings
 
 CUP = {"thing": "cup", "count": 1, "price": "1"}
@@ -224,6 +227,58 @@ def test_json_in_another_form_is_called_what_it_is(http: httpx.Client, body: byt
     response = http.post("/commands/Make", content=body, headers=JSON)
     assert response.status_code in (400, 422)
     assert says in response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        b'"count": 2',
+        rb'"c\u006funt": 2',
+        b'"part": {"name": "a", "name": "b"}',
+        b'"part": {"name": "a", "parts": [{"name": "b"}, {"name": "c", "weight": 1, "weight": 2}]}',
+        b'"notes": {"a": "x", "a": "y"}',
+        b'"notes": {"a" : "x", "b": "", "a"\t: "y"}',
+        rb'"notes": {"a": "x", "\u0061": "y"}',
+        rb'"extra": "\u003a", "notes": {"a": "x", "a": "y"}',
+        b'"extra": [[{"a": {}, "a": {}}]]',
+        b'"extra": {"a": 1, "a": 1}, "notes": {"a": ":::"}',
+        b'"extra": ' + b"[" * 300 + b'{"a": 1, "a": 1}' + b"]" * 300,
+    ],
+    ids=lambda value: repr(value[:40]),
+)
+def test_no_object_has_a_field_twice(more: bytes) -> None:
+    """However deep it is, and however the name is written: of two values, whoever checked it before may go by the other."""
+    for price in (b'"1"', b"1e999", b"9" * 5000):
+        with pytest.raises(Problem, match="is there twice in one object"):
+            Body(Make).read(b'{"thing": "cup", "count": 1, "price": ' + price + b", " + more + b"}")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        b'"part": {"name": "a", "parts": [{"name": "a"}, {"name": "a"}]}',
+        b'"notes": {"a": "10:30", "b": "\\"a\\": 1, \\"a\\": 2"}',
+        rb'"notes": {"a": "\u003a", "\u0062": "\u0022a\u0022:"}',
+        b'"extra": {"a": {"a": {"a": ":"}}}, "made_at": "2030-01-31T12:00:00Z"',
+        b'"extra": ' + b"[" * 300 + b'{"a": 1}' + b"]" * 300,
+    ],
+    ids=lambda value: repr(value[:40]),
+)
+def test_a_name_may_be_in_several_objects_and_in_text(more: bytes) -> None:
+    """Only within one object a name stands for one value."""
+    assert Body(Make).read(b'{"thing": "cup", "count": 1, "price": "1", ' + more + b"}").thing == "cup"
+
+
+def test_fields_without_names_have_objects_with_each_name_once() -> None:
+    """A message that is a list in JSON is no way round."""
+
+    class Listed(Command, array_like=True):
+        thing: str
+        extra: Any
+
+    assert Body(Listed).read(b'["cup", {"a": 1}]').extra == {"a": 1}
+    with pytest.raises(Problem, match="'a' is there twice"):
+        Body(Listed).read(b'["cup", {"a": 1, "a": 2}]')
 
 
 @pytest.mark.parametrize(

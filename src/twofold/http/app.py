@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TypeAlias
 
-from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.routing import BaseRoute, Match, Mount, Route, Router
+from starlette.types import Receive, Scope, Send
 
 from twofold.clock import SystemClock
 from twofold.errors import NotRunning, SettingsError
@@ -155,7 +156,25 @@ def _finder(find: Callable[[str], Running], name: str) -> Callable[[], Running]:
 
 
 def _route(access: Access, path: str, answer: _Answer) -> Route:
-    return Route(path, Endpoint(answer, _CLOCK.new_id, access))
+    return _Path(path, Endpoint(answer, _CLOCK.new_id, access))
+
+
+class _Path(Route):
+    """A path whose endpoint looks at the method itself, and whose parameters are text: so there is less to be matched."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] != "http" or scope.get("root_path"):
+            return super().matches(scope)
+        found = self.path_regex.match(scope["path"])
+        if found is None:
+            return Match.NONE, {}
+        return Match.FULL, {
+            "endpoint": self.endpoint,
+            "path_params": {**scope.get("path_params", {}), **found.groupdict()},
+        }
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.endpoint(scope, receive, send)
 
 
 def _constant(response: Response) -> _Answer:

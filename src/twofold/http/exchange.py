@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from twofold.errors import NotRunning
 from twofold.http.access import Access, Headers, preflight
@@ -30,6 +30,7 @@ _PROBLEM = (b"content-type", b"application/problem+json")
 _REVALIDATED = (b"cache-control", b"no-cache")
 _VARIES = (b"vary", b"accept")
 _NOT_SNIFFED = (b"x-content-type-options", b"nosniff")
+_OWN_HEADERS = [_NOT_SNIFFED]
 _TAG = re.compile(rb'"[^"]*"')
 _DISCARDED_BYTES = 8 << 20
 _WITHOUT_BODY = (204, 304)
@@ -56,10 +57,12 @@ class Gone(Exception):
 class Exchange:
     """A request as endpoints see it."""
 
+    __slots__ = ("_receive", "headers", "own_headers", "scope")
+
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
         self.headers: Mapping[bytes, bytes] = {}
-        self.own_headers: Headers = [_NOT_SNIFFED]
+        self.own_headers: Headers = _OWN_HEADERS
         self._receive = receive
 
     def admit(self, access: Access) -> Response | None:
@@ -70,8 +73,9 @@ class Exchange:
         """
         self.headers = checked_headers(self.scope)
         granted = access.admit(self.scope, self.headers)
-        if granted:
-            self.own_headers = [_NOT_SNIFFED, *granted]
+        if not granted:
+            return None
+        self.own_headers = [_NOT_SNIFFED, *granted]
         asked = preflight(granted, self.scope, self.headers)
         return None if asked is None else (204, asked, b"")
 
@@ -95,15 +99,19 @@ class Exchange:
         Raises:
             Problem: it cannot be used.
         """
-        text = self.header(IDEMPOTENCY_KEY)
-        key = text.strip('"')
-        if text and not key:
+        if IDEMPOTENCY_KEY not in self.headers:
+            return ""
+        key = self.header(IDEMPOTENCY_KEY).strip('"')
+        if not key:
             raise _unusable(IDEMPOTENCY_KEY)
         return key
 
     def metadata(self, new_id: Callable[[], str]) -> Metadata:
         """Return what the request says of its circumstances; who is in a trace and says no more is correlated by that."""
-        traceparent = self.headers.get(b"traceparent", b"").decode("latin-1")
+        given = self.headers.get(b"traceparent")
+        if given is None:
+            return Metadata(correlation=self.header(CORRELATION) or new_id())
+        traceparent = given.decode("latin-1")
         trace = _TRACEPARENT.fullmatch(traceparent)
         correlation = self.header(CORRELATION) or (trace[1] if trace else new_id())
         return Metadata(correlation=correlation, traceparent=traceparent if trace else "")
@@ -134,7 +142,7 @@ class Exchange:
         length = _length(self.headers)
         if length > limit_bytes:
             raise await self._too_large(limit_bytes, more=length <= _DISCARDED_BYTES)
-        part, more = await self._part()
+        part, more = _content(await self._receive())
         if not more and len(part) <= limit_bytes:
             return part
         try:
@@ -148,21 +156,15 @@ class Exchange:
         while len(body) <= limit_bytes:
             if not more:
                 return bytes(body)
-            part, more = await self._part()
+            part, more = _content(await self._receive())
             body += part
         raise await self._too_large(limit_bytes, more)
-
-    async def _part(self) -> tuple[bytes, bool]:
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            raise Gone
-        return message.get("body", b""), message.get("more_body", False)
 
     async def _too_large(self, limit_bytes: int, more: bool) -> Problem:
         """Return the problem, once the client has sent the rest, if that is not too long: it might not look at it before."""
         discarded = 0
         while more and discarded <= _DISCARDED_BYTES:
-            part, more = await self._part()
+            part, more = _content(await self._receive())
             discarded += len(part)
         return Problem(
             413,
@@ -193,7 +195,14 @@ class Exchange:
 
     async def _until_gone(self) -> None:
         while True:
-            await self._part()
+            _content(await self._receive())
+
+
+def _content(message: Message) -> tuple[bytes, bool]:
+    """Return what has come of a body, and whether more will."""
+    if message["type"] == "http.disconnect":
+        raise Gone
+    return message.get("body", b""), message.get("more_body", False)
 
 
 def _too_slow() -> Problem:
@@ -285,7 +294,8 @@ class Endpoint:
 
 async def _respond(response: Response, exchange: Exchange, correlation: str, send: Send) -> None:
     status, headers, body = response
-    length = [] if status in _WITHOUT_BODY else [(b"content-length", b"%d" % len(body))]
-    headers = [*headers, *length, *exchange.own_headers, (CORRELATION, correlation.encode())]
+    headers = [*headers, *exchange.own_headers, (CORRELATION, correlation.encode())]
+    if status not in _WITHOUT_BODY:
+        headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if exchange.scope["method"] == "HEAD" else body})

@@ -11,6 +11,7 @@ from twofold.http.bounds import MOST_HEADER_BYTES, MOST_URL_BYTES, too_many
 from twofold.http.problems import Problem
 from twofold.messages import encode
 
+_NOWHERE: deque[tuple[bytes, bytes]] = deque(maxlen=0)
 _MOST_HEAD_BYTES = MOST_HEADER_BYTES + 2 * MOST_URL_BYTES
 
 
@@ -39,7 +40,7 @@ class Protocol(HttpToolsProtocol):
         """Begin with the request."""
         self._in_head = False
         super().on_headers_complete()
-        self.headers: Any = deque(maxlen=0)
+        self.headers: Any = _NOWHERE
 
     @property
     def waits_for_a_head(self) -> bool:
