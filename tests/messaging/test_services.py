@@ -1,15 +1,21 @@
 """What two services of one system tell each other: across restarts, in whatever state it comes, and with receipts."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, cast
 
+import msgspec
 import pytest
 
-from tests.messaging.pair import Count, Demand, DemandFor, ItemId, Sell, both, buying, till
+from tests.messaging.pair import Count, Demand, DemandFor, ItemId, Sell, SoldAtTill, both, buying, till
 from twofold import Event, Receipt, Service, System, View, evolve
-from twofold.errors import DeclarationError, FutureReceipt, InvalidReceipt, ReceiptTimeout
-from twofold.log import NewEvent
+from twofold.adapters.memory import MemoryStore
+from twofold.clock import SystemClock
+from twofold.errors import DeclarationError, FutureReceipt, InvalidReceipt, ReceiptTimeout, ValueRefused
+from twofold.followers import Claim, Segment, Settled
+from twofold.log import Append, Log, NewEvent
+from twofold.messaging import InboxTarget, Published
 from twofold.service import Settings, start
 
 
@@ -71,6 +77,58 @@ def test_an_event_that_does_not_fit_is_recorded_as_it_came_and_parked(
             assert "does not fit" in caplog.text
 
     asyncio.run(scenario())
+
+
+class RefusingStore(MemoryStore):
+    """Refuses a value in an event's data, as a database may for a reason of its own."""
+
+    async def write(self, batch: Sequence[Append], *arguments: Any, **options: Any) -> Any:
+        if any(b"unwanted" in event.data for append in batch for event in append.events):
+            raise ValueRefused("The database does not take 'unwanted'.")
+        return await super().write(batch, *arguments, **options)
+
+
+@pytest.mark.parametrize(
+    ("version", "data", "reason"),
+    [
+        pytest.param(1 << 31, b'{"item":"tea","units":1}', "An event's version is a whole number", id="by-every-log"),
+        pytest.param(1, b'{"item":"unwanted","units":1}', "does not take 'unwanted'", id="by-this-database"),
+    ],
+)
+def test_an_event_that_the_log_refuses_is_left_out_with_one_error_and_the_others_are_heard(
+    version: int, data: bytes, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would be refused again for ever, so it holds up nobody: not those before it in the delivery, nor those after it."""
+    delivered = [foreign(1), foreign(2, version, data), foreign(3)]
+
+    async def scenario() -> None:
+        log = await Log.open(RefusingStore(), SystemClock())
+        store = SettledOnly()
+        target = InboxTarget("buying", "till", [SoldAtTill], log, cast("Any", store), cast("Any", None), SystemClock())
+        await target.start(Claim("inbox:till", Segment(), 0, 1))
+        await target.apply(delivered, 3, {})
+        assert [each.metadata.source_id for each in await log.read()] == ["event-1", "event-3"]
+        assert store.positions == [3]
+        await log.close()
+
+    asyncio.run(scenario())
+    (error,) = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
+    assert "till has published event event-2, of type Sold, at position 2" in error
+    assert reason in error
+
+
+def foreign(number: int, version: int = 1, data: bytes = b'{"item":"tea","units":1}') -> Published:
+    return Published(f"event-{number}", "till", "Sold", version, "item:tea", number, 0, msgspec.Raw(data))
+
+
+class SettledOnly:
+    """Where a follower's position is kept, and nothing else is."""
+
+    def __init__(self) -> None:
+        self.positions: list[int] = []
+
+    async def settle(self, settled: Settled) -> None:
+        self.positions.append(settled.position)
 
 
 def test_receipts_that_cannot_be_waited_for_are_errors_that_say_why(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import logging
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 
 from twofold.clock import Clock
+from twofold.errors import ValueRefused
 from twofold.followers import Block, Claim, FollowerStore, Settled
-from twofold.log import Batch, ForeignEvent, Log, Reused, foreign_event
+from twofold.log import Batch, ForeignEvent, Log, Reused, Ticket, foreign_event
 from twofold.messages import Event, Metadata, encode
 from twofold.messaging.message import Published
 from twofold.messaging.transport import Transport
@@ -19,7 +20,8 @@ class InboxTarget:
     """Records the events of one source that the service subscribes to, under ``source.Type``.
 
     The data is recorded as it came, with whatever fields the subscriber's type does not read. An event that does not fit
-    the type is recorded too, loudly: the views that want it park it until the type is mended.
+    the type is recorded too, loudly: the views that want it park it until the type is mended. One that no log takes is left
+    out, loudly, and what comes after it goes on.
     """
 
     def __init__(
@@ -53,21 +55,35 @@ class InboxTarget:
         return ()
 
     async def apply(self, events: Sequence[Published], position: int, blocked: Mapping[str, Block]) -> None:
-        tickets = []
+        for event, reason in await self._record(events):
+            # It would be refused again and again, and all that comes after it would wait.
+            _logger.error(
+                "%s has published event %s, of type %s, at position %d, which cannot be recorded and is left out: %s",
+                event.source, event.id, event.type, event.position, reason,
+            )  # fmt: skip
+        await self._store.settle(Settled(self._claim, position))
+
+    async def _record(self, events: Sequence[Published]) -> list[tuple[Published, str]]:
+        """Record what is subscribed to; return the events that never can be, and why."""
+        refused: list[tuple[Published, str]] = []
+        tickets: list[tuple[Published, Ticket]] = []
         for event in events:
             kind = self._types.get(f"{event.source}.{event.type}")
             if kind is not None:
                 found = self._foreign(event, kind)
-                # The tickets are queued in order and share commits; a repetition is recognised by its id.
-                id = f"{event.source}/{event.id}"
-                tickets.append((event, self._log.submit([found.new], id=id, digest=found.digest)))
+                try:
+                    # The tickets are queued in order and share commits; a repetition is recognised by its id.
+                    ticket = self._log.submit([found.new], id=f"{event.source}/{event.id}", digest=found.digest)
+                    tickets.append((event, ticket))
+                except ValueRefused as error:
+                    refused.append((event, str(error)))
         for event, ticket in tickets:
-            if isinstance(await ticket, Reused):
-                _logger.error(
-                    "%s has published another event under the id %s, at position %d, than the one that is recorded here. An "
-                    "id stands for one event, so this one is left out.", event.source, event.id, event.position,
-                )  # fmt: skip
-        await self._store.settle(Settled(self._claim, position))
+            try:
+                if isinstance(await ticket, Reused):
+                    refused.append((event, "Another event is recorded under its id, and an id stands for one event."))
+            except ValueRefused as error:
+                refused.append((event, str(error)))
+        return refused
 
     def _foreign(self, event: Published, kind: type[Event]) -> ForeignEvent:
         metadata = Metadata(
