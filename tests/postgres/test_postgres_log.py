@@ -10,6 +10,7 @@ from importlib.resources import files
 import asyncpg
 import pytest
 
+from tests.postgres.waiting import until_waiting
 from tests.support.postgres import PostgresServer
 from twofold.adapters.postgres import PostgresStore
 from twofold.adapters.postgres.batch import batch_arguments
@@ -132,10 +133,7 @@ def test_a_schema_of_the_version_before_is_read_as_it_is_and_upgraded(database: 
 
     async def scenario() -> None:
         async with connected(database) as old:
-            await old.execute("CREATE SCHEMA twofold; SET search_path TO twofold")
-            await old.execute("CREATE TABLE twofold_versions (part text PRIMARY KEY, version integer NOT NULL)")
-            await old.execute("INSERT INTO twofold_versions VALUES ('log', 1)")
-            await old.execute(files("twofold.adapters.postgres").joinpath("log_0001.sql").read_text(encoding="utf-8"))
+            await make_version_1(old)
             assert await as_version_1(old, 1, "first", []) == (0, [], [], [], True)
             await look()
             async with opened(database) as store:
@@ -149,6 +147,36 @@ def test_a_schema_of_the_version_before_is_read_as_it_is_and_upgraded(database: 
                 assert await store.write([Append((), (), "third", b"other")], 0) == [Reused(2, 1)]
                 assert await as_version_1(old, 3, "third", []) == (1, [1], [2], [1], False)
             await look()
+
+    asyncio.run(scenario())
+
+
+async def make_version_1(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    await connection.execute("CREATE SCHEMA twofold; SET search_path TO twofold")
+    await connection.execute("CREATE TABLE twofold_versions (part text PRIMARY KEY, version integer NOT NULL)")
+    await connection.execute("INSERT INTO twofold_versions VALUES ('log', 1)")
+    await connection.execute(files("twofold.adapters.postgres").joinpath("log_0001.sql").read_text(encoding="utf-8"))
+
+
+def test_an_upgrade_that_has_to_wait_does_not_stop_the_log_meanwhile(database: str) -> None:
+    """A backup may read a table for long. Others go on with the log, and the upgrade is done once the backup is."""
+
+    async def scenario() -> None:
+        async with connected(database) as old, connected(database) as backup:
+            await make_version_1(old)
+            reading = backup.transaction()
+            await reading.start()
+            await backup.execute("SELECT FROM twofold.log_handled")
+            store = PostgresStore(database)
+            opening = asyncio.create_task(store.open())
+            await until_waiting(backup, 1, "twofold.log_handled")
+            async with asyncio.timeout(10):
+                assert await as_version_1(old, 1, "meanwhile", [b"{}"]) == (0, [], [], [], True)
+            assert not opening.done()
+            await reading.rollback()
+            await opening
+            assert await store.handled("meanwhile") == Handled("meanwhile", 1, 1)
+            await store.close()
 
     asyncio.run(scenario())
 

@@ -34,7 +34,7 @@ _ADVICE = {
     "53100": "Make space on the server's disk.",
     "53300": "Raise max_connections on the server, or put PgBouncer before it.",
     "54000": "A key or an indexed text is too long: an index of PostgreSQL takes about 2,700 bytes of it.",
-    "55P03": "Somebody has held the log's lock for long: look in pg_stat_activity for an open transaction that appends.",
+    "55P03": "Somebody has held a lock for long: look in pg_stat_activity for an open transaction, such as one that appends.",
     "57014": "The server is too busy, or an open transaction holds a lock: look in pg_stat_activity.",
 }
 

@@ -52,6 +52,7 @@ async def _apply(connection: Connection, address: Address, part: str, version: i
         await connection.execute(_SQL["lock"], f"twofold {address.schema}")
         await connection.execute(_SQL["prepare"].format(schema=address.quoted_schema))
         if await _version(connection, address, part) == version:
+            await connection.execute(_SQL["be_brief"])
             await connection.execute(script)
             await connection.execute(_SQL["set_version"].format(schema=address.quoted_schema), part, version + 1)
 

@@ -17,6 +17,10 @@ CREATE SCHEMA IF NOT EXISTS {schema};
 SET LOCAL search_path TO {schema};
 CREATE TABLE IF NOT EXISTS {schema}.twofold_versions (part text PRIMARY KEY, version integer NOT NULL)
 
+-- Whoever waits to change a table has all others wait who use it. So it is waited for shortly, and then again.
+-- name: be_brief
+SET LOCAL lock_timeout = '1s'
+
 -- name: set_version
 INSERT INTO {schema}.twofold_versions (part, version) VALUES ($1, $2)
 ON CONFLICT (part) DO UPDATE SET version = excluded.version
