@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import until
 from twofold.adapters.sqlite import SqliteStore
 from twofold.adapters.sqlite.database import Connection
 from twofold.adapters.sqlite.log import _write
@@ -122,6 +124,79 @@ def test_a_journal_that_goes_during_a_commit_is_not_acknowledged(tmp_path: Path)
                 )
         finally:
             await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_folder_that_becomes_something_else_during_a_commit_is_told_to_whoever_waits(tmp_path: Path) -> None:
+    """Whatever stands in the way to the files: nobody waits for ever for what became of it."""
+    folder = tmp_path / "data"
+    path = folder / "log.db"
+
+    def other_folder() -> None:
+        folder.rename(tmp_path / "elsewhere")
+        folder.write_text("a file")
+
+    async def scenario() -> None:
+        store = SqliteStore(str(path))
+        await store.open()
+        try:
+            with pytest.raises(LogUnavailable, match=r"Whether this batch was stored is not known\. Stop the service"):
+                async with asyncio.timeout(10):
+                    await store._writing.run(partial(_write, [Append((EVENT,))], 0, other_folder))
+        finally:
+            await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_is_still_to_be_done_when_the_loop_has_ended_is_left(tmp_path: Path) -> None:
+    """Nobody hears of it any more, and each piece of work may wait for the file's lock before the process can end."""
+    begun, goes_on = threading.Event(), threading.Event()
+    late: list[str] = []
+    connection = Connection(str(tmp_path / "log.db"), durable=True)
+
+    def hold(_: sqlite3.Connection) -> None:
+        begun.set()
+        goes_on.wait()
+
+    async def scenario() -> None:
+        first = asyncio.create_task(connection.run(lambda _: None))
+        others = [asyncio.create_task(connection.run(work)) for work in (hold, lambda _: late.append("done"))]
+        await first
+        # The other two are with the thread now, together.
+        await asyncio.to_thread(begun.wait)
+        for each in others:
+            each.cancel()
+
+    asyncio.run(scenario())
+    goes_on.set()
+    connection._thread.shutdown()
+    assert late == []
+
+
+def test_a_close_that_is_given_up_is_done_when_the_thread_comes_to_it(tmp_path: Path) -> None:
+    """Whoever embeds a service goes on, and is left with neither the connection nor the thread."""
+    begun, goes_on = threading.Event(), threading.Event()
+    connection = Connection(str(tmp_path / "log.db"), durable=True)
+
+    def hold(_: sqlite3.Connection) -> None:
+        begun.set()
+        goes_on.wait()
+
+    async def scenario() -> None:
+        busy = asyncio.create_task(connection.run(hold))
+        await asyncio.to_thread(begun.wait)
+        closing = asyncio.create_task(connection.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.gather(closing, return_exceptions=True)
+        goes_on.set()
+        await busy
+        await until(has_ended)
+
+    async def has_ended() -> bool:
+        return connection._connection is None and not any(each.is_alive() for each in connection._thread._threads)
 
     asyncio.run(scenario())
 

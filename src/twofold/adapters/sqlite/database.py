@@ -87,7 +87,8 @@ class Connection:
 
     def _work_off(self, asked: list[tuple[Work, asyncio.Future[Any]]], loop: asyncio.AbstractEventLoop) -> None:
         self._looked = self._changed = False
-        done = [(answer, *self._outcome(work)) for work, answer in asked]
+        # Once the loop has ended, nobody hears of it any more, and the process waits for this thread to end.
+        done = [(answer, *self._outcome(work)) for work, answer in asked if not loop.is_closed()]
         loop.call_soon_threadsafe(self._answer, done, self._changed, loop)
 
     def _outcome(self, work: Work) -> tuple[Any, BaseException | None]:
@@ -146,13 +147,22 @@ class Connection:
             self._ask_for(lambda: self._done(_truncate_journal), loop).add_done_callback(_forget)
 
     async def close(self, first: Callable[[sqlite3.Connection], object] = lambda connection: None) -> None:
-        """Close the connection and end its thread, once what was asked for is done, and ``first`` is."""
+        """Close the connection and end its thread, once what was asked for is done, and ``first`` is.
+
+        It may wait for as long as others hold the file's lock; who is cancelled meanwhile need not come back.
+        """
         if not self._closed:
             self._closed = True
             if self._tidying is not None:
                 self._tidying.cancel()
-            await self._ask(lambda: self._close(first))
-            self._thread.shutdown(wait=False)
+            closing = self._ask_for(lambda: self._close(first), asyncio.get_running_loop())
+            closing.add_done_callback(self._end_thread)
+            # Whoever gives up waiting leaves the rest to the thread.
+            await asyncio.shield(closing)
+
+    def _end_thread(self, closed: asyncio.Future[None]) -> None:
+        _forget(closed)
+        self._thread.shutdown(wait=False)
 
     def _close(self, first: Callable[[sqlite3.Connection], object]) -> None:
         if self._connection is not None:

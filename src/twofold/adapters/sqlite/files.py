@@ -61,10 +61,13 @@ class Files:
 
 
 def _status(path: str) -> os.stat_result | None:
-    """Return what is known of a file. It is asked before all work, and a path object takes longer than the answer."""
+    """Return what is known of a file, None if it cannot be found: what is in the way to it makes no difference.
+
+    It is asked before all work, and a path object takes longer than the answer.
+    """
     try:
         return os.stat(path)  # noqa: PTH116
-    except FileNotFoundError:
+    except OSError:
         return None
 
 
