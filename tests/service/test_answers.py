@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from tests.support.answering import REWOUND, TABLES, Elsewhere, Operation, always_the_same
 from tests.support.tally import Add, TotalOf, Totals, tally
-from twofold import Query
+from twofold import Query, Service, Views, answer
 from twofold.adapters.sqlite.views import SqliteViews
 from twofold.clock import SystemClock
-from twofold.errors import FutureReceipt, ReceiptTimeout
+from twofold.errors import FutureReceipt, InvalidMessage, ReceiptTimeout
 from twofold.followers import Standing
 from twofold.messages import Receipt
 from twofold.service import Settings, answers
@@ -133,6 +133,32 @@ class Asked:
             return Found(self._data, {"total_v1": "total_v1"})
 
         return await self.kept.answered(query, 0, find)
+
+
+class Dearer(Query[list[str]]):
+    than: float | None
+
+
+@answer
+async def dearer(query: Dearer, views: Views) -> list[str]:
+    return [str(query.than)]
+
+
+@pytest.mark.usefixtures("always_kept")
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_a_query_that_json_would_confuse_with_another_is_refused(number: str) -> None:
+    """JSON has one null for these and for None, so the answer to one would be kept for, and told to, who asks another."""
+
+    async def scenario() -> None:
+        async with Asked(60) as asked:
+            await asked.ask(Dearer(than=None))
+            with pytest.raises(InvalidMessage, match="than would be received as something else"):
+                await asked.ask(Dearer(than=float(number)))
+        async with running(Service("dear", queries=[dearer])) as service:
+            with pytest.raises(InvalidMessage, match="than would be received as something else"):
+                await anext(service.watch(Dearer(than=float(number))))
+
+    asyncio.run(scenario())
 
 
 def test_what_is_found_quickly_is_found_again() -> None:

@@ -12,7 +12,7 @@ import msgspec
 from twofold.clock import Clock
 from twofold.errors import UnknownMessage
 from twofold.followers import Standing
-from twofold.messages import Query, encode
+from twofold.messages import Query, encode, received
 from twofold.service.declaration import Declaration
 from twofold.views import Answer, Views, ViewStore
 from twofold.views.queries import Reading
@@ -44,6 +44,15 @@ def as_json(value: Any) -> Answered:
     """
     data = encode(value)
     return Answered(data, blake2b(data, digest_size=_DIGEST_BYTES).hexdigest())
+
+
+def key_of(query: Query[Any]) -> tuple[str, bytes]:
+    """Return what tells a query from all others: its name, and itself as JSON.
+
+    Raises:
+        InvalidMessage: JSON does not tell it from another one, as it has one null for all floats that are no numbers.
+    """
+    return type(query).message_name, encode(received(query))
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -110,7 +119,12 @@ class KeptAnswers:
         self._looking_seconds: float | None = None
 
     async def answered(self, query: Query[Any], position: int, find: Callable[[], Awaitable[Found]]) -> Answered:
-        """Return an answer from views that have reached a position: a kept one that holds, or one that is found now."""
+        """Return an answer from views that have reached a position: a kept one that holds, or one that is found now.
+
+        Raises:
+            InvalidMessage: the query cannot be said in JSON as it is.
+        """
+        key = key_of(query)
         self._asked += 1
         if not self._is_worthwhile(type(query).message_name):
             return as_json((await self._find(query, find)).value)
@@ -118,7 +132,6 @@ class KeptAnswers:
         # Before it is found: what it is read from may move meanwhile, and then it must not be taken to hold still.
         standings = await self._store.standings()
         self._looking_seconds = _least(self._looking_seconds, self._clock.monotonic() - began)
-        key = (type(query).message_name, encode(query))
         kept = self._kept.get(key)
         if kept is not None and kept.holds(standings, position):
             self._kept.move_to_end(key)

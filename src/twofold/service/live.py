@@ -12,8 +12,8 @@ import msgspec
 
 from twofold.clock import Clock
 from twofold.errors import InvalidReceipt, NotRunning, TwofoldError, ViewNotReady
-from twofold.messages import Metadata, Query, Receipt, current, encode, parse_receipts
-from twofold.service.answers import Answered, Answers, Found, as_json
+from twofold.messages import Metadata, Query, Receipt, current, parse_receipts
+from twofold.service.answers import Answered, Answers, Found, as_json, key_of
 from twofold.views import Moves
 
 if TYPE_CHECKING:
@@ -315,7 +315,7 @@ class LiveQueries:
         return subscription
 
     def _room(self, query: Query[Any]) -> _Room:
-        key = (type(query).message_name, encode(query))
+        key = key_of(query)
         room = self._rooms.get(key)
         if room is None:
             if self._closed:

@@ -134,6 +134,7 @@ class Running:
         An answer that takes long to find is kept for a while, and given again if nothing that it was read from has moved.
 
         Raises:
+            InvalidMessage: the query has something that it could not be received with as JSON, such as NaN.
             ReceiptTimeout, FutureReceipt, InvalidReceipt, UnknownMessage, NotRunning, WrongRole: as `ask` does.
         """
         self.check_role("queries")
