@@ -399,6 +399,19 @@ def test_a_store_that_fails_to_load_a_snapshot_is_asked_for_the_events(caplog: p
     assert "the table of snapshots is damaged" in caplog.text
 
 
+def test_a_store_that_fails_to_keep_a_snapshot_fails_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    """With whatever error: the command was done, and closing ends as it should."""
+
+    class Failing(MemoryStore):
+        async def save_snapshot(self, fold: str, key: str, snapshot: Snapshot) -> None:
+            raise RuntimeError("the adapter of snapshots is at fault")
+
+    asyncio.run(filled(Failing()))
+    assert (
+        "No snapshot of Basket ann was kept, which costs only time: the adapter of snapshots is at fault" in caplog.text
+    )
+
+
 LOCK = threading.Lock()
 
 

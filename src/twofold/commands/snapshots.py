@@ -9,7 +9,6 @@ import asyncio
 import logging
 from typing import Any, TypeVar
 
-from twofold.errors import LogError
 from twofold.folding import Fold
 from twofold.log import Log, Snapshot
 from twofold.messages import decoder, difference, encode
@@ -60,7 +59,7 @@ class Snapshots:
         try:
             snapshot = Snapshot(position, _encoded(fold, state))
             await self._log.store.save_snapshot(_name(fold), fold.tag.of(key), snapshot)
-        except (LogError, TypeError, ValueError) as error:
+        except Exception as error:
             self._warn(fold, "kept, which costs only time", key, error)
 
     def _warn(self, fold: Fold[Any], what: str, key: Any, error: Exception) -> None:

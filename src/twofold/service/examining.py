@@ -13,7 +13,7 @@ from twofold.errors import DeclarationError
 from twofold.log import Recorded
 from twofold.messages import Event, current_fields, encode, reader, tagger
 
-Kind: TypeAlias = Literal["unread", "version", "misfit", "lost", "awaited", "tags", "stops", "snapshot"]
+Kind: TypeAlias = Literal["unread", "version", "misfit", "lost", "awaited", "tags", "stops"]
 
 _DATA_IS_KEPT = (
     "What is stored stays as it is: mend the class, or raise its version= and write an @upcast from the old one."
@@ -32,8 +32,7 @@ class Remark(msgspec.Struct, frozen=True):
     - ``lost``: it has fields that nothing reads,
     - ``awaited``: it comes from another service, without a field that is read here; that matters if none has it,
     - ``tags``: it is not found by the tags that it would have today,
-    - ``stops``: a step raises on it,
-    - ``snapshot``: a snapshot that was made after it is not what is folded from all events up to there.
+    - ``stops``: a step raises on it.
     """
 
     kind: Kind
