@@ -160,12 +160,14 @@ class Seen(Event):
 class Visits(View, key=PlayerId):
     at: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     share: float = 0.0
+    far: float = 0.0
+    shares: dict[str, float] = {}
     hours: tuple[str, ...] = ()
 
     @evolve
     def seen(self, event: Seen) -> Self:
-        hours = (*self.hours, f"{self.at.hour} {self.share}")
-        return replace(self, at=event.at, share=len(hours), hours=hours)
+        hours = (*self.hours, f"{self.at.hour} {self.share} {self.far} {self.shares.get('of all')}")
+        return replace(self, at=event.at, share=len(hours), far=2**60, shares={"of all": len(hours)}, hours=hours)
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])
@@ -182,7 +184,8 @@ def test_a_row_in_memory_is_as_it_would_be_read(size: int) -> None:
                 batch = await log.read(target.criteria, after, size)
                 await target.apply(batch, batch[-1].position, {})
             (row,) = await rows_of(store, Visits)
-            assert row.hours == ("0 0.0", "3 1.0", "4 2.0", "5 3.0")
+            far = float(2**60)
+            assert row.hours == ("0 0.0 0.0 None", f"3 1.0 {far} 1.0", f"4 2.0 {far} 2.0", f"5 3.0 {far} 3.0")
 
     asyncio.run(scenario())
 

@@ -2,9 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, Self
+
+import pytest
 
 from examples.bank import Account, AccountId, Balance, BalanceOf, Deposit, Deposited, balance_of
-from twofold import Command, Service, decide
+from twofold import Command, Query, Service, View, Views, answer, decide, evolve, replace
 from twofold.service import Settings
 
 
@@ -36,5 +40,53 @@ def test_a_sum_that_outgrows_its_column_parks_its_key_and_nothing_else() -> None
             parked = await running.views.parked()
             assert [(each.lane, each.position) for each in parked] == [("account:ann", 3), ("account:ann", 4)]
             assert "too large" in parked[0].error
+
+    asyncio.run(scenario())
+
+
+NOT_KEPT: dict[str, dict[str, Any]] = {
+    "a NaN where a number is": {"shares": {"ann": float("nan")}},
+    "an infinite one": {"shares": {"ann": float("inf")}},
+    "a NaN where anything is": {"notes": {"share": float("nan")}},
+    "a Decimal where anything is": {"notes": {"share": Decimal("0.10")}},
+    "a number as a name": {"notes": {1: "one"}},
+    "a text where a number is": {"shares": {"ann": "all"}},
+    "a tuple where a list is": {"parts": (1, 2)},
+    "None where a list is": {"parts": None},
+}
+
+
+class Sums(Query[list[int]]):
+    pass
+
+
+@pytest.mark.parametrize("changes", NOT_KEPT.values(), ids=NOT_KEPT)
+def test_what_would_be_read_as_something_else_is_not_kept(changes: dict[str, Any]) -> None:
+    """A row that cannot be read again would fail every page it is on; one read as another is another."""
+
+    class Kept(View, key=AccountId):
+        sum: int = 0
+        shares: dict[str, float] = {}
+        notes: dict[str, Any] = {}
+        parts: list[int] = []
+
+        @evolve
+        def deposited(self, event: Deposited) -> Self:
+            return replace(self, sum=self.sum + event.amount, **(changes if event.amount == 2 else {}))
+
+    @answer
+    async def sums(query: Sums, views: Views) -> list[int]:
+        return [row.sum for row in await views.find(Kept)]
+
+    service = Service("kept", aggregates=[Account], views=[Kept], queries=[sums])
+
+    async def scenario() -> None:
+        async with service.run(Settings(log="memory:", views="memory:")) as running:
+            for account, amount in (("ann", 1), ("bob", 1), ("ann", 2), ("bob", 4)):
+                receipt = await running.send(Deposit(account=account, amount=amount))
+            assert await running.ask(Sums(), after=receipt, timeout_seconds=30) == [1, 5]
+            (parked,) = await running.views.parked()
+            assert (parked.lane, parked.position) == ("account:ann", 3)
+            assert f"Kept.{next(iter(changes))} cannot be stored" in parked.error
 
     asyncio.run(scenario())

@@ -53,9 +53,10 @@ class Refold:
         if self._packer is None:
             return self.fold.apply(state, event)
         row = self.fold.steps[type(event).message_name][1](state, event)
-        if row is not None:
-            self._packer.row(row)
-        return row
+        if row is None:
+            return None
+        self._packer.row(row)
+        return self._packer.settled(row)
 
     def _keep(self, at: str, state: Any) -> None:
         if state is None:

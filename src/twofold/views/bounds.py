@@ -10,6 +10,8 @@ from contextlib import suppress
 from operator import attrgetter
 from typing import Any, TypeAlias
 
+import msgspec
+
 from twofold.errors import ValueRefused
 from twofold.views.view import Column, Layout
 
@@ -35,6 +37,21 @@ class Packer:
         self._packs = [(column.name, _packing(shape, column, longest)) for column, longest in self._columns]
         self.key: Pack = self._packs[0][1]
         """Packs a key; raises `ValueRefused` if no row can have it."""
+        self._settling = [(each.name, _settling(shape, each, each.settle)) for each in shape.columns if each.settle]
+
+    def settled(self, row: Any) -> Any:
+        """Return a row as it would be read again: what comes of it must not depend on whether it has been.
+
+        Raises:
+            ValueRefused: it would be another row; the text names the field.
+        """
+        changed = {}
+        for name, settle in self._settling:
+            value = getattr(row, name)
+            settled = settle(value)
+            if settled is not value:
+                changed[name] = settled
+        return msgspec.structs.replace(row, **changed) if changed else row
 
     def row(self, row: Any) -> tuple[Any, ...]:
         """Pack a row.
@@ -83,13 +100,27 @@ def _packing(shape: Layout, column: Column, longest: int) -> Pack:
                 what = "a key or an indexed text" if longest == LONGEST_INDEXED_BYTES else "a text"
                 raise ValueError(f"{what} has at most {longest:,} bytes in UTF-8")
         except Exception as error:
-            raise ValueRefused(
-                f"{shape.view.__name__}.{column.name} cannot be stored: {error}. It is {_shown(value)}. "
-                "Keep it within these bounds where it is computed, or refuse the command that leads to it."
-            ) from error
+            raise _refused(shape, column, value, error) from error
         return stored
 
     return packed
+
+
+def _settling(shape: Layout, column: Column, settle: Pack) -> Pack:
+    def settled(value: Any) -> Any:
+        try:
+            return settle(value)
+        except Exception as error:
+            raise _refused(shape, column, value, error) from error
+
+    return settled
+
+
+def _refused(shape: Layout, column: Column, value: Any, error: Exception) -> ValueRefused:
+    return ValueRefused(
+        f"{shape.view.__name__}.{column.name} cannot be stored: {error}. It is {_shown(value)}. "
+        "Keep it within these bounds where it is computed, or refuse the command that leads to it."
+    )
 
 
 def _shown(value: Any) -> str:

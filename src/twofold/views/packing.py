@@ -15,7 +15,7 @@ from uuid import UUID
 
 import msgspec
 
-from twofold.messages import decoder, encode
+from twofold.messages import decoder, difference, encode
 
 _LEAST, _MOST = -(2**63), 2**63 - 1
 _DAY = timedelta(days=1)
@@ -29,7 +29,8 @@ class Packing(msgspec.Struct, frozen=True):
 
     ``pack`` raises a TypeError for what is of another type, and a ValueError for what a database does not take. ``refusal``
     says why the database cannot compare what is stored, and what to do; '' if it can, with what is ``like`` it. ``settle``
-    makes a value what it would be if it were stored and read: an equal one, that may show another zone.
+    makes a value what it would be if it were stored and read: an equal one, that may show another zone. It raises a
+    ValueError for what would be read as something else, or not at all.
     """
 
     kind: type
@@ -53,7 +54,8 @@ def packing_of(kind: Any, marks: Iterable[Any] = (), default: Any = None) -> Pac
         return _enum_packing(kind)
     if kind in (datetime, time):
         return _ZONED[kind, _zoned(marks, default)]
-    return Packing(str, kind, _json, decoder(kind).decode, _REFUSALS["json"])
+    decode = decoder(kind).decode
+    return Packing(str, kind, _json, decode, _REFUSALS["json"], partial(_settled_json, decode))
 
 
 # Plain values.
@@ -96,7 +98,11 @@ def _real(value: Any) -> float:
 
 
 def _settled_real(value: Any) -> Any:
-    return float(value) if type(value) is int and abs(value) <= 2**53 else value
+    try:
+        return _real(value) if type(value) is int else value
+    except ValueError:
+        # It is refused when it is written.
+        return value
 
 
 def _truth(value: Any) -> int:
@@ -142,6 +148,13 @@ def _decimal(value: Any) -> str:
 
 def _json(value: Any) -> str:
     return encode(value).decode()
+
+
+def _settled_json(decode: Callable[[Any], Any], value: Any) -> Any:
+    read = decode(encode(value))
+    if read != value and (place := difference(value, read)):
+        raise ValueError(f"{place} would be read as something else than what it is")
+    return read
 
 
 def _other(value: Any, kind: type) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar
-
-import msgspec
 
 from twofold.errors import DeclarationError, ValueRefused
 from twofold.views.bounds import Packer
@@ -44,10 +42,6 @@ class Transaction:
         self._layouts = {shape.table: shadow_layout(shape) if as_shadow else shape for shape in shapes}
         self._tables = {view: shape.table for view, shape in zip(views, shapes, strict=True)}
         self._packers = {table: Packer(shape) for table, shape in self._layouts.items()}
-        self._settling = {
-            table: [(column.name, column.packing.settle) for column in shape.columns if column.packing.settle]
-            for table, shape in self._layouts.items()
-        }
         self.is_strict = False
         """Whether a row is looked at as it is put, and not as it is written: so it is known which event is to blame."""
         self._known: dict[tuple[str, Any], Any] = {}
@@ -116,14 +110,14 @@ class Transaction:
         """Write a row.
 
         Raises:
-            ValueRefused: it is strict, and not every database can hold the row.
+            ValueRefused: it would be read as another one or, if it is strict, not every database can hold it.
             DeclarationError: its view is not one that the projection names.
         """
         table = self._table(type(row))
+        packer = self._packers[table]
         if self.is_strict:
-            self._packers[table].row(row)
-        settling = self._settling[table]
-        self._changed[table, row.key] = (_settled(row, settling) if settling else row, None)
+            packer.row(row)
+        self._changed[table, row.key] = (packer.settled(row), None)
 
     def delete(self, view: type[View], key: Any) -> None:
         """Delete the row of a key, if there is one.
@@ -225,14 +219,3 @@ class Transaction:
         """Forget all rows, as somebody else may have written them."""
         self._known.clear()
         self.discard()
-
-
-def _settled(row: Any, settling: Sequence[tuple[str, Callable[[Any], Any]]]) -> Any:
-    """Return a row as it would be read again: what comes of it must not depend on whether it has been."""
-    changed = {}
-    for name, settle in settling:
-        value = getattr(row, name)
-        settled = settle(value)
-        if settled is not value:
-            changed[name] = settled
-    return msgspec.structs.replace(row, **changed) if changed else row

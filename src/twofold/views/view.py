@@ -74,6 +74,12 @@ class Column(msgspec.Struct, frozen=True):
         """What is stored: int, float, bool or str."""
         return self.packing.kind
 
+    @property
+    def settle(self) -> Callable[[Any], Any] | None:
+        """What makes a value what it would be if it were stored and read; see `Packing`."""
+        settle = self.packing.settle
+        return partial(_or_none, settle) if settle and self.nullable else settle
+
     def unpack(self, stored: Any) -> Any:
         """Turn what the database stores into the field's value."""
         unpack = self.packing.unpack
@@ -174,8 +180,8 @@ def _column(name: str, hint: Any, default: Any) -> Column:
     return Column(name, indexed, nullable, packing, partial(_or_none, packing.pack) if nullable else packing.pack)
 
 
-def _or_none(pack: Callable[[Any], Any], value: Any) -> Any:
-    return None if value is None else pack(value)
+def _or_none(made: Callable[[Any], Any], value: Any) -> Any:
+    return None if value is None else made(value)
 
 
 def _marks(hint: Any) -> Iterator[Any]:
