@@ -10,8 +10,10 @@ import pytest
 
 from tests.http.shapes import HowMany, Make, shapes
 from twofold import Receipt
+from twofold.clock import SystemClock
 from twofold.http import asgi
 from twofold.service import Role, Running, Settings
+from twofold.service.settings import open_views
 
 MEMORY = Settings(log="memory:", views="memory:")
 
@@ -134,5 +136,28 @@ def test_a_process_that_answers_is_not_ready_while_nobody_follows(tmp_path: Path
             assert state["behind_seconds"] >= 0
             async with shapes.run(settings, roles=["followers"]):
                 assert await until(http, 200) == {}
+
+    asyncio.run(scenario())
+
+
+def test_a_view_is_followed_while_a_process_is_there_for_it(tmp_path: Path) -> None:
+    """Whoever has its segments: while they change hands, or wait to be merged, nobody has, and nothing is wrong."""
+
+    async def scenario() -> None:
+        settings = files(tmp_path)
+        async with shapes.run(settings):
+            pass
+        clock = SystemClock()
+        followers = open_views(settings.views, clock)
+        await followers.open()
+        async with shapes.run(settings, roles=["queries"]) as running, client(running) as http:
+            (claim,) = await followers.attend("somebody", ["total_v1"], 60)
+            assert await until(http, 200) == {}
+            await followers.release(claim)
+            assert [each.owner for each in await running.progress()] == [""]
+            assert (await http.get("/health/ready")).status_code == 200
+            await followers.leave("somebody")
+            assert "nobody follows it" in (await until(http, 503))["total_v1"]
+        await followers.close()
 
     asyncio.run(scenario())

@@ -1,4 +1,4 @@
-"""Readiness: what a process needs, how far its views are, and whether anybody follows them.
+"""Readiness: what a process needs, how far its views are, and whether anybody is there to follow them.
 
 Anybody may ask, so no reason has the text of an error in it: that may name files, hosts and statements, and is in the log.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from twofold.errors import TwofoldError
@@ -20,7 +21,8 @@ _HEALTH_SECONDS = 3.0
 _NO_ANSWER = f"it does not answer within {_HEALTH_SECONDS:g} seconds"
 _FAILS = "it fails, and tries again: the log of the process says why"
 _NOBODY = (
-    "nobody follows it, so answers from it stay as they are: start a process with --role followers, or with all roles"
+    "nobody follows it, so answers from it stay as they are: start a process with --role followers, or with all roles; if "
+    "one runs, its log says what is wrong"
 )
 
 _logger = logging.getLogger("twofold.http")
@@ -36,12 +38,12 @@ def readiness(states: Iterable[dict[str, Any]]) -> Response:
 
 async def state_of(running: Running) -> dict[str, Any]:
     """Return the head of a service's log, where its views are, and what is wrong with any of it."""
-    asked = {"log": running.log.head, "views": running.progress}
+    asked: dict[str, Callable[[], Awaitable[Any]]] = {"log": running.log.head, "views": partial(_followers, running)}
     found = {name: await _tried(name, asked[name]()) for name in sorted(running.needs)}
     failing = {name: reason for name, (_, reason) in found.items() if reason}
     head = found.get("log", (None, ""))[0] or running.log.known_head
-    progress: Sequence[Progress] = found.get("views", (None, ""))[0] or ()
-    views = _views(running, progress, head) if "views" in running.needs else {}
+    progress, there = found.get("views", (None, ""))[0] or ([], set())
+    views = _views(running, progress, there, head) if "views" in running.needs else {}
     building: dict[str, str] = {}
     if running.roles & {"queries", "followers"}:
         building = (await _tried("views", running.building.unready()))[0] or {}
@@ -57,14 +59,23 @@ async def state_of(running: Running) -> dict[str, Any]:
     return state
 
 
-def _views(running: Running, progress: Sequence[Progress], head: int) -> dict[str, dict[str, Any]]:
+async def _followers(running: Running) -> tuple[list[Progress], set[str]]:
+    """Return how far followers are, and which of them a process is there for.
+
+    That is another thing than who has their segments: these have nobody for a moment when they change hands, and for long
+    when they wait to be merged.
+    """
+    return await running.progress(), await running.views.declared()
+
+
+def _views(
+    running: Running, progress: Sequence[Progress], there: Collection[str], head: int
+) -> dict[str, dict[str, Any]]:
     """Return where each view is, by the segment that is furthest behind."""
     views: dict[str, dict[str, Any]] = {}
     for follower in sorted(running.declaration.followers):
-        segments = [each for each in progress if each.follower == follower]
-        position = min([each.position for each in segments], default=0)
-        followed = bool(segments) and all(each.owner for each in segments)
-        views[follower] = {"position": position, "behind": max(0, head - position), "followed": followed}
+        position = min([each.position for each in progress if each.follower == follower], default=0)
+        views[follower] = {"position": position, "behind": max(0, head - position), "followed": follower in there}
     return views
 
 
