@@ -38,6 +38,13 @@ class Color(enum.Enum):
     def bright(self): return self is Color.RED
 class Size(enum.IntEnum):
     SMALL = 1
+    def units(self): return self._weight() * 2
+    def _weight(self): return 1
+    @classmethod
+    def _missing_(cls, value): return cls.SMALL
+Size.SMALL.colour = Color.RED
+class Side(enum.IntFlag, boundary=enum.KEEP):
+    LEFT = 1
 @dataclasses.dataclass(frozen=True)
 class Part:
     name: str = "part"
@@ -183,6 +190,20 @@ CHANGES = [
     ("COUNTS['a']", "Counter(a=1)", "Counter(a=2)"),
     ("Color.RED.bright", "self is Color.RED", "self is Color.BLUE"),
     ("Size.SMALL", "SMALL = 1", "SMALL = 2"),
+    ("Size.SMALL.units()", "def _weight(self): return 1", "def _weight(self): return 2"),
+    ("Size(9)", "return cls.SMALL", "return cls(1)"),
+    ("len(Size.SMALL.colour.value)", "SMALL.colour = Color.RED", "SMALL.colour = Color.BLUE"),
+    ("Side(9)", "enum.KEEP", "enum.EJECT"),
+    (
+        "(Line() == Line())",
+        "class Line(msgspec.Struct, frozen=True)",
+        "class Line(msgspec.Struct, frozen=True, eq=False)",
+    ),
+    (
+        "hasattr(Line, '__lt__')",
+        "class Line(msgspec.Struct, frozen=True)",
+        "class Line(msgspec.Struct, frozen=True, order=True)",
+    ),
     ("twice(1)", "return n * 2", "return n * 4"),
     ("sum(twice(n) for n in [1])", "return n * 2", "return n * 4"),
     ("(lambda: [twice(n) for n in [1]])()[0]", "return n * 2", "return n * 4"),

@@ -55,6 +55,11 @@ _MADE = frozenset({
     "__module__", "__orig_bases__", "__parameters__", "__qualname__", "__slots__", "__static_attributes__",
     "__weakref__", "_abc_impl", "snapshot_every",
 })  # fmt: skip
+_MADE_IN_MEMBERS = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_"})
+_MADE_IN_MODULES = frozenset({
+    "__annotations__", "__builtins__", "__cached__", "__doc__", "__file__", "__loader__", "__name__", "__package__",
+    "__path__", "__spec__",
+})  # fmt: skip
 _MADE_PREFIXES = ("__msgspec", "__pydantic", "__struct")
 _SIGNATURE_FLAGS = (
     inspect.CO_VARARGS
@@ -219,7 +224,8 @@ class Description:
     def _class(self, cls: type) -> Iterator[str]:
         yield f"class {cls.__name__}({self._texts(cls.__bases__)}) {self.text(type(cls))}"
         if issubclass(cls, enum.Enum):
-            yield self.text({name: member.value for name, member in cls.__members__.items()})
+            yield self.text({name: _member(each) for name, each in cls.__members__.items()})
+            yield self.text(str(getattr(cls, "_boundary_", None)))
         yield self.text(_hints(cls))
         for field in _fields(cls):
             yield self.text(field)
@@ -247,6 +253,7 @@ def _fields(cls: type) -> Iterator[Any]:
     if issubclass(cls, msgspec.Struct):
         config = cls.__struct_config__
         yield (config.tag, config.tag_field, config.array_like, config.forbid_unknown_fields, config.omit_defaults)
+        yield (config.eq, config.order, config.frozen, config.repr_omit_defaults)
         for field in msgspec.structs.fields(cls):
             yield (field.name, field.encode_name, *map(_default, (field.default, field.default_factory)))
     elif dataclasses.is_dataclass(cls):
@@ -255,6 +262,11 @@ def _fields(cls: type) -> Iterator[Any]:
     else:
         for name, info in getattr(cls, "__pydantic_fields__", {}).items():
             yield (name, info.alias, *map(_default, (info.default, info.default_factory)), info.metadata)
+
+
+def _member(each: enum.Enum) -> Any:
+    """Return a member's value, and what else was given to it."""
+    return each.value, {name: value for name, value in sorted(vars(each).items()) if name not in _MADE_IN_MEMBERS}
 
 
 def _default(value: Any) -> Any:
@@ -272,10 +284,10 @@ def _matters(owner: Any, name: str, member: Any) -> bool:
     if name in _MADE or name.startswith(_MADE_PREFIXES) or isinstance(member, _SLOTS):
         return False
     if isinstance(owner, ModuleType):
-        return not (name.startswith("__") and name.endswith("__"))
+        return name not in _MADE_IN_MODULES
     if issubclass(owner, enum.Enum):
-        sunder = name.startswith("_") and not name.startswith("__")
-        return not sunder and name not in owner.__members__ and name != "__new__"
+        is_made = name[:1] == name[-1:] == "_" and not name.startswith("__") and name != "_missing_"
+        return not is_made and name not in owner.__members__ and name != "__new__"
     # What is decided on a state does not change what it was.
     return getattr(member, "__twofold__", None) != "decide"
 
