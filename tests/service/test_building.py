@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.tallies import Add
 from tests.support.versions import Count, Find, first, rolled_out, second, service, wider
-from twofold.errors import LeaseLost, ViewNotReady
+from twofold.errors import LeaseLost, ReceiptTimeout, ViewNotReady
 from twofold.followers import Settled
 from twofold.http import asgi
 from twofold.service import Running, Settings
@@ -185,5 +185,33 @@ def test_a_table_that_was_dropped_while_its_code_started_is_made_again(tmp_path:
             running.follow()
             receipt = await running.send(Add(tally="a"))
             assert await running.ask(Find(tally="a"), after=receipt, timeout_seconds=60) == 4
+
+    asyncio.run(scenario())
+
+
+def test_a_table_answers_from_no_earlier_than_its_predecessor_did_last(tmp_path: Path) -> None:
+    """Also if that was read until a moment ago, and somebody else waited meanwhile for where it had been read before."""
+
+    async def scenario() -> None:
+        await fill(tmp_path, first())
+        async with starting(tmp_path, second()) as running, AsyncExitStack() as stack:
+            building, views, deadline = running.building, running.views, running.clock.monotonic() + 60
+            (claim,) = await views.attend("somebody", ["tally_v2"], 60)
+            async with building.reading(0, deadline, ["tally_v2"]) as names:
+                assert names == {"tally_v2": "tally_v1"}
+            earlier = await stack.enter_async_context(AsyncExitStack())
+            await earlier.enter_async_context(building.reading(0, deadline, ["tally_v2"]))
+            await views.mark_caught_up(["tally_v2"])
+            waiting = asyncio.create_task(stack.enter_async_context(building.reading(0, deadline, ["tally_v2"])))
+            while await building.unready():
+                await asyncio.sleep(0)
+            await fill(tmp_path, first(), 1)
+            await earlier.aclose()
+            await views.settle(Settled(claim, 3))
+            assert await waiting == {}
+            with pytest.raises(ReceiptTimeout, match="tally_v2 is at position 3 and not yet at 4"):
+                await running.ask(Find(tally="a"), timeout_seconds=0)
+            await views.settle(Settled(claim, 4))
+            assert await running.ask(Find(tally="a"), timeout_seconds=60) == 0
 
     asyncio.run(scenario())

@@ -321,9 +321,11 @@ class Running:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_DRAINING_SECONDS):
                     await self._drained.wait()
-        for task in filter(None, (self._comparing, self._tending, self._following)):
+        # All at once: closing has one bound, and one of them that takes long must not leave the others going.
+        tasks = [*filter(None, (self._comparing, self._tending, self._following))]
+        for task in tasks:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._handler.states.close()
 
 

@@ -5,6 +5,7 @@ It is checked where a row is made, so it is known at once whose row and which ev
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from operator import attrgetter
@@ -13,7 +14,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from twofold.errors import ValueRefused
-from twofold.views.view import Column, Layout
+from twofold.views.view import Column, Layout, View, layout
 
 LONGEST_INDEXED_BYTES = 2_600
 """Of a text in UTF-8 that is a key or has an index: PostgreSQL has room for about 2,700."""
@@ -70,6 +71,12 @@ class Packer:
         with suppress(Exception):
             return list(zip(*[_column(column, longest, rows) for column, longest in self._columns], strict=True))
         return [self.row(row) for row in rows]
+
+
+@functools.cache
+def key_packing(view: type[View]) -> Pack:
+    """Return what packs the keys of a view; it raises `ValueRefused` if no row can have it."""
+    return Packer(layout(view)).key
 
 
 def _column(column: Column, longest: int, rows: Sequence[Any]) -> list[Any]:

@@ -13,7 +13,7 @@ import msgspec
 from twofold.errors import DeclarationError, InvalidMessage, ValueRefused
 from twofold.folding import F, annotated, check_reads, check_takes, parameters, role_of
 from twofold.messages import Query, source_location, type_flaw, type_hints
-from twofold.views.bounds import Packer
+from twofold.views.bounds import key_packing
 from twofold.views.store import ViewStore
 from twofold.views.view import View, layout, table_name
 
@@ -86,7 +86,7 @@ class Views:
             self.tables[shape.table] = names.get(shape.table, shape.table)
             found = msgspec.structs.replace(shape, table=names[shape.table]) if names else shape
             try:
-                stored = await self._store.load(found, [Packer(shape).key(key)])
+                stored = await self._store.load(found, [key_packing(view)(key)])
             except ValueRefused:
                 # No database could hold it, so there is no row of it.
                 return None
