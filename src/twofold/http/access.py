@@ -130,7 +130,8 @@ def _origin(text: str) -> str:
             f"TWOFOLD_ALLOWED_ORIGINS has {text!r} in it, which is not the origin of one site: scheme, host, and port if "
             "it is not the usual one. For example TWOFOLD_ALLOWED_ORIGINS=https://shop.example.org"
         )
-    return origin
+    # Browsers leave out the usual port.
+    return origin.removesuffix(":80" if origin.startswith("http:") else ":443")
 
 
 def _above(name: str) -> Iterable[str]:
