@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.deciding import (
     COMMANDS,
+    IN_MEMORY,
     PROCESSES,
     Saw,
     Told,
@@ -34,7 +35,7 @@ def test_two_processes_decide_on_what_the_log_has(kind: str, tmp_path: Path) -> 
     """They take turns on one log, while ids are sent again, callers give up, commits fail and states are forgotten."""
     shared = MemoryStore()
     path = str(tmp_path / "log.db")
-    commands = 2 * COMMANDS if kind == "memory" else COMMANDS
+    commands = IN_MEMORY if kind == "memory" else COMMANDS
     make: Callable[[], Store] = lambda: shared if kind == "memory" else SqliteStore(path)  # noqa: E731
 
     async def scenario() -> Verdict:

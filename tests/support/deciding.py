@@ -34,7 +34,9 @@ from twofold.service.settings import open_store
 BookId = Annotated[str, Tag("book")]
 GateId = Annotated[str, Tag("gate")]
 CLOCK = SystemClock()
-COMMANDS = 160_000 if os.environ.get("TWOFOLD_TEST_FULL") == "1" else 8_000
+FULL = os.environ.get("TWOFOLD_TEST_FULL") == "1"
+COMMANDS = 80_000 if FULL else 8_000
+IN_MEMORY = 640_000 if FULL else 16_000
 PROCESSES = 2
 DECIDED = 0.6
 """How many of the commands are decided at the least: the others are repetitions, or their commit fails, or nobody waits."""
