@@ -1,6 +1,7 @@
 """Whatever the standard streams are, a command ends with one line at most and an exit code that says what happened."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,10 @@ import pytest
 
 from examples.bank import Deposit, bank
 from tests.cli.conftest import COMMAND, CommandLine
+from tests.cli.shaky import UNLUCKY, Throw, shaky
 
 BANK = "examples.bank:bank"
+SHAKY = "tests.cli.shaky:shaky"
 COMMANDS = [
     ["--help"],
     ["--version"],
@@ -25,6 +28,16 @@ COMMANDS = [
     ["check", BANK],
 ]
 
+STUCK = [
+    ["parked", "list", SHAKY],
+    ["parked", "show", SHAKY, "score_v1", "player:ann"],
+    ["parked", "retry", SHAKY, "score_v1", "player:ann"],
+    ["parked", "discard", SHAKY, "score_v1", "player:ann", "--yes"],
+    ["segments", "split", SHAKY, "score_v1"],
+    ["log", "import", "exported.jsonl", "sqlite:///imported.db"],
+    ["new", "my_shop"],
+]
+
 # Text, a table and what runs through the whole log; each of the others prints in one of these ways.
 FEW = [["log", BANK], ["views", BANK], ["check", BANK]]
 
@@ -33,6 +46,22 @@ FEW = [["log", BANK], ["views", BANK], ["check", BANK]]
 def filled(twofold: CommandLine) -> CommandLine:
     """A folder with a bank's log and views in it, and a name that ASCII does not have."""
     twofold.fill(bank, *[Deposit(account=f"Zoë {number}", amount=1) for number in range(100)])
+    return twofold
+
+
+@pytest.fixture(scope="module")
+def parked_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder to be copied: trying what fails takes its time."""
+    made = CommandLine(tmp_path_factory.mktemp("parked"))
+    made.fill(shaky, Throw(player="ann", points=1), Throw(player="ann", points=UNLUCKY))
+    assert made("log", "export", SHAKY, "exported.jsonl").code == 0
+    return made.folder
+
+
+@pytest.fixture
+def stuck(twofold: CommandLine, parked_folder: Path) -> CommandLine:
+    """A folder with a service of which a key is parked, and its exported log."""
+    shutil.copytree(parked_folder, twofold.folder, dirs_exist_ok=True)
     return twofold
 
 
@@ -72,6 +101,19 @@ def test_whoever_has_read_enough_is_told_nothing(filled: CommandLine, arguments:
     # The reader is gone before anything is written.
     code, _, errors = shell(filled, 'exec 3> >(exec true); wait $!; "$@" >&3', *arguments)
     assert (code, errors) == (141, "")
+
+
+@needs_full
+@pytest.mark.parametrize("arguments", STUCK, ids=" ".join)
+@pytest.mark.parametrize(
+    ("script", "reason"), [('"$@" >&-', "Bad file descriptor"), ('"$@" > /dev/full', "No space left on device")]
+)
+def test_whoever_changes_something_tells_that_nobody_can_read_it(
+    stuck: CommandLine, arguments: list[str], script: str, reason: str
+) -> None:
+    """Nobody takes for success what could not be said."""
+    code, _, errors = shell(stuck, script, *arguments)
+    assert (code, errors) == (1, f"twofold: The output cannot be written: {reason}.\n")
 
 
 @pytest.mark.parametrize("arguments", FEW, ids=" ".join)

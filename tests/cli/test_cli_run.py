@@ -27,6 +27,42 @@ def test_a_service_is_served_until_sigterm(twofold: CommandLine) -> None:
     assert runs == "bank runs; its log is at position 0"
 
 
+def test_who_may_come_in_is_said_in_the_environment(twofold: CommandLine) -> None:
+    """Names and sites are as many as wanted; all others stay outside."""
+    twofold.environment["TWOFOLD_ALLOWED_HOSTS"] = "shop.example, *.shop.internal"
+    twofold.environment["TWOFOLD_ALLOWED_ORIGINS"] = "https://shop.example, https://admin.example:8443"
+    with twofold.serving(BANK) as bank:
+
+        def status(**headers: str) -> int:
+            return bank.http.post("commands/Deposit", json={"account": "ann", "amount": 1}, headers=headers).status_code
+
+        assert status() == 200
+        assert [status(Host=host) for host in ("shop.example", "a.shop.internal:8000", "localhost")] == [200] * 3
+        assert [status(Host=host) for host in ("shop.internal", "evil.example")] == [421] * 2
+        assert [status(Origin=each) for each in ("https://shop.example", "https://admin.example:8443")] == [200] * 2
+        assert [status(Origin=each) for each in ("http://shop.example", "https://admin.example")] == [403] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "example"),
+    [
+        ("TWOFOLD_ALLOWED_HOSTS", "https://shop.example", "shop.example.org,*.shop.internal"),
+        ("TWOFOLD_ALLOWED_ORIGINS", "shop.example", "https://shop.example.org"),
+        ("TWOFOLD_MAX_BODY_BYTES", "1MB", "1048576"),
+    ],
+)
+def test_what_the_edge_is_told_is_checked_before_anything_starts(
+    twofold: CommandLine, name: str, value: str, example: str
+) -> None:
+    """The complaint names the variable and shows how it is written."""
+    twofold.environment[name] = value
+    for arguments in ([], ["--workers", "2"]):
+        complaint = twofold("run", BANK, "--port", "0", *arguments).complaint
+        assert repr(value) in complaint
+        assert complaint.endswith(f"For example {name}={example}")
+    assert not list(twofold.folder.iterdir())
+
+
 def test_ctrl_c_ends_a_service_like_sigterm(twofold: CommandLine) -> None:
     """Who tries it in a terminal sees no trace either."""
     with twofold.serving(BANK) as bank:

@@ -15,7 +15,7 @@ from examples.bank import bank
 from tests.http.conftest import use_files
 from tests.support.serving import served
 from twofold.errors import SettingsError
-from twofold.http import asgi
+from twofold.http import asgi, exchange
 from twofold.http import server as serving
 from twofold.http.access import read_access
 from twofold.testing import running
@@ -339,6 +339,82 @@ def test_a_header_with_one_value_is_there_once(address: tuple[str, int], twice: 
     )
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"is there twice" in answer
+
+
+DEPOSITING = b"POST /commands/Deposit HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+BODY = b'{"account":"ann","amount":1}'
+CHUNKED = b"1c\r\n" + BODY + b"\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("framing", "body", "status"),
+    [
+        (b"Content-Length: 28\r\nTransfer-Encoding: chunked\r\n", CHUNKED, 400),
+        (b"Transfer-Encoding: chunked\r\nContent-Length: 28\r\n", CHUNKED, 400),
+        (b"Content-Length: 28\r\nContent-Length: 5\r\n", BODY, 400),
+        (b"Content-Length: 28, 28\r\n", BODY, 400),
+        (b"Content-Length: +28\r\n", BODY, 400),
+        (b"Content-Length: 99999999999999999999999\r\n", BODY, 400),
+        (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", CHUNKED, 400),
+        (b"Transfer-Encoding : chunked\r\nContent-Length: 28\r\n", BODY, 400),
+        (b"Transfer-Encoding:\r\n chunked\r\n", CHUNKED, 400),
+        (b"Transfer-Encoding: chunked, identity\r\n", CHUNKED, 400),
+        (b"Transfer-Encoding: gzip, chunked\r\n", CHUNKED, 501),
+        (b"Transfer-Encoding: chunked\r\n", b"-1c\r\n" + CHUNKED[4:], 400),
+        (b"Transfer-Encoding: Chunked\r\n", CHUNKED, 200),
+        (b"Content-Length: 28\r\n", BODY, 200),
+    ],
+    ids=repr,
+)
+def test_a_body_has_one_end(address: tuple[str, int], framing: bytes, body: bytes, status: int) -> None:
+    """Where it could end in two places, whoever stands in front may have taken the other, and the rest for a request."""
+    answer = said(address, DEPOSITING + b"Connection: close\r\n" + framing + b"\r\n" + body)
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert (status == 200) != (b"application/problem+json" in answer)
+    assert (b"bank@1" in answer) == (status == 200)
+
+
+def test_who_asks_before_sending_a_body_is_told_at_once(address: tuple[str, int]) -> None:
+    """To send it, or that it would be refused, without any of it (RFC 9110, section 10.1.1)."""
+    asking = b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+    answer = said(address, DEPOSITING + b"Connection: close\r\n" + asking % 28, BODY)
+    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+    for length in (2_000_000, 20_000_000):
+        assert said(address, DEPOSITING + asking % length).startswith(b"HTTP/1.1 413 ")
+    for refused in (DEPOSITING.replace(b"Deposit", b"Nothing"), DEPOSITING.replace(b"application/json", b"text/plain")):
+        answer = said(address, refused + b"Connection: close\r\n" + asking % 28)
+        assert answer.startswith((b"HTTP/1.1 404 ", b"HTTP/1.1 415 "))
+
+
+def test_a_body_that_is_too_large_is_not_waited_for(address: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who says that much will come, and sends nothing, is answered too."""
+    monkeypatch.setattr(exchange, "_BODY_SECONDS", 0.1)
+    assert said(address, DEPOSITING + b"Content-Length: 2000000\r\n\r\n").startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        (b"TRACE /commands/Deposit", 405),
+        (b"TRACE *", 404),
+        (b"OPTIONS *", 404),
+        (b"CONNECT localhost:80", 400),
+        (b"POST /commands%2FDeposit", 404),
+        (b"POST /commands/De%2fposit", 404),
+        (b"POST /commands/..%2Fcommands/Deposit", 404),
+        (b"POST //commands/Deposit", 404),
+        (b"POST /commands/../commands/Deposit", 404),
+        (b"POST /commands/Deposit%0A", 404),
+        (b"POST /commands/Deposit/", 404),
+    ],
+)
+def test_a_path_is_written_in_one_way(address: tuple[str, int], line: bytes, status: int) -> None:
+    """Whoever lets paths through by how they begin sees the same path; nothing that was sent is sent back."""
+    head = DEPOSITING.replace(b"POST /commands/Deposit", line) + b"X-Secret: swordfish\r\nConnection: close\r\n"
+    answer = said(address, head + b"Content-Length: 28\r\n\r\n" + BODY)
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert b"application/problem+json" in answer
+    assert b"swordfish" not in answer
 
 
 def test_trailers_are_no_headers(address: tuple[str, int]) -> None:

@@ -16,11 +16,11 @@ from tests.http.conftest import use_files
 from tests.http.shapes import Make, shapes
 from tests.support.serving import served
 from twofold import Command
-from twofold.errors import SettingsError
+from twofold.errors import SettingsError, ValueRefused
 from twofold.http import asgi, read_max_body_bytes
 from twofold.http.bodies import Body
 from twofold.http.problems import Problem
-from twofold.service import Settings
+from twofold.service import Running, Settings
 
 CUP = {"thing": "cup", "count": 1, "price": "1"}
 JSON = {"Content-Type": "application/json"}
@@ -227,6 +227,24 @@ def test_json_in_another_form_is_called_what_it_is(http: httpx.Client, body: byt
     response = http.post("/commands/Make", content=body, headers=JSON)
     assert response.status_code in (400, 422)
     assert says in response.json()["detail"]
+
+
+def test_what_a_database_does_not_take_is_refused_and_stays_inside(
+    http: httpx.Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody is told to try it again, and the value is told to who runs the service alone."""
+
+    async def refused(*arguments: Any, **options: Any) -> Any:
+        raise ValueRefused("Total.made cannot be stored: the secret value")
+
+    monkeypatch.setattr(Running, "send", refused)
+    monkeypatch.setattr(Running, "answered", refused)
+    for response in (http.post("/commands/Make", json=CUP), http.get("/queries/HowMany?thing=cup")):
+        document = problem(response, 422, "value-refused")
+        assert "Retry-After" not in response.headers
+        assert "secret" not in response.text
+        (logged,) = (each for each in caplog.records if document["correlation"] == getattr(each, "correlation", ""))
+        assert "the secret value" in logged.getMessage()
 
 
 @pytest.mark.parametrize(

@@ -44,12 +44,13 @@ def run(
     """
     import asyncio
 
-    from twofold.cli.serving import serve_here, tell_where
+    from twofold.cli.serving import http, serve_here, tell_where
     from twofold.cli.workers import Options, run_workers
 
     served = load(target)
     options = Options(target, ROLES if "all" in roles else tuple(roles_of(roles)), log_format, log_level)
     options.configure_logging()
+    http().check_settings()
     if workers:
         sys.exit(run_workers(options, workers, host, port))
     asyncio.run(serve_here(served, options.roles, lambda url: tell_where(served, url), host=host, port=port))

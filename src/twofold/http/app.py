@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import TypeAlias
 
@@ -25,6 +25,7 @@ from twofold.service import Declaration, Running, Service, System
 Served: TypeAlias = Service | System | Running | Mapping[str, Running]
 _Answer: TypeAlias = Callable[[Exchange], Awaitable[Response | Stream]]
 _Route: TypeAlias = Callable[[str, _Answer], Route]
+_Lifespan: TypeAlias = Callable[[object], AbstractAsyncContextManager[None]]
 
 _BODY_BYTES = 1 << 20
 _CLOCK = SystemClock()
@@ -59,12 +60,22 @@ def asgi(
     if isinstance(served, Service):
         return _service_app(served, limit, route)
     if isinstance(served, Running):
-        return Router(routes=_routes(Endpoints(served.declaration, lambda: served, limit), served.declaration, route))
+        return _router(_routes(Endpoints(served.declaration, lambda: served, limit), served.declaration, route), route)
     if isinstance(served, System):
         return _system_app(served, limit, route)
     running = dict(served)
     declarations = {name: each.declaration for name, each in running.items()}
-    return Router(routes=_several(declarations, running.__getitem__, limit, route))
+    return _router(_several(declarations, running.__getitem__, limit, route), route)
+
+
+def check_settings() -> None:
+    """Check what the environment says of the edge, before anything is started for it.
+
+    Raises:
+        SettingsError: one of them is not written as it should be.
+    """
+    read_max_body_bytes()
+    read_access()
 
 
 def read_max_body_bytes(environment: Mapping[str, str] = os.environ) -> int:
@@ -91,7 +102,7 @@ def _service_app(service: Service, limit: int, route: _Route) -> Router:
                 yield
 
     endpoints = Endpoints(service.declaration, lambda: service.running, limit)
-    return Router(routes=_routes(endpoints, service.declaration, route), lifespan=lifespan)
+    return _router(_routes(endpoints, service.declaration, route), route, lifespan)
 
 
 def _system_app(system: System, limit: int, route: _Route) -> Router:
@@ -110,7 +121,19 @@ def _system_app(system: System, limit: int, route: _Route) -> Router:
         return running[name]
 
     declarations = {name: service.declaration for name, service in system.services.items()}
-    return Router(routes=_several(declarations, find, limit, route), lifespan=lifespan)
+    return _router(_several(declarations, find, limit, route), route, lifespan)
+
+
+def _router(routes: list[BaseRoute], route: _Route, lifespan: _Lifespan | None = None) -> Router:
+    router = Router(routes=routes, lifespan=lifespan)
+    nothing, elsewhere = route("/", _nothing_here).endpoint, router.default
+
+    async def default(scope: Scope, receive: Receive, send: Send) -> None:
+        # A request without a path, such as OPTIONS *, is on none of the routes.
+        await (nothing if scope["type"] == "http" else elsewhere)(scope, receive, send)
+
+    router.default = default
+    return router
 
 
 def _routes(endpoints: Endpoints, declaration: Declaration, route: _Route) -> list[BaseRoute]:

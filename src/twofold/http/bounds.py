@@ -38,6 +38,8 @@ def checked_headers(scope: Scope) -> Mapping[bytes, bytes]:
         raise too_many()
     if len(scope["query_string"]) > MOST_URL_BYTES or len(scope["path"]) > MOST_URL_BYTES:
         raise _too_long()
+    if b"%2" in (raw := scope.get("raw_path") or b"") and b"%2f" in raw.lower():
+        raise _hidden_separator(scope["path"])
     headers = dict(found)
     return headers if len(headers) == len(found) else _joined(found)
 
@@ -71,6 +73,23 @@ def check_body_headers(headers: Mapping[bytes, bytes]) -> None:
         )
 
 
+def check_transfer(headers: Mapping[bytes, bytes]) -> None:
+    """Check that a body without a length comes in chunks, and is not compressed for its way besides (RFC 9112, section 6.1).
+
+    Raises:
+        Problem: it does.
+    """
+    coding = headers.get(b"transfer-encoding", b"chunked").strip()
+    if coding.lower() != b"chunked":
+        raise Problem(
+            501,
+            "unsupported-transfer",
+            "The body comes in a coding that is not read here",
+            f"Transfer-Encoding is {_shown(coding)}: send the body with a Content-Length, or as chunked alone.",
+            connection="close",
+        )
+
+
 def _check_type(kind: bytes | None) -> None:
     if kind is None:
         raise _not_read("Content-Type is missing: send Content-Type: application/json, and the body as JSON.")
@@ -101,6 +120,13 @@ def too_many() -> Problem:
         f"A request has at most {MOST_HEADERS} headers of {MOST_HEADER_BYTES} bytes together here. Send fewer.",
         connection="close",
     )
+
+
+def _hidden_separator(path: str) -> Problem:
+    detail = (
+        f"{path} has a slash written as %2F, which whoever looked at the path before may have taken for part of a name."
+    )
+    return Problem(404, "not-found", "There is nothing at this path", f"{detail} Write it as /.")
 
 
 def _too_long() -> Problem:

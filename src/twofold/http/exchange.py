@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from starlette.types import Message, Receive, Scope, Send
 
 from twofold.errors import NotRunning
 from twofold.http.access import Access, Headers, preflight
-from twofold.http.bounds import check_body_headers, checked_headers
+from twofold.http.bounds import check_body_headers, check_transfer, checked_headers
 from twofold.http.problems import Problem, problem_of
 from twofold.messages import Metadata, current, encode
 from twofold.messages.metadata import NOTHING
@@ -141,7 +142,8 @@ class Exchange:
         check_body_headers(self.headers)
         length = _length(self.headers)
         if length > limit_bytes:
-            raise await self._too_large(limit_bytes, more=length <= _DISCARDED_BYTES)
+            # Who asks first whether to send it at all has not begun.
+            raise await self._too_large(limit_bytes, length <= _DISCARDED_BYTES and b"expect" not in self.headers)
         part, more = _content(await self._receive())
         if not more and len(part) <= limit_bytes:
             return part
@@ -163,9 +165,11 @@ class Exchange:
     async def _too_large(self, limit_bytes: int, more: bool) -> Problem:
         """Return the problem, once the client has sent the rest, if that is not too long: it might not look at it before."""
         discarded = 0
-        while more and discarded <= _DISCARDED_BYTES:
-            part, more = _content(await self._receive())
-            discarded += len(part)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_BODY_SECONDS):
+                while more and discarded <= _DISCARDED_BYTES:
+                    part, more = _content(await self._receive())
+                    discarded += len(part)
         return Problem(
             413,
             "body-too-large",
@@ -213,8 +217,15 @@ def _too_slow() -> Problem:
 
 
 def _length(headers: Mapping[bytes, bytes]) -> int:
-    """Return how long the body is said to be, 0 if nothing is."""
-    digits = headers.get(b"content-length", b"")
+    """Return how long the body is said to be, 0 if nothing is.
+
+    Raises:
+        Problem: it is said to be coded for its transfer in a way that is not read here.
+    """
+    digits = headers.get(b"content-length")
+    if digits is None:
+        check_transfer(headers)
+        return 0
     return int(digits[:19]) if digits.isdigit() else 0
 
 
