@@ -7,7 +7,7 @@ from typing import Annotated, Any, List, NamedTuple, Optional, Self, TypedDict, 
 
 import pytest
 from pydantic import BaseModel
-from sqlalchemy import select
+from sqlalchemy import delete, exists, insert, select
 
 from twofold import (
     Aggregate,
@@ -489,6 +489,8 @@ READS: list[Callable[[Views, type[View]], Coroutine[Any, Any, Any]]] = [
     lambda views, view: views.find(view),
     lambda views, view: views.select(select(view.c.key)),
     lambda views, view: views.select(select(Shelf.c.key).where(Shelf.c.key.in_(select(view.c.key)))),
+    lambda views, view: views.find(Shelf, Shelf.c.key.in_(select(view.c.key))),
+    lambda views, view: views.find(Shelf, exists().where(view.c.key == Shelf.c.key)),
 ]
 
 
@@ -506,6 +508,32 @@ def test_a_view_that_is_not_declared_is_named_when_it_is_read(
     async def scenario() -> None:
         async with running(Service("s", views=[Shelf], queries=[how_often])) as started:
             with pytest.raises(DeclarationError, match=r"The view .*Forgotten \(.*:\d+\) is read.*views=\[…\]"):
+                await started.ask(HowOften(box="a"))
+
+    asyncio.run(scenario())
+
+
+MISREADS: list[tuple[Callable[[Views], Coroutine[Any, Any, Any]], str]] = [
+    (lambda views: views.find(Shelf, "times > 1"), r"'times > 1' is no condition that Shelf can be found by.*Shelf\.c\.key"),
+    (lambda views: views.find(Shelf, True), r"True is no condition"),
+    (lambda views: views.find(cast("Any", Box)), r"Box \(.*:\d+\) is read as a view, and is none"),
+    (lambda views: views.get(cast("Any", "shelf"), "a"), r"'shelf' is read as a view, and is none"),
+    (lambda views: views.select(delete(Shelf.c.key.table)), r"A query only reads.*DELETE FROM shelf_v1"),
+    (lambda views: views.select(insert(Shelf.c.key.table).values(key="b").returning(Shelf.c.key)), r"INSERT INTO shelf_v1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("read", "says"), MISREADS, ids=[says for _, says in MISREADS])
+def test_what_is_no_way_to_read_is_said(read: Callable[[Views], Coroutine[Any, Any, Any]], says: str) -> None:
+    """Before a database is asked: what is no condition and what is no view is named, and what would write is refused."""
+
+    @answer
+    async def how_often(query: HowOften, views: Views) -> int:
+        return len(await read(views))
+
+    async def scenario() -> None:
+        async with running(Service("s", views=[Shelf], queries=[how_often])) as started:
+            with pytest.raises(DeclarationError, match=f"(?s){says}"):
                 await started.ask(HowOften(box="a"))
 
     asyncio.run(scenario())

@@ -177,7 +177,8 @@ class Follower:
 
     def _park(self, failure: EventFailed, attempts: int) -> None:
         position, lane = failure.place
-        if lane in self._blocked:
+        # Nothing of the batch is stored: what failed first may be a later event, which met what is refused as a row.
+        if lane in self._blocked and self._blocked[lane].since <= position:
             raise failure
         _logger.error("%s parks %s from position %d on: %s", self.name, lane or "its events", position, failure)
         self._blocked[lane] = Block(position, str(failure), attempts)

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from sqlalchemy import func, select, tuple_, union
+from sqlalchemy import bindparam, case, func, literal, select, tuple_, union
 
 from twofold.errors import DeclarationError, InvalidMessage
 from twofold.followers import Settled
@@ -320,6 +320,90 @@ class ViewValues(ClaimConformance):
                 (view.c.key * 2 > 3, [2, 3]),
             ):
                 assert [row.key for row in await views.find(view, condition)] == keys
+
+        self.run(stores, scenario)
+
+    def test_patterns_mean_the_same(self, stores: Any) -> None:
+        """They tell upper from lower case, unless they are asked not to, and a backslash takes what follows as it is."""
+        view = view_of(str)
+
+        async def scenario(store: ViewStore) -> None:
+            await fill(store, view, ["apple", "Apple", "50%", "\\"])
+            views, column = Views(store), view.c.value
+            for condition, keys in (
+                (column.like("a%"), [0, 4]),
+                (column.not_like("a%"), [1, 2, 3]),
+                (column.startswith("A"), [1]),
+                (column.contains("PP"), []),
+                (column.ilike("A%"), [0, 1, 4]),
+                (column.icontains("PP"), [0, 1, 4]),
+                (column.like("%\\%"), [2]),
+                (column.like("/%", escape="/"), []),
+                (column.endswith("\\\\"), [3]),
+            ):
+                assert [row.key for row in await views.find(view, condition)] == keys, condition
+
+        self.run(stores, scenario)
+
+    def test_sums_and_averages_are_the_same_numbers(self, stores: Any) -> None:
+        """A sum of whole numbers is one, an average a float; there is none of enums and truths, which it would not be."""
+        whole = view_of(int)
+
+        async def scenario(store: ViewStore) -> None:
+            await fill(store, whole, [1, 2, 5])
+            views, column = Views(store), whole.c.value
+            statement = select(
+                func.sum(column).filter(column > 0),
+                func.sum(column * 2).label("twice"),
+                func.avg(column).label("mean"),
+                func.avg(column.distinct()),
+            )
+            (found,) = await views.select(statement)
+            assert [(type(each), each) for each in found] == [
+                (int, 9),
+                (int, 18),
+                (float, 2.25),
+                (float, 8 / 3),
+            ]
+            running = select(func.sum(column).over(order_by=whole.c.key)).order_by(whole.c.key)
+            assert [(type(each), each) for (each,) in await views.select(running)] == [(int, n) for n in (1, 3, 8, 9)]
+            for kind in (Priority, Size, bool):
+                counted = view_of(kind)
+                for add in (func.sum, func.avg):
+                    with pytest.raises(DeclarationError, match="value: "):
+                        await views.select(select(add(counted.c.value)))
+            for least in (func.min, func.max):
+                with pytest.raises(DeclarationError, match="has none of truths"):
+                    await views.select(select(least(view_of(bool).c.value)))
+            with pytest.raises(DeclarationError, match="divide the sum"):
+                await views.select(select(func.avg(view_of(timedelta).c.value)))
+
+        self.run(stores, scenario)
+
+    def test_what_is_beside_a_column_is_stored_as_it_is(self, stores: Any) -> None:
+        """A value that SQLAlchemy would write in another form is refused, on whichever side; one with the type is fine."""
+        view = view_of(Annotated[datetime, Meta(tz=True)])
+
+        async def scenario(store: ViewStore) -> None:
+            await fill(store, view, [_NOON])
+            views, column, noon = Views(store), view.c.maybe, literal(_NOON, view.c.maybe.type)
+            for wrong in (literal(_NOON), func.now(), func.strftime("%Y", "now")):
+                for condition in (
+                    wrong >= column,
+                    wrong.between(column, column),
+                    column < wrong,
+                    func.coalesce(column, wrong) == noon,
+                    case((view.c.key == 0, column), else_=wrong) == noon,
+                ):
+                    with pytest.raises(DeclarationError, match=r"maybe is compared or combined with .* literal"):
+                        await views.find(view, condition)
+            for right in (
+                noon >= column,
+                func.coalesce(column, noon) == noon,
+                column == bindparam("at", _NOON, column.type),
+            ):
+                assert 0 in [row.key for row in await views.find(view, right)]
+            assert await views.select(select(func.coalesce(column, noon)).order_by(view.c.key)) == [(_NOON,), (_NOON,)]
 
         self.run(stores, scenario)
 

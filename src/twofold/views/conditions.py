@@ -5,17 +5,54 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Float, Over, Select, Text, Tuple
+from sqlalchemy import (
+    BigInteger,
+    BinaryExpression,
+    Boolean,
+    Case,
+    Float,
+    FunctionFilter,
+    Integer,
+    Over,
+    Select,
+    Text,
+    Tuple,
+    UpdateBase,
+    cast,
+    type_coerce,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import visitors
-from sqlalchemy.sql.elements import ClauseElement, _textual_label_reference
+from sqlalchemy.sql.elements import (
+    ClauseElement,
+    ClauseList,
+    ExpressionClauseList,
+    Grouping,
+    Null,
+    _textual_label_reference,
+)
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.sql.operators import is_, is_not
+from sqlalchemy.sql.operators import (
+    contains_op,
+    endswith_op,
+    ilike_op,
+    is_,
+    is_comparison,
+    is_not,
+    like_op,
+    not_contains_op,
+    not_endswith_op,
+    not_ilike_op,
+    not_like_op,
+    not_startswith_op,
+    startswith_op,
+)
 from sqlalchemy.sql.selectable import GenerativeSelect
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
 
 from twofold.errors import DeclarationError, InvalidMessage
 from twofold.views.view import Column
@@ -30,6 +67,13 @@ _ARITHMETIC = {
     operator.mod,
     operator.neg,
 }
+_PATTERNS = {
+    *(like_op, not_like_op, ilike_op, not_ilike_op),
+    *(startswith_op, not_startswith_op, endswith_op, not_endswith_op, contains_op, not_contains_op),
+}
+_ADDING = {"sum", "avg"}
+# They return one of what they are given.
+_CHOOSING = {"coalesce", "nullif", "ifnull", "greatest", "least", "min", "max"}
 
 
 class Checked(TypeDecorator[Any]):
@@ -91,6 +135,9 @@ def _comparator(of_type: Any) -> Any:
 
         def operate(self, op: Any, *others: Any, **options: Any) -> Any:
             _check_operands(self.type.column, op, others)
+            if op in _PATTERNS and not options.get("escape"):
+                # It is what PostgreSQL takes if nothing is said; SQLite takes none then.
+                options["escape"] = "\\"
             return super().operate(op, *others, **options)
 
         def reverse_operate(self, op: Any, other: Any, **options: Any) -> Any:
@@ -171,16 +218,104 @@ def check_compared(column: Column) -> None:
 
 
 def check_statement(*parts: Any) -> None:
-    """Check what parts of a statement order, group and add up.
+    """Check what parts of a query order, group, compare and add up, and that they write nothing.
 
     Raises:
-        DeclarationError: it is what the database cannot compare, or not add.
+        DeclarationError: it is what the database cannot compare, or not add; or it writes.
     """
     for element in chain.from_iterable(map(visitors.iterate, parts)):
         for column in _columns(_ordered_by(element)):
             check_compared(column)
         if isinstance(element, FunctionElement):
             _check_function(element)
+        elif isinstance(element, BinaryExpression) and _is_comparing(element.operator):
+            _check_alike([element.left, element.right])
+        elif isinstance(element, Case):
+            _check_alike([*[value for _, value in element.whens], element.else_])
+        elif isinstance(element, UpdateBase):
+            raise DeclarationError(
+                f"A query only reads, and this would write: {element}. What views hold comes from events: write it in an "
+                "@evolve, or in a projection by rows.execute(…)."
+            )
+
+
+def check_conditions(view: type[Any], conditions: Iterable[Any]) -> None:
+    """Check the conditions that a view's rows are found by.
+
+    Raises:
+        DeclarationError: one is no condition of SQL, or one that the database would answer wrongly.
+    """
+    for each in conditions:
+        if not isinstance(each, ClauseElement):
+            raise DeclarationError(
+                f"{each!r:.60} is no condition that {view.__name__} can be found by. Write one of its columns, as in "
+                f"{view.__name__}.c.key == …"
+            )
+    check_statement(*conditions)
+
+
+def comparable(statement: Any) -> Any:
+    """Return a query such that every database answers it alike: PostgreSQL adds whole numbers up to a `numeric`.
+
+    A sum of them is a whole number of 64 bits, and an average is a float.
+    """
+    is_adding = any(isinstance(each, FunctionElement) and each.name in _ADDING for each in visitors.iterate(statement))
+    return visitors.replacement_traverse(statement, {}, _as_everywhere) if is_adding else statement
+
+
+def _as_everywhere(element: Any, **_: Any) -> Any:
+    function = element.element if isinstance(element, Over) else element
+    function = function.func if isinstance(function, FunctionFilter) else function
+    if not isinstance(function, FunctionElement) or function.name not in _ADDING:
+        return None
+    (added,) = function.clauses
+    if added.type._type_affinity is not Integer:
+        return None
+    return (
+        type_coerce(cast(element, Float), Float())
+        if function.name == "avg"
+        else type_coerce(cast(element, BigInteger), added.type)
+    )
+
+
+def _check_alike(parts: Iterable[Any]) -> None:
+    """Check that beside a column in which something else than its values is stored, there is only what is stored alike."""
+    there = list(_flattened(parts))
+    for column in _columns(there):
+        if column.packing.unpack is not None:
+            for other in there:
+                _check_stored_alike(column, other)
+
+
+def _check_stored_alike(column: Column, other: Any) -> None:
+    kind = getattr(other, "type", None)
+    if isinstance(kind, Checked):
+        _check_other_column(column, kind)
+    elif kind is not None and not isinstance(other, Null) and not _is_untyped(other, kind):
+        raise DeclarationError(
+            f"{column.name} is compared or combined with {getattr(other, 'value', other)}, which SQL does not have in the "
+            f"form in which {column.name} is stored. Compare the column with a value itself, as in {column.name} < value; "
+            f"elsewhere write literal(value, View.c.{column.name}.type)."
+        )
+
+
+def _is_comparing(op: Any) -> bool:
+    return is_comparison(op) and op not in (is_, is_not)
+
+
+def _is_untyped(part: Any, kind: Any) -> bool:
+    """Say whether what a part of a statement is, is not known: text, or a parameter that is still to come."""
+    return isinstance(kind, NullType) and not isinstance(part, FunctionElement) and getattr(part, "value", None) is None
+
+
+def _flattened(parts: Iterable[Any]) -> Iterator[Any]:
+    for part in parts:
+        if isinstance(part, (ClauseList, ExpressionClauseList)):
+            yield from _flattened(part.clauses)
+        elif isinstance(part, Grouping):
+            yield from _flattened([part.element])
+        elif part is not None:
+            yield part
 
 
 def _ordered_by(element: Any) -> Iterator[Any]:
@@ -201,13 +336,32 @@ def _ordered_by(element: Any) -> Iterator[Any]:
 
 
 def _check_function(function: Any) -> None:
+    if function.name in _CHOOSING:
+        _check_alike(function.clauses)
+    if function.name in ("min", "max", "sum", "avg"):
+        for each in function.clauses:
+            if isinstance(getattr(each, "type", None), Boolean):
+                raise DeclarationError(
+                    f"{function.name} of {each}: PostgreSQL has none of truths. Count the rows for which it holds: "
+                    f"func.count().filter({each})."
+                )
     for column in _columns(function.clauses):
         if function.name in ("min", "max"):
             check_compared(column)
-        elif function.name in ("sum", "avg", "total") and column.kind not in (int, float):
-            raise DeclarationError(
-                f"{function.name} of {column.name}: SQL cannot add what is stored as text. Keep an int or a float to add up."
-            )
+        elif function.name in ("sum", "avg", "total"):
+            _check_added(function, column)
+
+
+def _check_added(function: Any, column: Column) -> None:
+    if column.kind not in (int, float):
+        raise DeclarationError(
+            f"{function.name} of {column.name}: SQL cannot add what is stored as text. Keep an int or a float to add up."
+        )
+    if column.packing.unpack is not None and (column.packing.like is not timedelta or function.name != "sum"):
+        raise DeclarationError(
+            f"{function.name} of {column.name}: what SQL makes of that is no value of the field. Keep an int or a float to "
+            "add up; of durations divide the sum by the count."
+        )
 
 
 def _columns(clauses: Iterable[Any]) -> Iterator[Column]:

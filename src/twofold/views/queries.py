@@ -15,7 +15,7 @@ from twofold.folding import F, annotated, check_reads, check_takes, parameters, 
 from twofold.messages import Query, source_location, type_flaw, type_hints
 from twofold.views.bounds import key_packing
 from twofold.views.store import ViewStore
-from twofold.views.view import View, layout, table_name
+from twofold.views.view import View, ViewType, layout, table_name
 
 V = TypeVar("V", bound=View)
 
@@ -80,8 +80,8 @@ class Views:
         Raises:
             DeclarationError: the service does not declare the view.
         """
-        shape = layout(view)
         self._check_filled(view)
+        shape = layout(view)
         async with self._reading((shape.table,)) as names:
             self.tables[shape.table] = names.get(shape.table, shape.table)
             found = msgspec.structs.replace(shape, table=names[shape.table]) if names else shape
@@ -108,11 +108,13 @@ class Views:
             raise InvalidMessage(
                 f"limit={limit}: ask for 1 to {_LARGEST_PAGE} rows, and for more with after=page.next."
             )
-        from twofold.views.conditions import check_statement
+        from twofold.views.conditions import check_conditions
         from twofold.views.paging import cursor_of, page_statement
-        from twofold.views.tables import named_tables
+        from twofold.views.tables import named_tables, named_views
 
-        check_statement(*where)
+        check_conditions(view, where)
+        for each in named_views(*where):
+            self._check_filled(each)
         statement = page_statement(view, where, order_by, limit + 1, after)
         stored = await self._select(statement, {layout(view).table} | named_tables(*where))
         rows = [view(**row._mapping) for row in stored[:limit]]
@@ -124,15 +126,18 @@ class Views:
         Raises:
             DeclarationError: the service does not declare one of the views.
         """
-        from twofold.views.conditions import check_statement
+        from twofold.views.conditions import check_statement, comparable
         from twofold.views.tables import named_tables, named_views
 
         check_statement(statement)
+        statement = comparable(statement)
         for view in named_views(statement):
             self._check_filled(view)
         return await self._select(statement, named_tables(statement) or {""})
 
     def _check_filled(self, view: type[View]) -> None:
+        if not isinstance(view, ViewType):
+            raise DeclarationError(f"{source_location(view)} is read as a view, and is none. Give the class of a View.")
         if self._filled is not None and table_name(view) not in self._filled:
             raise DeclarationError(
                 f"The view {source_location(view)} is read, and the service does not declare it, so that nothing fills it. "

@@ -86,6 +86,8 @@ class SqliteViews:
     def _session(self, connection: sqlite3.Connection) -> SqlalchemyConnection:
         """Return SQLAlchemy's side of a connection; it lives as long and begins nothing by itself."""
         if connection not in self._sessions:
+            # As in PostgreSQL, and in Python: LIKE tells upper from lower case, and `ilike` does not.
+            connection.execute("PRAGMA case_sensitive_like = ON")
             engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
             self._sessions[connection] = engine.connect()
         return self._sessions[connection]
