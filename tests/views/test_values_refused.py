@@ -10,6 +10,7 @@ import pytest
 from examples.bank import Account, AccountId, Balance, BalanceOf, Deposit, Deposited, balance_of
 from twofold import Command, Query, Service, View, Views, answer, decide, evolve, replace
 from twofold.service import Settings
+from twofold.views import layout
 
 
 class DepositFortune(Command):
@@ -88,5 +89,52 @@ def test_what_would_be_read_as_something_else_is_not_kept(changes: dict[str, Any
             (parked,) = await running.views.parked()
             assert (parked.lane, parked.position) == ("account:ann", 3)
             assert f"Kept.{next(iter(changes))} cannot be stored" in parked.error
+
+    asyncio.run(scenario())
+
+
+class Word(View, key=AccountId):
+    letters: str = ""
+    events: int = 0
+
+    @evolve
+    def deposited(self, event: Deposited) -> Self:
+        # The row that comes of it cannot be stored, and the next event of the same key meets it in memory.
+        letters = "\0" if event.amount == 1 << 62 else "a"
+        if self.letters == "\0":
+            raise ValueError("what was computed before is no text")
+        return replace(self, letters=letters, events=self.events + 1)
+
+
+class DepositTwice(Command):
+    account: AccountId
+
+
+@decide
+def deposit_twice(command: DepositTwice, account: Account) -> Iterator[Deposited]:
+    yield Deposited(account=command.account, amount=1 << 62)
+    yield Deposited(account=command.account, amount=1)
+
+
+words = Service("words", aggregates=[Account], decisions=[deposit_twice], views=[Word])
+
+
+def test_an_event_that_fails_on_a_row_which_is_refused_stops_nobody() -> None:
+    """In one batch the later event fails first, and then the row that it met is refused: the key is parked from there on."""
+
+    async def scenario() -> None:
+        async with words.run(Settings(log="memory:", views="memory:")) as running:
+            await running.send(Deposit(account="bob", amount=1))
+            await running.send(DepositTwice(account="ann"))
+            receipt = await running.send(Deposit(account="bob", amount=1))
+            async with asyncio.timeout(30):
+                while [each.position for each in await running.progress()] != [receipt.position]:
+                    await asyncio.sleep(0.01)
+            stored = await running.views.load(layout(Word), ["ann", "bob"])
+            assert stored == [("bob", "a", 2)]
+            assert [(each.lane, each.position) for each in await running.views.parked()] == [
+                ("account:ann", 2),
+                ("account:ann", 3),
+            ]
 
     asyncio.run(scenario())

@@ -80,7 +80,9 @@ class _RowTarget:
         """Find the events of a batch by which a row becomes such that no database can hold it, if that is what is wrong."""
         self._rows.is_strict = True
         try:
-            await self._fold(events, blocked)
+            # A statement that is refused is not a row: its event is found one by one.
+            with suppress(ValueRefused):
+                await self._fold(events, blocked)
         finally:
             self._rows.is_strict = False
             self._rows.discard()
