@@ -6,11 +6,12 @@ from decimal import Decimal
 from typing import Any, Self
 
 import pytest
+from sqlalchemy import update
 
 from examples.bank import Account, AccountId, Balance, BalanceOf, Deposit, Deposited, balance_of
-from twofold import Command, Query, Service, View, Views, answer, decide, evolve, replace
+from twofold import Command, Query, Service, View, Views, answer, decide, evolve, project, replace
 from twofold.service import Settings
-from twofold.views import layout
+from twofold.views import Transaction, layout
 
 
 class DepositFortune(Command):
@@ -136,5 +137,36 @@ def test_an_event_that_fails_on_a_row_which_is_refused_stops_nobody() -> None:
                 ("account:ann", 2),
                 ("account:ann", 3),
             ]
+
+    asyncio.run(scenario())
+
+
+class Total(View, key=AccountId):
+    amount: int = 0
+
+
+@project(Total)
+async def totals(event: Deposited, rows: Transaction) -> None:
+    row = await rows.get(Total, event.account)
+    if event.amount == 1 << 62:
+        rows.execute(update(Total.c.key.table).values(amount=1 << 63))
+    rows.put(replace(row, amount=row.amount + event.amount))
+
+
+def test_a_statement_that_is_refused_parks_its_event() -> None:
+    """Also where others are in its batch; those before it are stored."""
+    service = Service("totals", aggregates=[Account], decisions=[deposit_twice], projections=[totals])
+
+    async def scenario() -> None:
+        async with service.run(Settings(log="memory:", views="memory:")) as running:
+            await running.send(Deposit(account="ann", amount=3))
+            receipt = await running.send(DepositTwice(account="ann"))
+            async with asyncio.timeout(30):
+                while [each.position for each in await running.progress()] != [receipt.position]:
+                    await asyncio.sleep(0.01)
+            assert await running.views.load(layout(Total), ["ann"]) == [("ann", 3)]
+            parked = await running.views.parked()
+            assert [each.position for each in parked] == [2, 3]
+            assert "64 bits" in parked[0].error
 
     asyncio.run(scenario())
