@@ -5,8 +5,9 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta, timezone
+from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, cast
 
 import pytest
 from hypothesis import given
@@ -157,17 +158,25 @@ class Seen(Event):
     at: datetime
 
 
+class Rank(IntEnum):
+    guest = 1
+    friend = 2
+
+
 class Visits(View, key=PlayerId):
     at: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     share: float = 0.0
     far: float = 0.0
     shares: dict[str, float] = {}
+    rank: Rank = Rank.guest
     hours: tuple[str, ...] = ()
 
     @evolve
     def seen(self, event: Seen) -> Self:
-        hours = (*self.hours, f"{self.at.hour} {self.share} {self.far} {self.shares.get('of all')}")
-        return replace(self, at=event.at, share=len(hours), far=2**60, shares={"of all": len(hours)}, hours=hours)
+        seen = f"{self.at.hour} {self.share} {self.far} {self.shares.get('of all')} {self.rank!r}"
+        hours, rank = (*self.hours, seen), cast("Rank", 2)
+        shares = {"of all": len(hours)}
+        return replace(self, at=event.at, share=len(hours), far=2**60, shares=shares, rank=rank, hours=hours)
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])
@@ -185,7 +194,8 @@ def test_a_row_in_memory_is_as_it_would_be_read(size: int) -> None:
                 await target.apply(batch, batch[-1].position, {})
             (row,) = await rows_of(store, Visits)
             far = float(2**60)
-            assert row.hours == ("0 0.0 0.0 None", f"3 1.0 {far} 1.0", f"4 2.0 {far} 2.0", f"5 3.0 {far} 3.0")
+            later = [f"{hour} {n} {far} {n} {Rank.friend!r}" for hour, n in ((3, 1.0), (4, 2.0), (5, 3.0))]
+            assert row.hours == (f"0 0.0 0.0 None {Rank.guest!r}", *later)
 
     asyncio.run(scenario())
 

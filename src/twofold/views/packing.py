@@ -170,17 +170,21 @@ def _enum_packing(kind: type[Enum]) -> Packing:
     # Members without an order of their own are ordered by their values, as SQL has to order them somehow.
     is_ordered = kind.__lt__ in (object.__lt__, int.__lt__, str.__lt__)  # type: ignore[operator]
     refusal = "" if is_ordered else _REFUSALS["enum"]
-    return Packing(inner.kind, kind, partial(_member, kind, inner.pack), kind, refusal)
+    return Packing(inner.kind, kind, partial(_packed_member, kind, inner.pack), kind, refusal, partial(_member, kind))
 
 
-def _member(kind: type[Enum], pack: Callable[[Any], Any], value: Any) -> Any:
-    if not isinstance(value, kind):
-        # A member of an IntEnum is equal to its number, and one of a StrEnum to its text.
-        member = next((each for each in kind if each == value), None)
-        if member is None:
-            raise TypeError(_other(value, kind))
-        value = member
-    return pack(value.value)
+def _packed_member(kind: type[Enum], pack: Callable[[Any], Any], value: Any) -> Any:
+    return pack(_member(kind, value).value)
+
+
+def _member(kind: type[Enum], value: Any) -> Enum:
+    if isinstance(value, kind):
+        return value
+    # A member of an IntEnum is equal to its number, and one of a StrEnum to its text.
+    member = next((each for each in kind if each == value), None)
+    if member is None:
+        raise TypeError(_other(value, kind))
+    return member
 
 
 # Times.
