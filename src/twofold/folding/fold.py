@@ -192,19 +192,23 @@ class Fold(msgspec.Struct, Generic[S], frozen=True):
             LogCorrupted: a stored event does not fit its class.
             TypeError: a step returned something else than the next state of the same key.
         """
-        position, of, first = 0, self.state, state
-        key = getattr(state, "key", None)
+        of, first, key = self.state, state, getattr(state, "key", None)
+        # What is done here is done for every event that is ever read: the usual case is told in place.
+        ways: dict[tuple[str, int], tuple[Callable[[bytes], Event], Callable[[S, Any], S]]] = {}
         try:
             for each in events:
-                position = each.position
-                kind, step = self.steps[each.type]
-                state = step(state, reader(kind, each.version)(each.data))
-                # This is done for every event that is ever read: the usual case is told in place.
+                way = ways.get((each.type, each.version))
+                if way is None:
+                    kind, step = self.steps[each.type]
+                    way = ways[each.type, each.version] = reader(kind, each.version), step
+                read, step = way
+                state = step(state, read(each.data))
                 if type(state) is not of or state.key is not key:  # type: ignore[attr-defined]
-                    self.check(first, state, (kind, step))
+                    self.check(first, state, self.steps[each.type])
         except msgspec.DecodeError as error:
+            kind, _ = self.steps[each.type]
             raise LogCorrupted(
-                f"The event at position {position} does not fit {kind.__module__}.{kind.__qualname__}: {error}. "
+                f"The event at position {each.position} does not fit {kind.__module__}.{kind.__qualname__}: {error}. "
                 "A changed shape needs version= one higher and an @upcast from the old one."
             ) from error
         return state

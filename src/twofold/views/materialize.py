@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -12,7 +12,7 @@ from twofold.errors import InvalidMessage, LeaseLost, LogUnavailable, ValueRefus
 from twofold.folding import fold_of
 from twofold.followers import Block, Claim, EventFailed, Parked, Segment, Settled, kept_lane
 from twofold.log import Batch, Criteria, Criterion, Log, Recorded
-from twofold.messages import reader, tag_fields
+from twofold.messages import Event, Tag, reader, tag_fields
 from twofold.messages.tags import identities
 from twofold.views.projection import Projection
 from twofold.views.shadow import shadow_follower, shadowed
@@ -21,6 +21,7 @@ from twofold.views.transaction import NotShadowed, Transaction
 from twofold.views.view import View, layout, table_name
 
 _MOST_PARKED = 1_000_000
+_WHOLE = Segment()
 
 _logger = logging.getLogger("twofold.views")
 
@@ -173,10 +174,7 @@ class ViewTarget(_RowTarget):
         self._table = table_name(view)
         self.name = shadow_follower(self._table) if as_shadow else self._table
         self.criteria = (Criterion(types=fold_of(view).types),)
-        self._fields = {
-            event: tuple([field for field in tag_fields(event) if field.tag == self._tag])
-            for event, _ in self._steps.values()
-        }
+        self._named = {event: _key_finder(event, self._tag) for event, _ in self._steps.values()}
 
     async def _fold(self, events: Sequence[Recorded], blocked: Mapping[str, Block]) -> list[Parked]:
         parked: list[Parked] = []
@@ -232,9 +230,9 @@ class ViewTarget(_RowTarget):
             yield held
 
     def _keys(self, event: Any) -> list[Any]:
-        keys = dict.fromkeys([value for _, _, value in identities(event, self._fields[type(event)])])
-        if self._claim.segment == Segment():
-            return list(keys)
+        keys = self._named[type(event)](event)
+        if self._claim.segment == _WHOLE:
+            return keys
         return [key for key in keys if self._claim.segment.owns(self._lane(key))]
 
     def _step(self, recorded: Recorded, event: Any, key: Any) -> None:
@@ -245,7 +243,9 @@ class ViewTarget(_RowTarget):
             if row is None:
                 self._rows.delete(self._view, key)
             else:
-                self._folding.check(before, row, step)
+                # It is done for every event: the usual case is told in place.
+                if type(row) is not self._view or row.key is not before.key:
+                    self._folding.check(before, row, step)
                 self._rows.put(row)
         except Exception as error:
             raise EventFailed(recorded.position, self._lane(key), error) from error
@@ -275,6 +275,20 @@ class ViewTarget(_RowTarget):
         await self._rows.prefetch(self._table, keys)
         for key in keys:
             self._step(event, decoded, key)
+
+
+def _key_finder(event: type[Event], tag: Tag) -> Callable[[Any], list[Any]]:
+    """Return the function that lists the keys which an event of a class names, without repetition."""
+    fields = tuple([field for field in tag_fields(event) if field.tag == tag])
+    if len(fields) > 1 or fields[0].many:
+        return lambda event: list(dict.fromkeys([value for _, _, value in identities(event, fields)]))
+    name = fields[0].field
+
+    def single(event: Any) -> list[Any]:
+        value = getattr(event, name)
+        return [] if value is None else [value]
+
+    return single
 
 
 class ProjectionTarget(_RowTarget):

@@ -15,7 +15,7 @@ from twofold.folding import F, annotated, check_reads, check_takes, parameters, 
 from twofold.messages import Query, source_location, type_flaw, type_hints
 from twofold.views.bounds import key_packing
 from twofold.views.store import ViewStore
-from twofold.views.view import View, ViewType, layout, table_name
+from twofold.views.view import View, ViewType, layout
 
 V = TypeVar("V", bound=View)
 
@@ -138,7 +138,7 @@ class Views:
     def _check_filled(self, view: type[View]) -> None:
         if not isinstance(view, ViewType):
             raise DeclarationError(f"{source_location(view)} is read as a view, and is none. Give the class of a View.")
-        if self._filled is not None and table_name(view) not in self._filled:
+        if self._filled is not None and layout(view).table not in self._filled:
             raise DeclarationError(
                 f"The view {source_location(view)} is read, and the service does not declare it, so that nothing fills it. "
                 "Add it to views=[…]."

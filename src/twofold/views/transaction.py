@@ -113,7 +113,7 @@ class Transaction:
             ValueRefused: it would be read as another one or, if it is strict, not every database can hold it.
             DeclarationError: its view is not one that the projection names.
         """
-        table = self._table(type(row))
+        table = self._tables.get(type(row)) or self._table(type(row))
         packer = self._packers[table]
         if self.is_strict:
             packer.row(row)
