@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import tempfile
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
@@ -105,6 +106,91 @@ def test_a_journal_that_is_taken_away_is_noticed_like_the_file(
         for _ in range(2):
             with pytest.raises(LogUnavailable, match=r"log\.db: .* its journal .* Nothing of this batch was stored"):
                 await log.append([EVENT])
+
+    run(path, scenario)
+
+
+def rest(folder: Path) -> None:
+    """Let nothing have happened in a folder for a while."""
+    long_ago_ns = time.time_ns() - 3_600_000_000_123
+    os.utime(folder, ns=(long_ago_ns, long_ago_ns))
+
+
+TAKEN_AWAY = [
+    deleted,
+    moved,
+    replaced,
+    *[change(ending) for change in (without, with_another) for ending in ("-wal", "-shm")],
+]
+
+
+@pytest.mark.parametrize("happens", TAKEN_AWAY)
+@pytest.mark.parametrize("is_disturbed", [False, True])
+def test_what_is_taken_from_a_folder_that_was_at_rest_is_noticed(
+    tmp_path: Path, happens: Callable[[Path], None], is_disturbed: bool
+) -> None:
+    """While a folder's time stands still it alone is looked at; anything that happens in it has each file looked at."""
+    path = tmp_path / "log.db"
+
+    async def scenario(log: Log) -> None:
+        rest(tmp_path)
+        await log.append([EVENT])
+        if is_disturbed:
+            (tmp_path / "other").touch()
+            await log.append([EVENT])
+        happens(path)
+        for _ in range(2):
+            with pytest.raises(LogUnavailable, match="Nothing of this batch was stored"):
+                await log.append([EVENT])
+
+    run(path, scenario)
+
+
+def test_a_folder_that_takes_another_one_s_place_is_noticed(tmp_path: Path) -> None:
+    """A copy may have the folder's own time."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+
+    async def scenario(log: Log) -> None:
+        rest(folder)
+        await log.append([EVENT])
+        folder.rename(tmp_path / "elsewhere")
+        shutil.copytree(tmp_path / "elsewhere", folder)
+        with pytest.raises(LogUnavailable, match="Nothing of this batch was stored"):
+            await log.append([EVENT])
+
+    run(folder / "log.db", scenario)
+
+
+def test_a_folder_whose_time_is_in_whole_seconds_says_nothing(tmp_path: Path) -> None:
+    """Some file systems keep no more of it, and the next change may have the same one."""
+    path = tmp_path / "log.db"
+    second_ns = int(time.time() - 3600) * 1_000_000_000
+
+    async def scenario(log: Log) -> None:
+        os.utime(tmp_path, ns=(second_ns, second_ns))
+        await log.append([EVENT])
+        moved(path)
+        os.utime(tmp_path, ns=(second_ns, second_ns))
+        with pytest.raises(LogUnavailable, match="Nothing of this batch was stored"):
+            await log.append([EVENT])
+
+    run(path, scenario)
+
+
+def test_what_is_taken_from_behind_a_link_is_noticed(tmp_path: Path) -> None:
+    """What counts is the folder of the file, and not that of the link."""
+    (tmp_path / "disk").mkdir()
+    path, real = tmp_path / "log.db", tmp_path / "disk" / "log.db"
+    path.symlink_to(real)
+
+    async def scenario(log: Log) -> None:
+        rest(tmp_path)
+        rest(real.parent)
+        await log.append([EVENT])
+        moved(real)
+        with pytest.raises(LogUnavailable, match="Nothing of this batch was stored"):
+            await log.append([EVENT])
 
     run(path, scenario)
 

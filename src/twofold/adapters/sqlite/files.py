@@ -11,7 +11,9 @@ MEMORY = ":memory:"
 _Identity: TypeAlias = tuple[int, int] | None
 
 _TICK_NS = 100_000_000
-"""Longer than the time in which a file system may give two changes of a folder the same time."""
+"""Longer than the time in which a file system may give two changes of a folder the same time, unless it has whole seconds."""
+
+_SECOND_NS = 1_000_000_000
 
 
 class Files:
@@ -25,28 +27,29 @@ class Files:
         # SQLite follows links, and has the journal beside the file that it finds.
         self._path = path if path == MEMORY else os.path.realpath(path)
         self._folder = os.path.dirname(self._path)  # noqa: PTH120 -- See `_status`.
-        self._changed_at: int | None = None
+        self._at_rest: tuple[int, int, int] | None = None
         self._identities: tuple[_Identity, ...] = ()
 
     def note(self) -> None:
         """Take note of the files that are there now."""
         self._identities = self._look()
-        self._changed_at = None
+        self._at_rest = None
 
     def are_lost(self) -> bool:
         """Say whether one of the files was moved, removed or replaced since they were noted."""
         if self._path == MEMORY:
             return False
         folder = _status(self._folder)
-        if folder is not None and folder.st_mtime_ns == self._changed_at:
+        # A folder that was put in the place of another one may have its time.
+        seen = folder and (folder.st_dev, folder.st_ino, folder.st_mtime_ns)
+        if seen is not None and seen == self._at_rest:
             return False
         found = self._look()
         if any(was and was != now for was, now in zip(self._identities, found, strict=True)):
             return True
         # Whoever only looks may have been there before a service made the journal.
         self._identities = found
-        if folder is not None and time.time_ns() - folder.st_mtime_ns > _TICK_NS:
-            self._changed_at = folder.st_mtime_ns
+        self._at_rest = seen if folder is not None and _is_at_rest(folder) else None
         return False
 
     def journal_bytes(self) -> int:
@@ -69,6 +72,11 @@ def _status(path: str) -> os.stat_result | None:
         return os.stat(path)  # noqa: PTH116
     except OSError:
         return None
+
+
+def _is_at_rest(folder: os.stat_result) -> bool:
+    """Say whether the next change of a folder will have another time than the last one."""
+    return time.time_ns() - folder.st_mtime_ns > _TICK_NS and folder.st_mtime_ns % _SECOND_NS != 0
 
 
 def _identity(status: os.stat_result | None) -> _Identity:
