@@ -242,6 +242,30 @@ def test_a_network_that_swallows_everything_is_an_error_after_a_bounded_time(dat
     asyncio.run(scenario())
 
 
+def test_a_network_that_swallows_everything_within_a_transaction_is_an_error_after_a_bounded_time(
+    database: str,
+) -> None:
+    """The driver would wait for the transaction to be rolled back, and that for as long as the operating system does."""
+
+    async def scenario() -> None:
+        async with CuttingProxy(database).serving() as proxy:
+            lost = Database(Address.of(proxy.url), SystemClock(), patience_seconds=0.5)
+
+            async def work(connection: Any) -> None:
+                async with connection.transaction():
+                    proxy.hold()
+                    await connection.execute("SELECT 1")
+
+            async with asyncio.timeout(20):
+                with pytest.raises(LogUnavailable, match="Whether this batch was stored is not known"):
+                    await lost.write(work)
+            proxy.let_go()
+            assert await lost.write(lambda connection: connection.fetchval("SELECT 1")) == 1
+            await lost.close()
+
+    asyncio.run(scenario())
+
+
 def test_a_server_that_stays_away_is_an_error_after_a_bounded_time(own_server: PostgresServer) -> None:
     """The text names the URL without its password, gives the reason and says what became of the batch."""
 

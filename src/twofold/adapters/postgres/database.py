@@ -164,6 +164,10 @@ class Database:
                 async with AsyncExitStack() as stack:
                     async with asyncio.timeout(bound):
                         connection = await stack.enter_async_context(lend())
+                    if bound is not None:
+                        # A transaction that is given up is rolled back, and of that a dead network would never let go.
+                        cut = asyncio.get_running_loop().call_later(bound + _CLOSE_SECONDS, connection.terminate)
+                        stack.callback(cut.cancel)
                     # From here on, so that the server gives up first.
                     await stack.enter_async_context(asyncio.timeout(bound))
                     await stack.enter_async_context(self._limits(connection, bound))
@@ -211,15 +215,18 @@ class _Connections:
             try:
                 yield connection
             except BaseException as error:
-                if self.closed or connection.is_in_transaction() or not leaves_connection(error):
-                    connection.terminate()
-                else:
+                if self._is_usable(connection) and leaves_connection(error):
                     self._free.append(connection)
+                else:
+                    connection.terminate()
                 raise
             if self.closed:
                 await close(connection)
             else:
                 self._free.append(connection)
+
+    def _is_usable(self, connection: Connection) -> bool:
+        return not (self.closed or connection.is_closed() or connection.is_in_transaction())
 
     def _working(self) -> Connection | None:
         while self._free:

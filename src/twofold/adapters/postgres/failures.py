@@ -95,6 +95,6 @@ def _advice(error: Exception) -> str:
     cause = _cause(error)
     if isinstance(cause, TimeoutError):
         return "The server or the way to it hangs, or an open transaction holds a lock: look in pg_stat_activity."
-    if isinstance(cause, OSError):
+    if isinstance(cause, OSError) or type(cause) is asyncpg.InterfaceError:
         return "Check that the server is running and can be reached at the host and port in the URL."
     return next((text for state, text in _ADVICE.items() if state_of(error).startswith(state)), "")
