@@ -22,9 +22,9 @@ class Tag(msgspec.Struct, frozen=True):
     name: str
 
     def __post_init__(self) -> None:
-        if not self.name or ":" in self.name:
+        if not (isinstance(self.name, str) and self.name.isprintable() and self.name) or ":" in self.name:
             raise DeclarationError(
-                f"Tag({self.name!r}): a tag's name is not empty and has no colon, as in Tag('account')."
+                f"Tag({self.name!r}): a tag's name is a text without a colon and unprintable characters, as in Tag('account')."
             )
 
     def of(self, value: object) -> str:
