@@ -278,6 +278,35 @@ async def projects_forgotten(event: Filled, rows: Transaction) -> None:
     rows.put(Forgotten(key=event.box))
 
 
+def returns_many(command: Fill, box: Box) -> list[Filled]:
+    return [Filled(box=box.key)]
+
+
+async def projects_by_reading(event: Filled, rows: Views) -> None:
+    pass
+
+
+def later(function: Callable[..., Any]) -> Any:
+    """Make a function async, as a decorator does that somebody puts above the mark."""
+
+    @functools.wraps(function)
+    async def wrapper(*arguments: Any) -> Any:
+        return function(*arguments)
+
+    return wrapper
+
+
+def decides_on_a_row(command: Fill, shelf: Shelf) -> Iterator[Filled]:
+    yield Filled(box=shelf.key)
+
+
+def sometimes(every: Any) -> Callable[[], Any]:
+    class Kept(Box):
+        snapshot_every = every
+
+    return lambda: Service("s", aggregates=[Kept])
+
+
 def projected(function: Any, *views: Any, version: Any = 1) -> Callable[[], Any]:
     return lambda: Service("s", projections=[project(*(views or [Projected]), version=version)(function)])
 
@@ -320,6 +349,12 @@ CASES: list[tuple[Callable[[], Any], str]] = [
     (answered(HowOften), r"@answer stands right before an `async def`.*HowOften"),
     (projected(projects_often), r"projects_often \(.*:\d+\): a projection does not yield"),
     (projected(projects_with_more), r"projects_with_more \(.*:\d+\) is called as projects_with_more\(event, rows\)"),
+    (evolved(lambda: later(evolve(steps))), r"steps \(.*:\d+\) has @evolve and is async"),
+    (lambda: Service("s", decisions=[later(decide(returns_many))]), r"returns_many \(.*:\d+\) has @decide and is async"),
+    (decided(decides_on_a_row), r"decides_on_a_row \(.*:\d+\): annotate its parameter 'shelf' with Context or an aggregate"),
+    (sometimes("1000"), r"Kept \(.*:\d+\): snapshot_every = '1000' is no number of events"),
+    (sometimes(-1), r"snapshot_every = -1 is no number of events.*or 0 for no snapshots"),
+    (projected(projects_by_reading), r"projects_by_reading \(.*:\d+\): annotate its parameter 'rows' with Transaction"),
     (projected(projects_any), r"projects_any \(.*:\d+\): Event stands for no event of its own"),
     (projected(projects_forgotten), r"projects_forgotten \(.*:\d+\) names the view .*Forgotten"),
     (projected(projects_any, "Shelf"), r"@project\(…\) takes the classes of the views.*'Shelf'"),

@@ -12,7 +12,19 @@ import msgspec
 
 from twofold.commands.context import Context
 from twofold.errors import DeclarationError
-from twofold.folding import F, Fold, State, alternatives, annotated, fold_of, mark, marked, parameters, role_of
+from twofold.folding import (
+    F,
+    Fold,
+    State,
+    alternatives,
+    annotated,
+    check_waits_for_nothing,
+    fold_of,
+    mark,
+    marked,
+    parameters,
+    role_of,
+)
 from twofold.messages import Command, Event, source_location, tag_fields, type_hints
 
 
@@ -88,10 +100,20 @@ def deciders_of(aggregate: type[Aggregate]) -> Iterator[Decider]:
         DeclarationError: a decision is not annotated, finds no key in its command, or yields what is not evolved.
     """
     fold = fold_of(aggregate)
+    _check_snapshots(aggregate)
     for method in marked(aggregate, "decide"):
         command, extra = _command_and_rest(method, first=1)
         boundary = Boundary(fold, _key_field(method, command, fold, parameter=None))
         yield _decider(method, command, (boundary,), _caller(method, extra, own_state=True))
+
+
+def _check_snapshots(aggregate: type[Aggregate]) -> None:
+    every = aggregate.snapshot_every
+    if type(every) is not int or every < 0:
+        raise DeclarationError(
+            f"{source_location(aggregate)}: snapshot_every = {every!r} is no number of events. Write a whole number, "
+            "or 0 for no snapshots."
+        )
 
 
 def decider_of(function: Callable[..., Any]) -> Decider:
@@ -102,6 +124,7 @@ def decider_of(function: Callable[..., Any]) -> Decider:
     """
     if role_of(function) != "decide" or not inspect.isfunction(function):
         raise DeclarationError(f"{source_location(function)} is listed as a decision and has no @decide.")
+    check_waits_for_nothing(function, "decide")
     command, extra = _command_and_rest(function, first=0)
     boundaries = []
     for name, kind in extra.items():
@@ -120,7 +143,7 @@ def _command_and_rest(function: Callable[..., Any], first: int) -> tuple[type[Co
     hints = type_hints(function)
     rest = {each.name: hints.get(each.name) for each in parameters(function)[first + 1 :]}
     for name, kind in rest.items():
-        is_state = isinstance(kind, type) and issubclass(kind, State) and first == 0
+        is_state = isinstance(kind, type) and issubclass(kind, Aggregate) and first == 0
         if kind is not Context and not is_state:
             expected = "Context" if first else "Context or an aggregate's class"
             raise DeclarationError(

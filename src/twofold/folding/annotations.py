@@ -32,13 +32,22 @@ def mark(function: F, role: str) -> F:
             f"@{role} stands right before a `def`, without parentheses and below any other decorator; found "
             f"{source_location(function)}."
         )
+    check_waits_for_nothing(function, role)
+    setattr(function, _MARK, role)
+    return function
+
+
+def check_waits_for_nothing(function: Callable[..., Any], role: str) -> None:
+    """Check that a decision or a step is not async, nor is what a decorator above its mark has made of it.
+
+    Raises:
+        DeclarationError: it is.
+    """
     if is_async(function):
         raise DeclarationError(
             f"{source_location(function)} has @{role} and is async. It has to be a plain `def`: it works on what it is given, "
             "and waits for nothing. What it has to know comes in the command or the event."
         )
-    setattr(function, _MARK, role)
-    return function
 
 
 def is_async(function: Callable[..., Any]) -> bool:
@@ -100,6 +109,7 @@ def _method(cls: type, name: str, versions: Sequence[Any], role: str) -> Callabl
         raise DeclarationError(
             f"{source_location(_within(method))} has @{role} and is a {type(method).__name__}. Make it a plain method."
         )
+    check_waits_for_nothing(method, role)
     return method
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from twofold.errors import DeclarationError
-from twofold.folding import annotated, check_reads, check_takes
-from twofold.messages import Event, check_version, source_location
+from twofold.folding import annotated, check_reads, check_takes, parameters
+from twofold.messages import Event, check_version, source_location, type_hints
+from twofold.views.transaction import Transaction
 from twofold.views.view import View, table_name
 
 
@@ -61,6 +62,13 @@ def project(*views: type[View], version: int = 1) -> Callable[[Callable[..., Awa
         check_version(version, partial(source_location, function))
         check_reads(function, "a projection")
         check_takes(function, "event", "rows")
+        second = parameters(function)[1].name
+        kind = type_hints(function).get(second)
+        if isinstance(kind, type) and not issubclass(Transaction, kind):
+            raise DeclarationError(
+                f"{source_location(function)}: annotate its parameter {second!r} with Transaction, which it writes by; found "
+                f"{kind!r}."
+            )
         events = {event.message_name: event for event in annotated(function, 0, Event)}
         return Projection(f"{function.__name__}_v{version}", views, events, function)
 
