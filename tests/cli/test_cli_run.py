@@ -167,6 +167,17 @@ def test_a_port_out_of_range_is_told(twofold: CommandLine) -> None:
     assert "80000 is not in the range 0<=x<=65535" in found.errors
 
 
+@pytest.mark.parametrize(
+    "name", ["TWOFOLD_ALLOWED_HOSTS", "TWOFOLD_ALLOWED_ORIGINS", "TWOFOLD_MAX_BODY_BYTES", "TWOFOLD_LOGS"]
+)
+def test_a_setting_that_is_wrong_is_told_before_anything_starts(twofold: CommandLine, name: str) -> None:
+    """No file is made, and no other process's work is taken over for a moment."""
+    twofold.environment[name] = "?"
+    found = twofold("run", BANK, "--port", "0")
+    assert (found.code, len(found.errors.splitlines())) == (2, 1)
+    assert found.complaint.startswith(f"twofold: {name}")
+
+
 def test_a_database_that_cannot_be_opened_is_told(twofold: CommandLine) -> None:
     """The text names the file."""
     twofold.write("folder", "a file where a folder should be")

@@ -53,6 +53,15 @@ def test_a_line_carries_correlation_and_causation_of_the_message_being_handled(
     assert json_of(written).items() >= {"correlation": "request-1", "causation": "command-1"}.items()
 
 
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_what_goes_with_a_record_has_no_secret_of_a_url(written: Callable[[], list[str]], format: str) -> None:
+    """A URL is shown without its secrets wherever it stands in a line."""
+    configure_logging(format)
+    logging.getLogger("shop").info("sold", extra={"to": "postgresql://shop:s3cret@h/d"})
+    (line,) = written()
+    assert "postgresql://shop:***@h/d" in line
+
+
 def test_what_the_record_says_comes_first(written: Callable[[], list[str]]) -> None:
     """A line about another service or request than the one at hand says so by itself."""
     configure_logging("json", service="shop")

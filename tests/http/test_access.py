@@ -212,6 +212,15 @@ def test_a_rule_that_is_written_wrongly_is_told(name: str, value: str) -> None:
         read_access({name: value})
 
 
+@pytest.mark.parametrize("name", ["TWOFOLD_ALLOWED_HOSTS", "TWOFOLD_ALLOWED_ORIGINS"])
+@pytest.mark.parametrize("value", ["https://me:s3cret@shop.example", "https://shop.example?token=s3cret"])
+def test_a_rule_that_is_told_has_no_secret(name: str, value: str) -> None:
+    """Whoever has put a whole URL there finds no password in the log."""
+    with pytest.raises(SettingsError, match=rf"{name} has 'https://.*\*\*\*") as raised:
+        read_access({name: value})
+    assert "s3cret" not in str(raised.value)
+
+
 def test_a_mounted_service_answers_as_its_application_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rules are the service's own: what the application around it serves is its own matter."""
     use_files(tmp_path, monkeypatch)

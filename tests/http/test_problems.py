@@ -304,6 +304,8 @@ def test_fields_without_names_have_objects_with_each_name_once() -> None:
     [
         ({}, "Content-Type is missing: send Content-Type: application/json"),
         ({"Content-Type": "text/plain"}, "text/plain"),
+        ({"Content-Type": "text/plain#+json"}, "text/plain"),
+        ({"Content-Type": "+json"}, "+json"),
         ({"Content-Type": "multipart/form-data; boundary=x"}, "multipart/form-data"),
         ({"Content-Type": "application/json; charset=latin-1"}, "latin-1"),
         ({"Content-Type": ""}, "application/json"),
@@ -419,11 +421,14 @@ def test_a_client_that_goes_away_in_the_middle_harms_nobody(small: str) -> None:
     assert httpx.post(f"{small}/commands/Make", json=CUP).json() == {"receipt": "shapes@1"}
 
 
-@pytest.mark.parametrize("value", ["", "-1", "0", "1MB", "٣", "1.5"])
+@pytest.mark.parametrize("value", ["", "-1", "0", "1MB", "٣", "1.5", "9" * 5000, "postgresql://u:s3cret@h/d"])
 def test_a_limit_that_is_no_number_is_said_at_the_start(value: str) -> None:
-    """With the variable's name and a valid value."""
-    with pytest.raises(SettingsError, match=r"TWOFOLD_MAX_BODY_BYTES=.* For example TWOFOLD_MAX_BODY_BYTES=1048576"):
+    """With the variable's name and a valid value, and without what is secret in a URL that was put there."""
+    told = r"TWOFOLD_MAX_BODY_BYTES=.* For example TWOFOLD_MAX_BODY_BYTES=1048576"
+    with pytest.raises(SettingsError, match=told) as raised:
         read_max_body_bytes({"TWOFOLD_MAX_BODY_BYTES": value})
+    assert len(str(raised.value)) < 250
+    assert "s3cret" not in str(raised.value)
 
 
 # What the service cannot do now.

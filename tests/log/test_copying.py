@@ -242,7 +242,7 @@ def test_large_events_are_moved_a_few_at_a_time(url: Callable[[str], str], monke
             SettingsError,
             "'sqlite://copy.db': a file is named after three slashes",
         ),
-        ("sqlite:///{}/log.db", "copy.db", SettingsError, "'copy.db': 'no scheme' is not one of memory:"),
+        ("sqlite:///{}/log.db", "copy.db", SettingsError, "'copy.db': it begins with none of memory:"),
     ],
 )
 def test_urls_that_cannot_be_meant_are_told(

@@ -18,6 +18,7 @@ from starlette.types import Scope
 
 from twofold.errors import SettingsError
 from twofold.http.problems import Problem
+from twofold.urls import without_passwords
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -79,7 +80,7 @@ class Access:
     def _looked_up(self, host: bytes, server: str) -> bool:
         found = _HOST.fullmatch(host.decode("latin-1"))
         if found is None:
-            raise _unusable_host(f"is {_shown(host)}, which is no host")
+            raise _unusable_host(f"is '{_shown(host)}', which is no host")
         name = found["name"].lower().removesuffix(".")
         if self._hosts is None:
             return not _is_loopback(server) or _is_local(name)
@@ -117,8 +118,8 @@ def _host_name(text: str) -> str:
     name = text.lower()
     if not _NAME.fullmatch(name):
         raise SettingsError(
-            f"TWOFOLD_ALLOWED_HOSTS has {text!r} in it, which is not a host's name: no scheme, port or path. For example "
-            "TWOFOLD_ALLOWED_HOSTS=shop.example.org,*.shop.internal"
+            f"TWOFOLD_ALLOWED_HOSTS has {without_passwords(text)!r} in it, which is not a host's name: no scheme, port or "
+            "path. For example TWOFOLD_ALLOWED_HOSTS=shop.example.org,*.shop.internal"
         )
     return name
 
@@ -127,8 +128,8 @@ def _origin(text: str) -> str:
     origin = text.lower()
     if not _ORIGIN.fullmatch(origin):
         raise SettingsError(
-            f"TWOFOLD_ALLOWED_ORIGINS has {text!r} in it, which is not the origin of one site: scheme, host, and port if "
-            "it is not the usual one. For example TWOFOLD_ALLOWED_ORIGINS=https://shop.example.org"
+            f"TWOFOLD_ALLOWED_ORIGINS has {without_passwords(text)!r} in it, which is not the origin of one site: scheme, "
+            "host, and port if it is not the usual one. For example TWOFOLD_ALLOWED_ORIGINS=https://shop.example.org"
         )
     # Browsers leave out the usual port.
     return origin.removesuffix(":80" if origin.startswith("http:") else ":443")

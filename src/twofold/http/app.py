@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -21,6 +22,7 @@ from twofold.http.health import readiness
 from twofold.http.openapi import openapi
 from twofold.http.problems import Problem
 from twofold.service import Declaration, Running, Service, System
+from twofold.urls import without_passwords
 
 Served: TypeAlias = Service | System | Running | Mapping[str, Running]
 _Answer: TypeAlias = Callable[[Exchange], Awaitable[Response | Stream]]
@@ -28,6 +30,8 @@ _Route: TypeAlias = Callable[[str, _Answer], Route]
 _Lifespan: TypeAlias = Callable[[object], AbstractAsyncContextManager[None]]
 
 _BODY_BYTES = 1 << 20
+_BYTES = re.compile(r"0{0,9}[1-9][0-9]{0,17}", re.ASCII)
+_LONGEST_SHOWN = 100
 _CLOCK = SystemClock()
 
 
@@ -85,9 +89,10 @@ def read_max_body_bytes(environment: Mapping[str, str] = os.environ) -> int:
         SettingsError: it is not a number of bytes.
     """
     text = environment.get("TWOFOLD_MAX_BODY_BYTES", str(_BODY_BYTES))
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
+    if not _BYTES.fullmatch(text):
         raise SettingsError(
-            f"TWOFOLD_MAX_BODY_BYTES={text!r} is not a number of bytes. For example TWOFOLD_MAX_BODY_BYTES=1048576"
+            f"TWOFOLD_MAX_BODY_BYTES={without_passwords(text[:_LONGEST_SHOWN])!r} is not a number of bytes. For example "
+            "TWOFOLD_MAX_BODY_BYTES=1048576"
         )
     return int(text)
 

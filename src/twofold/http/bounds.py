@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from starlette.types import Scope
@@ -25,6 +26,8 @@ _ONCE = frozenset(
     b"transfer-encoding x-correlation-id".split()
 )
 """Headers that have one value: of two, a proxy might have gone by the other."""
+
+_JSON = re.compile(r"application/([\w.-]+\+)?json", re.ASCII)
 
 
 def checked_headers(scope: Scope) -> Mapping[bytes, bytes]:
@@ -94,7 +97,7 @@ def _check_type(kind: bytes | None) -> None:
     if kind is None:
         raise _not_read("Content-Type is missing: send Content-Type: application/json, and the body as JSON.")
     essence, *parameters = [part.strip().lower() for part in _shown(kind).split(";")]
-    if essence != "application/json" and not essence.endswith("+json"):
+    if not _JSON.fullmatch(essence):
         raise _not_read(f"Content-Type is {essence!r}; send the body as JSON, as application/json.")
     for parameter in parameters:
         name, _, value = parameter.partition("=")

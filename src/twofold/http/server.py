@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 
 from twofold.errors import SettingsError
-from twofold.http.app import asgi
+from twofold.http.app import asgi, check_settings
 from twofold.http.exchange import ENDING
 from twofold.http.protocol import Protocol
 from twofold.http.sockets import listen, url_of
@@ -50,6 +50,7 @@ async def serve(
         LogUnavailable: a database of the service cannot be opened.
     """
     if isinstance(served, Service | System):
+        check_settings()
         async with served.run() as running:
             await _serve(asgi(running), listening or listen(host, port), ready)
     else:

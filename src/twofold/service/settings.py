@@ -123,9 +123,11 @@ def _is_known(name: str, value: str) -> bool:
 
 
 def _nearest(name: str) -> str:
-    service = name.upper().removeprefix(_PREFIX).rpartition("_")[0]
+    words = name.upper().removeprefix(_PREFIX).split("_")
+    # What is before a setting's own name is a service's, unless it is a setting's, too.
+    services = ["_".join(words[:count]) for count in range(1, len(words)) if words[count - 1] not in _EXAMPLES]
     names = [f"{_PREFIX}{each}" for each in (*_EXAMPLES, *_OTHERS)]
-    names += [variable(service, each) for each in _EXAMPLES if service]
+    names += [variable(service, each) for service in services for each in _EXAMPLES]
     return difflib.get_close_matches(name.upper(), names, n=1, cutoff=0)[0]
 
 
@@ -143,8 +145,12 @@ def _flaw(url: str, known: Mapping[str, str]) -> str:
     if url != url.strip() or not url.isprintable():
         return "white space at its beginning or end, and control characters anywhere, are not part of a URL."
     if scheme not in known:
-        named = scheme if colon and rest.startswith("//") and scheme.isalnum() else "no scheme"
-        return f"{named!r} is not one of {', '.join(f'{each}:' for each in known)}."
+        named = (
+            f"{scheme!r} is not one of"
+            if colon and rest.startswith("//") and scheme.isalnum()
+            else "it begins with none of"
+        )
+        return f"{named} {', '.join(f'{each}:' for each in known)}."
     if left := re.search(r"\{\w*\}", url.rpartition("@")[2]):
         return f"{left[0]} stands for nothing here; in a setting, {{service}} is the service's name."
     if scheme == "sqlite":

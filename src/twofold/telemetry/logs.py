@@ -99,4 +99,4 @@ def _extras(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
     """Yield what was passed as ``extra=``."""
     for name, value in vars(record).items():
         if name not in _STANDARD:
-            yield name, value
+            yield name, without_passwords(value) if isinstance(value, str) else value
