@@ -195,6 +195,37 @@ def test_what_is_taken_from_behind_a_link_is_noticed(tmp_path: Path) -> None:
     run(path, scenario)
 
 
+@pytest.mark.parametrize("left", [b"", b"something else, and longer than what a journal begins with"])
+def test_a_journal_that_is_emptied_is_noticed_before_anything_more_is_acknowledged(tmp_path: Path, left: bytes) -> None:
+    """SQLite goes on where it was, behind a hole, and whoever opens the file later finds nothing of it."""
+    path = tmp_path / "log.db"
+
+    async def scenario(log: Log) -> None:
+        await log.append([EVENT])
+        (path.parent / "log.db-wal").write_bytes(left)
+        with pytest.raises(LogUnavailable, match="Whether this batch was stored is not known"):
+            await log.append([EVENT])
+        with pytest.raises(LogUnavailable, match=r"or emptied\. Nothing of this batch was stored"):
+            await log.append([EVENT])
+
+    run(path, scenario)
+
+
+def test_a_journal_that_another_process_has_given_back_is_in_order(tmp_path: Path) -> None:
+    """It is empty, and begins anew with the next transaction."""
+    path = tmp_path / "log.db"
+
+    async def scenario(log: Log) -> None:
+        for _ in range(3):
+            await log.append([EVENT])
+            with closing(sqlite3.connect(path)) as other:
+                assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+            assert (path.parent / "log.db-wal").stat().st_size == 0
+        assert await log.head() == 3
+
+    run(path, scenario)
+
+
 def test_a_journal_that_goes_during_a_commit_is_not_acknowledged(tmp_path: Path) -> None:
     """It was there when the transaction began, and the text says that nobody knows what is left of it."""
     path = tmp_path / "log.db"

@@ -111,8 +111,8 @@ class Connection:
 
     def _lost(self, stored: str) -> LogUnavailable:
         return LogUnavailable(
-            f"{self.path}: the file, or its journal beside it, was moved, deleted or replaced while it was in use. {stored} "
-            "Stop the service, put the file back or restore it from a backup, and start again."
+            f"{self.path}: the file, or its journal beside it, was moved, deleted or replaced while in use, or emptied. "
+            f"{stored} Stop the service, put the file back or restore it from a backup, and start again."
         )
 
     def _answer(
@@ -128,7 +128,7 @@ class Connection:
         lost = None
         if changed:
             # Looked for here, and not where it was stored: that thread would have to wait once more for its turn.
-            lost = self._lost("Whether this batch was stored is not known.") if self._files.are_lost() else None
+            lost = self._lost("Whether this batch was stored is not known.") if self._files.have_lost() else None
             if self._tidying is None and not self._closed:
                 self._tidying = loop.call_later(_TIDY_SECONDS, self._tidy, loop)
         for answer, result, error in done:

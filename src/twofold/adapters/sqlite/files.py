@@ -10,6 +10,9 @@ MEMORY = ":memory:"
 
 _Identity: TypeAlias = tuple[int, int] | None
 
+_JOURNAL_BEGINS = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
+"""The first bytes of a journal that has anything in it (https://sqlite.org/fileformat2.html#walformat)."""
+
 _TICK_NS = 100_000_000
 """Longer than the time in which a file system may give two changes of a folder the same time, unless it has whole seconds."""
 
@@ -29,6 +32,7 @@ class Files:
         self._folder = os.path.dirname(self._path)  # noqa: PTH120 -- See `_status`.
         self._at_rest: tuple[int, int, int] | None = None
         self._identities: tuple[_Identity, ...] = ()
+        self._is_emptied = False
 
     def note(self) -> None:
         """Take note of the files that are there now."""
@@ -37,8 +41,8 @@ class Files:
 
     def are_lost(self) -> bool:
         """Say whether one of the files was moved, removed or replaced since they were noted."""
-        if self._path == MEMORY:
-            return False
+        if self._path == MEMORY or self._is_emptied:
+            return self._is_emptied
         folder = _status(self._folder)
         # A folder that was put in the place of another one may have its time.
         seen = folder and (folder.st_dev, folder.st_ino, folder.st_mtime_ns)
@@ -51,6 +55,28 @@ class Files:
         self._identities = found
         self._at_rest = seen if folder is not None and _is_at_rest(folder) else None
         return False
+
+    def have_lost(self) -> bool:
+        """Say, after something was stored, whether it went to files that are lost, or to a journal that somebody had emptied.
+
+        SQLite goes on writing where it was. What it writes then is behind a hole, in which nobody finds it any more.
+        """
+        self._is_emptied = self._is_emptied or self._journal_begins() not in (b"", *_JOURNAL_BEGINS)
+        return self.are_lost()
+
+    def _journal_begins(self) -> bytes:
+        """Return the first bytes of the journal, and '' where there is nothing in it, as whoever empties it leaves it."""
+        if self._path == MEMORY:
+            return b""
+        try:
+            journal = os.open(f"{self._path}-wal", os.O_RDONLY)
+        except OSError:
+            return b""
+        try:
+            return os.read(journal, 4)
+        finally:
+            # SQLite has no lock on this one of its files, which closing it here would give up.
+            os.close(journal)
 
     def journal_bytes(self) -> int:
         """Return how large the journal is."""
