@@ -1,10 +1,12 @@
 """Settings are checked before anything starts, and the error names the variable."""
 
+import asyncio
 import re
 from pathlib import Path
 
 import pytest
 
+from twofold import Service
 from twofold.clock import SystemClock
 from twofold.errors import SettingsError
 from twofold.service import Settings, read_settings
@@ -151,3 +153,17 @@ def test_settings_are_shown_without_secrets() -> None:
     """Whoever prints them, or a debugger that does, prints no password."""
     shown = repr(Settings(log="postgresql://u:s3cret@h/d", views="memory:", transport="feed:a=http://u:s3cret@h"))
     assert shown == "Settings(log='postgresql://u:***@h/d', views='memory:', transport='feed:a=http://***@h')"
+
+
+@pytest.mark.parametrize("views", ["sqlite:///{}/bank.db", "sqlite:///{}/./more/../ba%6Ek.db"])
+def test_one_file_for_log_and_views_is_refused(views: str, tmp_path: Path) -> None:
+    """However it is written; nothing is made of it, and the text says what to do."""
+    settings = Settings(log=f"sqlite:///{tmp_path}/bank.db", views=views.format(tmp_path))
+
+    async def scenario() -> None:
+        async with Service("bank").run(settings):
+            pass
+
+    with pytest.raises(SettingsError, match=r"bank\.db' is said to hold the log and the views.*give the views another"):
+        asyncio.run(scenario())
+    assert not list(tmp_path.iterdir())

@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO, cast
-from urllib.parse import unquote
 
 import msgspec
 
@@ -21,7 +20,7 @@ from twofold.log.contents import Digest, Page, Report, ahead, contents
 from twofold.log.copying import common_head, compare, copy, restore
 from twofold.log.lines import Export, first_line, last_line, page_lines
 from twofold.service.admin import check_shared, opened_log
-from twofold.service.settings import open_store
+from twofold.service.settings import open_store, place_of
 from twofold.urls import without_password
 
 
@@ -56,7 +55,7 @@ async def copy_log(source_url: str, target_url: str, report: Report, *, compare_
         LogDiverged: the target is not a copy of the source, or somebody else writes to it.
     """
     check_shared(target_url)
-    if _place(source_url) == _place(target_url):
+    if place_of(source_url) == place_of(target_url):
         raise SettingsError(f"{without_password(target_url)!r} is the log itself. Say where the copy is to be.")
     async with opened_log(source_url) as source, _opened_target(target_url) as target:
         before = await common_head(source, target.store)
@@ -64,10 +63,6 @@ async def copy_log(source_url: str, target_url: str, report: Report, *, compare_
         after = 0 if compare_all else before
         found = await compare(source, target.store, after, report)
     return _moved(added.events, after, found)
-
-
-def _place(url: str) -> str:
-    return str(Path(unquote(url.removeprefix("sqlite:///"))).resolve()) if url.startswith("sqlite:///") else url
 
 
 @asynccontextmanager

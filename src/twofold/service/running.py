@@ -25,7 +25,7 @@ from twofold.service.comparing import tell_unread
 from twofold.service.declaration import Declaration
 from twofold.service.live import LiveQueries, Seen, Subscription, Trouble, Update, parse_seen
 from twofold.service.roles import ROLES, Role, check_role, roles_of
-from twofold.service.settings import Settings, open_store, open_transport, open_views
+from twofold.service.settings import Settings, check_files, open_store, open_transport, open_views
 from twofold.views import Arrivals, Moves, ViewStore, layout
 from twofold.views.shadow import shadowed
 
@@ -370,6 +370,7 @@ async def opened(
         DeclarationError: a view's table has other columns than the view.
     """
     clock, roles = clock or SystemClock(), roles_of(roles)
+    check_files(settings)
     name, close = declaration.name, (closing or Closing(clock)).close
     async with AsyncExitStack() as stack:
         views = open_views(settings.views, clock)

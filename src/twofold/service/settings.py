@@ -7,7 +7,9 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -164,6 +166,24 @@ def _file_flaw(url: str) -> str:
     if "?" in url or "#" in url:
         return "a file has no parameters; in its name, write %3F for a question mark and %23 for a number sign."
     return ""
+
+
+def place_of(url: str) -> str:
+    """Return where a URL leads: of a file its full path, however it is written."""
+    return str(Path(unquote(url.removeprefix("sqlite:///"))).resolve()) if url.startswith("sqlite:///") else url
+
+
+def check_files(settings: Settings) -> None:
+    """Check that log and views are in files of their own: each has its own tables, versions and durability.
+
+    Raises:
+        SettingsError: they are in one SQLite file.
+    """
+    if settings.log.startswith("sqlite:") and place_of(settings.log) == place_of(settings.views):
+        raise SettingsError(
+            f"{without_password(settings.log)!r} is said to hold the log and the views, and each of them needs a file of its "
+            f"own. Keep the one for the log, and give the views another, for example {_EXAMPLES['VIEWS']}."
+        )
 
 
 def open_store(url: str, clock: Clock) -> Store:
