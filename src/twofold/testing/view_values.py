@@ -323,6 +323,17 @@ class ViewValues(ClaimConformance):
 
         self.run(stores, scenario)
 
+    @pytest.mark.parametrize("name", sorted(COMPARED.keys() - {"str", "Literal texts", "bool"}))
+    def test_what_is_no_text_is_not_looked_into(self, name: str) -> None:
+        """What it is stored as may have a part that the value has not, as hexadecimal digits have at odd places."""
+        kind, values = COMPARED[name]
+        column = view_of(kind).c.value
+        for condition in (column.contains, column.startswith, column.like, column.ilike, column.regexp_match):
+            with pytest.raises(
+                DeclarationError, match="value is no text, and SQL would look into what it is stored as"
+            ):
+                condition(values[0])
+
     def test_patterns_mean_the_same(self, stores: Any) -> None:
         """They tell upper from lower case, unless they are asked not to, and a backslash takes what follows as it is."""
         view = view_of(str)

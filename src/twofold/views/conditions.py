@@ -37,18 +37,24 @@ from sqlalchemy.sql.elements import (
 )
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import (
+    concat_op,
     contains_op,
     endswith_op,
+    icontains_op,
+    iendswith_op,
     ilike_op,
     is_,
     is_comparison,
     is_not,
+    istartswith_op,
     like_op,
+    match_op,
     not_contains_op,
     not_endswith_op,
     not_ilike_op,
     not_like_op,
     not_startswith_op,
+    regexp_match_op,
     startswith_op,
 )
 from sqlalchemy.sql.selectable import GenerativeSelect
@@ -74,6 +80,8 @@ _PATTERNS = {
 _ADDING = {"sum", "avg"}
 # They return one of what they are given.
 _CHOOSING = {"coalesce", "nullif", "ifnull", "greatest", "least", "min", "max"}
+# They look into a text.
+_OF_TEXTS = _PATTERNS | {concat_op, icontains_op, iendswith_op, istartswith_op, match_op, regexp_match_op}
 
 
 class Checked(TypeDecorator[Any]):
@@ -160,6 +168,11 @@ def _check_operands(column: Column, op: Any, others: tuple[Any, ...]) -> None:
         _check_counted(column)
         return
     check_compared(column)
+    if op in _OF_TEXTS and column.packing.like is not str:
+        raise DeclarationError(
+            f"{column.name} is no text, and SQL would look into what it is stored as. Compare the whole value, or keep a str "
+            "to look into."
+        )
     for other in _flat(others):
         if hasattr(other, "__clause_element__"):
             _check_other_column(column, getattr(other.__clause_element__(), "type", None))
