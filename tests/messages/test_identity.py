@@ -217,10 +217,3 @@ def test_a_service_has_one_type_for_a_tag() -> None:
         DeclarationError, match=r"'account' is of type int in Named\.field, and of type str in Opened\.account"
     ):
         Service("bank", aggregates=[Account], views=[Numbered])
-
-
-@pytest.mark.parametrize("name", ["", "a:b", "a\0b", "a\ud800b", "a\nb", 7])
-def test_a_tag_s_name_is_one_that_every_database_keeps_and_people_can_read(name: Any) -> None:
-    """It is a part of every tag in the log, whichever database that is in."""
-    with pytest.raises(DeclarationError, match="a tag's name is a text without a colon"):
-        Tag(name)
