@@ -691,6 +691,41 @@ def test_a_refusal_on_two_queued_states_is_one_that_the_log_had_at_once() -> Non
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("late", [True, False])
+def test_a_refusal_knows_what_was_acknowledged_before_the_command_was_sent(late: bool) -> None:
+    """Also where an own commit is in the log and nobody here has been told: behind it another process's may have come."""
+    stored, told = asyncio.Event(), asyncio.Event()
+
+    class LateStore(SharedStore):
+        """Its second commit is told late, or made late."""
+
+        async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
+            if self.commits == 1 and not late:
+                stored.set()
+                await told.wait()
+            outcomes = await super().write(batch, recorded_at_us, **how)
+            if self.commits == 2 and late:
+                stored.set()
+                await told.wait()
+            return outcomes
+
+    store = LateStore()
+
+    async def scenario() -> None:
+        async with handling(store) as (handler, _):
+            await handler.handle(deposit(1))
+            own = asyncio.create_task(handler.handle(deposit(1)))
+            await stored.wait()
+            await store.others_append(deposited(100))
+            spend = asyncio.create_task(handler.handle(withdraw(50)))
+            await asyncio.sleep(0)
+            told.set()
+            await own
+            assert await spend == 4
+
+    asyncio.run(scenario())
+
+
 # States in memory.
 
 

@@ -99,7 +99,7 @@ def test_what_json_makes_something_else_of_is_refused(value: object) -> None:
     ("field", "value"),
     [
         ("number", "five"), ("number", True), ("number", 1.5), ("number", None), ("rate", math.nan), ("rate", math.inf),
-        ("rate", (1 << 53) + 1), ("price", 1.5), ("on", datetime(2026, 1, 1, tzinfo=UTC)),
+        ("rate", (1 << 53) + 1), ("price", 1.5), ("price", Decimal("sNaN")), ("on", datetime(2026, 1, 1, tzinfo=UTC)),
         ("at", datetime(1890, 1, 1, tzinfo=BERLIN)),
 
         ("colour", "red"), ("kind", "c"), ("part", {"units": 1}), ("part", None), ("names", {"a"}), ("names", ["a"]),

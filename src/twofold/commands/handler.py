@@ -143,7 +143,7 @@ class Handler:
 
         There has to be a position up to which the log has just the states that were decided on, all of them at once, and
         nothing that came before the command was sent may be missing. So what was queued is waited for first; only then is
-        looked whether the others have moved.
+        looked whether the others have moved. Of what was pending nothing can be missing, but up to where all of them are.
         """
         positions = []
         for basis in decided.bases:
@@ -154,9 +154,9 @@ class Handler:
             positions.append(position)
         last = max(positions, default=0)
         for basis, position in zip(decided.bases, positions, strict=True):
-            if isinstance(basis.after, Ticket) and position == last:
+            if basis.pending and position == last:
                 continue
-            until = last if isinstance(basis.after, Ticket) else None
+            until = last if basis.pending else None
             if not await self.states.is_current(basis, position, until):
                 return None
         return last

@@ -33,12 +33,17 @@ class Expected(msgspec.Struct, Generic[S], frozen=True, gc=False):
 
 
 class Basis(msgspec.Struct, frozen=True, gc=False):
-    """What a decision is made on: a state, and after which position or queued append nothing of its key has come."""
+    """What a decision is made on: a state, and after which position or queued append nothing of its key has come.
+
+    It is ``pending`` while that append is certain not to be in the log yet: what it includes then is not older than the
+    decision.
+    """
 
     cached: CachedState[Any]
     generation: int
     after: int | Ticket
     state: Any
+    pending: bool = False
 
 
 class CachedState(Generic[S]):
@@ -77,7 +82,7 @@ class CachedState(Generic[S]):
         expected = self._expected
         if expected is None:
             return Basis(self, self.generation, self.known.position, self.known.state)
-        return Basis(self, self.generation, expected.ticket, expected.state)
+        return Basis(self, self.generation, expected.ticket, expected.state, not expected.ticket.begun)
 
     def expect(self, ticket: Ticket, state: S) -> None:
         """Go on from a state that is queued, so that the next decision need not wait for it."""

@@ -39,7 +39,7 @@ class Ticket:
     It always has an outcome in the end, and within a few seconds once the log is being closed.
     """
 
-    __slots__ = ("_waiters", "digest", "events", "guards", "id", "outcome", "size")
+    __slots__ = ("_waiters", "begun", "digest", "events", "guards", "id", "outcome", "size")
 
     def __init__(
         self, events: tuple[NewEvent, ...], guards: Sequence[Guard], id: str, digest: bytes, size: int
@@ -50,6 +50,8 @@ class Ticket:
         self.id = id
         self.digest = digest
         self.outcome: Outcome | LogError | None = None
+        self.begun = False
+        """Whether its commit has begun: from then on it may be in the log before anybody here is told."""
         self._waiters: list[asyncio.Future[None]] = []
 
     def __await__(self) -> Generator[asyncio.Future[None], None, Outcome]:
@@ -164,6 +166,7 @@ class GroupCommit:
             size += ticket.size
             if count and size > _BYTES_PER_COMMIT:
                 break
+            ticket.begun = True
             events += max(1, len(ticket.events))
             count += 1
         batch, self._queue = self._queue[:count], self._queue[count:]
@@ -176,7 +179,7 @@ class GroupCommit:
         outcomes: Sequence[Outcome | LogError]
         now_us = self._clock.now_us()
         try:
-            outcomes = _checked(await self._written(appends, now_us), len(batch))
+            outcomes = _checked(await self._written(appends, now_us), appends)
         except ValueRefused as error:
             if len(batch) > 1:
                 # Nothing was stored, because of one of them: its neighbours are stored without it.
@@ -216,9 +219,11 @@ class GroupCommit:
 
     def _strand(self) -> None:
         """Answer whoever has not been: nobody writes for them any more."""
-        self._fail_taken(_interrupted("given up"))
-        stranded, self._queue = self._queue, []
-        self._settle(stranded, [_untouched()] * len(stranded))
+        if any(each.outcome is None for each in self._taken):
+            self._fail_taken(_interrupted("given up"))
+        if self._queue:
+            stranded, self._queue = self._queue, []
+            self._settle(stranded, [_untouched()] * len(stranded))
         self._answer()
 
     def _fail_taken(self, error: LogError) -> None:
@@ -250,14 +255,24 @@ async def ends(task: asyncio.Future[None], seconds: float) -> bool:
     return bool(done)
 
 
-def _checked(outcomes: Sequence[Outcome], appends: int) -> Sequence[Outcome]:
+def _checked(outcomes: Sequence[Outcome], appends: Sequence[Append]) -> Sequence[Outcome]:
     """Return the outcomes of a batch, if that is what they are."""
-    if len(outcomes) != appends or not _OUTCOMES.issuperset(map(type, outcomes)):
+    if len(outcomes) != len(appends) or not all(map(_is_outcome, outcomes, appends)):
         raise LogCorrupted(
-            f"The store answered {appends} appends with {len(outcomes)} outcomes, not one for each, so what became of them is "
-            "not known. Its adapter is at fault: `twofold.testing.LogConformance` tells where."
+            f"The store answered {len(appends)} appends with {len(outcomes)} outcomes that are not one for each: "
+            f"{outcomes!r:.200}. So what became of them is not known. Its adapter is at fault: "
+            "`twofold.testing.LogConformance` tells where."
         )
     return outcomes
+
+
+def _is_outcome(outcome: Outcome, append: Append) -> bool:
+    if type(outcome) is not Appended:
+        return type(outcome) in _OUTCOMES
+    first, last = outcome.first, outcome.last
+    if type(first) is not int or type(last) is not int or first < 1:
+        return False
+    return outcome.repeated or last - first + 1 == len(append.events)
 
 
 def _resolved(tickets: Sequence[Ticket]) -> tuple[list[Ticket], Checked]:

@@ -57,11 +57,12 @@ def _recorder(kind: type[Event]) -> Callable[[Event, str, bytes], RecordableEven
             ) from error
         try:
             back = read(data)
-        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
+            differs = back != event
+        except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError) as error:
             raise UnrecordableEvent(f"{name}: {_shown(event)} does not fit its class: {error}.") from error
-        if doubtful or back != event:
+        if doubtful or differs:
             # What is equal is the same, where JSON has a notation of its own for all that a field may hold.
-            for field in fields if back != event else doubtful:
+            for field in fields if differs else doubtful:
                 _check_same(name, field, getattr(event, field), getattr(back, field))
         try:
             return RecordableEvent(NewEvent(id, name, version, tags(back), data, metadata), back)

@@ -51,9 +51,10 @@ def received(message: M) -> M:
     kind = type(message)
     try:
         back = cast("M", decoder(kind).decode(encode(message)))
-    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        differs = back != message
+    except (msgspec.MsgspecError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         raise InvalidMessage(f"{kind.message_name}: {error}") from error
-    if back != message and (place := difference(message, back)):
+    if differs and (place := difference(message, back)):
         raise InvalidMessage(
             f"{kind.message_name}: {place} would be received as something else than what it is. Give it a value of its type."
         )
