@@ -31,7 +31,6 @@ class Packer:
     """Turns a view's rows and keys into what databases store, or refuses them."""
 
     def __init__(self, shape: Layout) -> None:
-        self._shape = shape
         bounds = [LONGEST_INDEXED_BYTES if each.indexed else LONGEST_TEXT_BYTES for each in shape.columns]
         bounds[0] = LONGEST_INDEXED_BYTES
         self._columns = list(zip(shape.columns, bounds, strict=True))
