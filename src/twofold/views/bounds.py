@@ -23,6 +23,7 @@ LONGEST_TEXT_BYTES = 100_000_000
 """Of any other text in UTF-8: databases and drivers take up to a thousand million bytes, of all that is sent at once."""
 
 _LEAST, _MOST = -(2**63), 2**63 - 1
+_MANY = 8
 
 Pack: TypeAlias = Callable[[Any], Any]
 
@@ -67,8 +68,9 @@ class Packer:
         Raises:
             ValueRefused: not every database can hold one of them.
         """
-        with suppress(Exception):
-            return list(zip(*[_column(column, longest, rows) for column, longest in self._columns], strict=True))
+        if len(rows) >= _MANY:
+            with suppress(Exception):
+                return list(zip(*[_column(column, longest, rows) for column, longest in self._columns], strict=True))
         return [self.row(row) for row in rows]
 
 

@@ -103,7 +103,7 @@ class Connection:
         if self._connection is None:
             self._connection = _look_at(self.path) if self.read_only else _connect(self.path, durable=self._durable)
             self._files.note()
-        elif not self._looked and self._files.are_lost():
+        elif self._durable and not self._looked and self._files.are_lost():
             raise self._lost("Nothing of this batch was stored.")
         # What is done together is looked for once.
         self._looked = True
@@ -127,8 +127,10 @@ class Connection:
             self._working = False
         lost = None
         if changed:
-            # Looked for here, and not where it was stored: that thread would have to wait once more for its turn.
-            lost = self._lost("Whether this batch was stored is not known.") if self._files.have_lost() else None
+            # Looked for here, and not where it was stored: that thread would have to wait once more for its turn. Views that
+            # are lost are filled anew by whoever starts next.
+            if self._durable and self._files.have_lost():
+                lost = self._lost("Whether this batch was stored is not known.")
             if self._tidying is None and not self._closed:
                 self._tidying = loop.call_later(_TIDY_SECONDS, self._tidy, loop)
         for answer, result, error in done:
