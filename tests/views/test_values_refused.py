@@ -170,3 +170,44 @@ def test_a_statement_that_is_refused_parks_its_event() -> None:
             assert "64 bits" in parked[0].error
 
     asyncio.run(scenario())
+
+
+@project(Total)
+async def cancelled_totals(event: Deposited, rows: Transaction) -> None:
+    if event.account == "ann":
+        gone = asyncio.ensure_future(asyncio.sleep(0))
+        gone.cancel()
+        await gone
+    rows.put(Total(key=event.account, amount=event.amount))
+
+
+class Cut(View, key=AccountId):
+    amount: int = 0
+
+    @evolve
+    def deposited(self, event: Deposited) -> Self:
+        if event.account == "ann":
+            raise asyncio.CancelledError
+        return replace(self, amount=event.amount)
+
+
+def test_a_cancellation_of_its_own_making_parks_its_event_and_stops_nobody() -> None:
+    """Whether a step raises it, or a projection awaits what was cancelled: only who ends the follower cancels it."""
+    service = Service(
+        "cut", aggregates=[Account], decisions=[deposit_twice], projections=[cancelled_totals], views=[Cut]
+    )
+
+    async def scenario() -> None:
+        async with service.run(Settings(log="memory:", views="memory:")) as running:
+            await running.send(Deposit(account="bob", amount=3))
+            await running.send(Deposit(account="ann", amount=3))
+            receipt = await running.send(Deposit(account="bob", amount=4))
+            async with asyncio.timeout(30):
+                while {each.position for each in await running.progress()} != {receipt.position}:
+                    await asyncio.sleep(0.01)
+            assert await running.views.load(layout(Cut), ["bob", "ann"]) == [("bob", 4)]
+            parked = {each.follower: each.error for each in await running.views.parked() if each.error}
+            assert parked.keys() == {"cancelled_totals_v1", "cut_v1"}
+            assert all("CancelledError" in error for error in parked.values())
+
+    asyncio.run(scenario())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -247,7 +248,8 @@ class ViewTarget(_RowTarget):
                 if type(row) is not self._view or row.key is not before.key:
                     self._folding.check(before, row, step)
                 self._rows.put(row)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            # Nothing is awaited here: whatever is raised is the step's own.
             raise EventFailed(recorded.position, self._lane(key), error) from error
 
     async def _lanes_refused(self, event: Recorded, blocked: Mapping[str, Block]) -> list[str]:
@@ -325,6 +327,12 @@ class ProjectionTarget(_RowTarget):
             await self._projection.function(reader(kind, event.version)(event.data), self._rows)
         except (LogUnavailable, NotShadowed):
             raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody has cancelled this: the projection awaited something that was.
+            raise EventFailed(event.position, lane, error) from error
         except Exception as error:
             raise EventFailed(event.position, lane, error) from error
 
