@@ -116,7 +116,7 @@ def test_bytes_from_outside_are_a_message_or_an_invalid_one(data: bytes) -> None
         (b'{"account":"ann","amount":"5"}', r"`\$\.amount`"),
         (b'{"account":"ann","amount":0}', r"`\$\.amount`"),
         (b'{"account":"ann","amount":5,"ammount":6}', "unknown field `ammount`"),
-        (b'{"account":"\xff","amount":5}', "utf-8"),
+        (b'{"account":"\xff","amount":5}', "(?i:utf-8)"),
         (b'{"account":"ann","amount":5,"extra":' + b"[" * 100_000, "recursion"),
         (b"[]", "Expected `object`, got `array`"),
         (b"", "truncated"),

@@ -286,7 +286,7 @@ CASES: list[tuple[str, Callable[[], Any], str]] = [
     ("long name", lambda: Service("s" * 64), r"a service's name has at most 63"),
     ("its own event", lambda: Service("attic", subscribes=[FilledElsewhere]), r"FilledElsewhere, which is its own"),
     ("another's event", lambda: Service("s", decisions=[tell]), r"FilledElsewhere, which is an event of attic"),
-    ("tag", lambda: Tag("a:b"), r"Tag\('a:b'\).*no colon"),
+    ("tag", lambda: Tag("a:b"), r"Tag\('a:b'\).*without a colon"),
     ("key", lambda: odd_class(Aggregate, key=str), r"Odd: key=<class 'str'> is not an identity"),
     ("version", lambda: odd_class(Event, version=0), r"Odd: version=0 is not a version"),
     ("no views named", lambda: project()(shelving.function), r"name the views that it writes"),
