@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from hashlib import blake2b
-from itertools import zip_longest
 from typing import Annotated, Any, Self
 
 import msgspec
@@ -280,29 +279,34 @@ def judged(events: Sequence[Recorded], told: Sequence[Told]) -> Verdict:
             last = states[key][-1][1]
             states[key].append((event.position, Saw(last.number + 1, chained(last.digest, touched))))
         effects[event.metadata.command] += 1
+    spans = {key: _spans(history) for key, history in states.items()}
     verdict.wrong += [f"the command {id} took effect {count} times" for id, count in effects.items() if count > 1]
     receipts: dict[str, int] = {}
     for each in told:
         if each.position is None:
             verdict.decisions += 1
-            verdict.wrong += _lies(each, states)
+            verdict.wrong += _lies(each, spans)
         elif each.id and receipts.setdefault(each.id, each.position) != each.position:
             verdict.wrong.append(f"the command {each.id} has the receipts {receipts[each.id]} and {each.position}")
     return verdict
 
 
-def _lies(told: Told, states: dict[str, list[tuple[int, Saw]]]) -> Iterator[str]:
+def _spans(history: Sequence[tuple[int, Saw]]) -> dict[str, tuple[int, int]]:
+    """Return from which position up to which other one the log had each state of a key, by its digest."""
+    ends = [position for position, _ in history[1:]] + [sys.maxsize]
+    return {saw.digest: (since, until) for (since, saw), until in zip(history, ends, strict=True)}
+
+
+def _lies(told: Told, spans: dict[str, dict[str, tuple[int, int]]]) -> Iterator[str]:
     """Yield what is wrong with a refusal: at some moment after it was sent, the log must have had just what was seen."""
     half = len(told.refused) // 2
     since, until = 0, sys.maxsize
     for key, digest in zip(told.refused[:half], told.refused[half:], strict=True):
-        history = states[key]
-        for (position, saw), behind in zip_longest(history, history[1:]):
-            if saw.digest == digest:
-                since, until = max(since, position), min(until, behind[0] if behind else sys.maxsize)
-                break
-        else:
+        span = spans.get(key, {"": (0, sys.maxsize)}).get(digest)
+        if span is None:
             yield f"{told.refused}: the log never had this state of {key}"
+        else:
+            since, until = max(since, span[0]), min(until, span[1])
     if since >= until:
         yield f"{told.refused}: the log never had these states at once"
     if until <= told.before:
