@@ -35,7 +35,7 @@ GateId = Annotated[str, Tag("gate")]
 CLOCK = SystemClock()
 FULL = os.environ.get("TWOFOLD_TEST_FULL") == "1"
 COMMANDS = 80_000 if FULL else 8_000
-IN_MEMORY = 640_000 if FULL else 16_000
+IN_MEMORY = 600_000 if FULL else 20_000
 PROCESSES = 2
 DECIDED = 0.6
 """How many of the commands are decided at the least: the others are repetitions, or their commit fails, or nobody waits."""
