@@ -1,6 +1,7 @@
 """The decision loop: what holds when commands come at once, others write too, commits fail and callers give up."""
 
 import asyncio
+import gc
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -247,6 +248,20 @@ def test_a_failed_commit_is_forgotten_though_only_rejections_follow() -> None:
                     await handler.handle(withdraw(11))
                 assert rejection.value.args == (10,)
             await handler.handle(withdraw(10))
+
+    asyncio.run(scenario())
+
+
+def test_a_rejection_that_was_told_is_kept_by_nobody() -> None:
+    """It has the trace of where it was raised, and with it all that it was decided on: that goes when the caller is done."""
+
+    async def scenario() -> None:
+        async with handling(SharedStore()) as (handler, _):
+            for _ in range(20):
+                with suppress(InsufficientFunds):
+                    await handler.handle(withdraw(5))
+            gc.collect()
+            assert sum(isinstance(each, InsufficientFunds) for each in gc.get_objects()) == 0
 
     asyncio.run(scenario())
 

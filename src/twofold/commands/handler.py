@@ -31,7 +31,7 @@ class Content(msgspec.Struct, frozen=True, gc=False):
 NO_CONTENT = Content("", b"")
 
 
-class _Decided(msgspec.Struct, frozen=True, gc=False):
+class _Decided(msgspec.Struct, frozen=True):
     """A decision that was made, and what it was made on. The events are as the log will give them back."""
 
     bases: Sequence[Basis]

@@ -25,14 +25,14 @@ class Known(msgspec.Struct, Generic[S], frozen=True, gc=False):
     state: S
 
 
-class Expected(msgspec.Struct, Generic[S], frozen=True, gc=False):
+class Expected(msgspec.Struct, Generic[S], frozen=True):
     """A state as it will be once a queued append is in the log, which has an event of its key as the last one."""
 
     ticket: Ticket
     state: S
 
 
-class Basis(msgspec.Struct, frozen=True, gc=False):
+class Basis(msgspec.Struct, frozen=True):
     """What a decision is made on: a state, and after which position or queued append nothing of its key has come.
 
     It is ``pending`` while that append is certain not to be in the log yet: what it includes then is not older than the
