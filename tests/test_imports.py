@@ -11,7 +11,7 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "twofold"
 
 LAYERS = [
-    {"errors", "clock", "urls"},
+    {"errors", "clock", "urls", "backoff", "limits"},
     {"messages"},
     {"log"},
     {"folding"},
