@@ -1,38 +1,33 @@
-"""The direction of imports: down the list of the architecture, never up."""
+"""The order of the parts, as `docs/architecture.md` shows it, and what else the house rules say of who may do what."""
 
 import ast
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parent.parent / "src" / "twofold"
-
-LAYERS = [
-    {"errors", "clock", "urls", "backoff", "limits"},
-    {"messages"},
-    {"log"},
-    {"folding"},
-    {"commands"},
-    {"followers"},
-    {"views"},
-    {"processes"},
-    {"messaging"},
-    {"service"},
-    {"telemetry"},
-    {"http", "cli", "console"},
-    {"adapters"},
-    {"testing"},
-]
-RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
-
-# The edges speak to `service` only, and adapters to ports: neither to each other.
-NOT_EACH_OTHER = [{"http", "adapters"}, {"cli", "adapters"}, {"console", "adapters"}]
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "twofold"
 
 
-def imported_parts(module: Path) -> Iterator[str]:
+def layers() -> list[set[str]]:
+    """Read the page's table: a row is a layer, and its first column names the parts that are in it."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    table = page.partition("| part | what it does | open first |")[2].partition("\n\n")[0]
+    rows = [line.split("|")[1] for line in table.splitlines()[2:]]
+    return [set(re.findall(r"`(\w+)(?:/|\.py)`", row)) for row in rows]
+
+
+RANK = {part: rank for rank, layer in enumerate(layers()) for part in layer}
+
+EDGES = {"http", "cli"}
+
+
+def imports(module: Path) -> Iterator[str]:
+    """Yield the modules of Twofold that a module imports, wherever in it."""
     for node in ast.walk(ast.parse(module.read_text())):
         names = []
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -41,9 +36,7 @@ def imported_parts(module: Path) -> Iterator[str]:
                 names = [f"twofold.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        for name in names:
-            if name.startswith("twofold."):
-                yield name.split(".")[1]
+        yield from (name.removeprefix("twofold.") for name in names if name.startswith("twofold."))
 
 
 def modules() -> list[Path]:
@@ -54,40 +47,78 @@ def modules() -> list[Path]:
     ]
 
 
-@pytest.mark.parametrize("module", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
-def test_a_module_imports_only_what_stands_above_it_in_the_list(module: Path) -> None:
-    """Imports go one way, so that every part can be read and tested without those built on it."""
-    part = module.relative_to(SOURCE).parts[0].removesuffix(".py")
-    for imported in imported_parts(module):
-        if imported in RANK:
-            assert RANK[imported] <= RANK[part], f"{module}: {part} must not import {imported}"
-            assert {part, imported} not in NOT_EACH_OTHER, f"{module}: {part} must not import {imported}"
+def part_of(module: Path) -> str:
+    return module.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
-# What goes into a log is made in one place, so that the log can give back whatever is in it.
-MAKES_EVENTS = {"log/recorder.py"}
-
-
-def test_events_for_a_log_are_made_by_the_recorder_alone() -> None:
-    """Whatever else made one could record what its class cannot read again, for ever; the suites for stores make their own."""
-    makers = {
+def callers(called: Callable[[ast.Call], bool]) -> set[str]:
+    """Return the modules, without the suites for users, that have such a call."""
+    return {
         str(path.relative_to(SOURCE))
         for path in modules()
-        if path.relative_to(SOURCE).parts[0] != "testing"
+        if part_of(path) != "testing"
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "NewEvent"
+        if isinstance(node, ast.Call) and called(node)
     }
-    assert makers == MAKES_EVENTS
 
 
-def test_the_order_names_every_part() -> None:
-    """A new folder has to take its place in the list before it can be imported unseen."""
+def is_call_of(call: ast.Call, *methods: str, of: set[str]) -> bool:
+    """Say whether a call is of one of some methods of what goes by some name, ``log`` and ``self._log`` alike."""
+    if not (isinstance(call.func, ast.Attribute) and call.func.attr in methods):
+        return False
+    whose = call.func.value
+    name = whose.attr if isinstance(whose, ast.Attribute) else whose.id if isinstance(whose, ast.Name) else ""
+    return name.removeprefix("_") in of
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_a_module_imports_only_what_stands_above_it_on_the_page(module: Path) -> None:
+    """Imports go one way, so that every part can be read and tested without those built on it."""
+    part = part_of(module)
+    for imported in imports(module):
+        other = imported.split(".")[0]
+        assert RANK[other] < RANK[part] or other == part, f"{module}: {part} must not import {other}"
+
+
+def test_the_page_names_every_part() -> None:
+    """A new folder has to take its place on the page before it can be imported unseen, and what is gone goes there, too."""
     parts = {
         path.name.removesuffix(".py")
         for path in SOURCE.iterdir()
         if path.suffix == ".py" or (path / "__init__.py").exists()
     }
-    assert parts - {"__init__", "__pycache__"} <= set(RANK)
+    assert parts - {"__init__"} == set(RANK)
+
+
+@pytest.mark.parametrize("edge", sorted(EDGES))
+def test_an_edge_speaks_to_those_who_host_and_operate(edge: str) -> None:
+    """What an edge offers could be offered by another edge: it decides nothing, and knows no database."""
+    inner = {"folding", "commands", "followers", "views", "queries", "messaging", "adapters"}
+    for module in modules():
+        if part_of(module) == edge:
+            others = {name.split(".")[0] for name in imports(module)} & inner
+            assert not others, f"{module} imports {sorted(others)}"
+
+
+# What goes into a log is made in one place, so that the log can give back whatever is in it.
+MAKE_EVENTS = {"log/recorder.py"}
+
+
+def test_events_for_a_log_are_made_by_the_recorder_alone() -> None:
+    """Whatever else made one could record what its class cannot read again, for ever; the suites for stores make their own."""
+    assert callers(lambda call: isinstance(call.func, ast.Name) and call.func.id == "NewEvent") == MAKE_EVENTS
+
+
+# Only decisions append: those of the service, and (through the inbox) those of another one.
+APPEND = {"commands/handler.py", "messaging/inbox.py"}
+# A copy restores what was decided.
+RESTORE = {"copies/copying.py"}
+
+
+def test_nobody_else_appends_to_a_log() -> None:
+    """What is in a log was decided; whoever else wrote there would make states that no decision has led to."""
+    assert callers(lambda call: is_call_of(call, "append", "submit", "submit_recorded", of={"log"})) == APPEND
+    assert callers(lambda call: is_call_of(call, "restore", of={"target", "store"})) == RESTORE
 
 
 def test_importing_twofold_imports_no_driver_and_no_web_server() -> None:

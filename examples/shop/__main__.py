@@ -26,8 +26,8 @@ from twofold import Receipt
 from twofold.cli.streams import run as run_to_its_end
 from twofold.errors import TwofoldError
 from twofold.http import asgi, serve
+from twofold.operations.databases import Databases
 from twofold.service import Running, Settings, read_settings
-from twofold.service.admin import Databases
 
 WEEK = Path(__file__).parents[3] / "shared/data/online-retail/week1.csv.gz"
 CITATION = "Online Retail, Daqing Chen, UCI Machine Learning Repository, doi:10.1057/dbm.2012.17"

@@ -13,8 +13,8 @@ from examples.shop.totals import Refused
 from twofold import Receipt
 from twofold.messages import encode, parse_receipts
 from twofold.messaging import inbox_name
+from twofold.operations.databases import Databases
 from twofold.service import Running
-from twofold.service.admin import Databases
 
 SERVICE_OF = {
     command: service.name for service in shop.services.values() for command in service.declaration.commands.values()

@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 import msgspec
 
 from examples.shop import shop
+from twofold.operations.databases import Databases, opened
 from twofold.service import Settings
-from twofold.service.admin import Databases, opened
 
 LOUD = {"warning", "error", "critical"}
 

@@ -12,7 +12,7 @@ from examples.shop import shop
 from examples.shop.reporting import BestCustomers, RevenueByCountry, Totals
 from examples.shop.stock import MostSold
 from twofold import Query, Receipt
-from twofold.views import answer_type
+from twofold.queries import answer_type
 
 A = TypeVar("A")
 

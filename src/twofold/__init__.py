@@ -4,8 +4,9 @@ from twofold.commands import Aggregate, Context, Decider, decide
 from twofold.errors import Rejected
 from twofold.folding import evolve, replace
 from twofold.messages import Command, Event, Meta, Query, Receipt, Tag
+from twofold.queries import Views, answer
 from twofold.service import Service, System
-from twofold.views import Index, View, Views, answer, project
+from twofold.views import Index, View, project
 
 __all__ = [
     "Aggregate",

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from tests.cli.conftest import CommandLine
-from tests.support.changing import BEFORE, changed, loaded
+from tests.support.changed_code import BEFORE, changed, loaded
 
 RENAMED = ("Measured", "Metered")
 

@@ -5,7 +5,7 @@ from examples.shop import shop
 from tests.cli.conftest import CommandLine
 from twofold import Command, Query, Service, View, Views, answer
 from twofold.commands import Decider
-from twofold.service.graph import Edge, Graph, Node, graph_of, mermaid
+from twofold.declaration.graph import Edge, Graph, Node, graph_of, mermaid
 
 SHOP = [service.declaration for service in shop.services.values()]
 

@@ -114,10 +114,10 @@ def test_a_log_can_be_named_by_its_url(filled: CommandLine) -> None:
 
 def test_one_service_of_a_system_is_chosen(twofold: CommandLine) -> None:
     """Each has a log of its own."""
-    with twofold.serving("tests.cli.shaky:both") as both:
+    with twofold.serving("tests.cli.shaky_service:both") as both:
         both.send("Throw", player="ann", points=5)
         both.end()
-    target = "tests.cli.shaky:both"
+    target = "tests.cli.shaky_service:both"
     assert [line.split()[3] for line in twofold("log", target, "--service", "shaky").lines] == ["Thrown"]
     assert twofold("log", target, "--service", "projecting").lines == []
 

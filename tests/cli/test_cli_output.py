@@ -10,10 +10,10 @@ import pytest
 
 from examples.bank import Deposit, bank
 from tests.cli.conftest import COMMAND, CommandLine
-from tests.cli.shaky import UNLUCKY, Throw, shaky
+from tests.cli.shaky_service import UNLUCKY, Throw, shaky
 
 BANK = "examples.bank:bank"
-SHAKY = "tests.cli.shaky:shaky"
+SHAKY = "tests.cli.shaky_service:shaky"
 COMMANDS = [
     ["--help"],
     ["--version"],

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import CommandLine
-from tests.cli.shaky import UNLUCKY, Throw, projecting, shaky
+from tests.cli.shaky_service import UNLUCKY, Throw, projecting, shaky
 
-SHAKY = "tests.cli.shaky:shaky"
-PROJECTING = "tests.cli.shaky:projecting"
+SHAKY = "tests.cli.shaky_service:shaky"
+PROJECTING = "tests.cli.shaky_service:projecting"
 
 
 def throws(player: str, *points: int) -> list[Throw]:
@@ -77,7 +77,7 @@ def test_views_count_what_is_parked(stuck: CommandLine) -> None:
 
 def test_the_services_of_a_system_are_listed_together(stuck: CommandLine) -> None:
     """Each parked key is under its service; one service can be chosen."""
-    target = "tests.cli.shaky:both"
+    target = "tests.cli.shaky_service:both"
     assert parked(stuck, target) == [*BOTH, ("best_v1", "", 2)]
     only = stuck("parked", "list", target, "--service", "projecting", "--json").json
     assert [each["service"] for each in only] == ["projecting"]
@@ -240,7 +240,7 @@ def test_what_is_not_parked_is_told_with_what_is(stuck: CommandLine, arguments: 
 
 def test_what_earlier_code_has_parked_can_be_discarded_only(stuck: CommandLine) -> None:
     """Nobody would ever try it again, and that is said instead of waiting for it."""
-    stuck.write("later.py", "from tests.cli.shaky import Player\nfrom twofold import Service\n"
+    stuck.write("later.py", "from tests.cli.shaky_service import Player\nfrom twofold import Service\n"
                 "shaky = Service('shaky', aggregates=[Player])\n")  # fmt: skip
     for options in (["score_v1", "player:ann", "--wait"], ["--all"]):
         assert stuck("parked", "retry", "later:shaky", *options).complaint == (

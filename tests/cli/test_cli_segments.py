@@ -4,7 +4,7 @@ import pytest
 
 from examples.bank import Deposit, bank
 from tests.cli.conftest import CommandLine
-from tests.cli.shaky import projecting
+from tests.cli.shaky_service import projecting
 
 BANK = "examples.bank:bank"
 DEPOSITS = [Deposit(account=f"a{n}", amount=n) for n in range(1, 9)]
@@ -41,7 +41,7 @@ def test_segments_that_nobody_follows_are_merged_here(twofold: CommandLine) -> N
     [
         (BANK, "relay", "what it passes on has one order: they cannot be followed apart. Those of balance_v1 can be."),
         (BANK, "balance", "Nothing in the code of bank follows as balance"),
-        ("tests.cli.shaky:projecting", "best_v1", "a projection's rows may be anybody's"),
+        ("tests.cli.shaky_service:projecting", "best_v1", "a projection's rows may be anybody's"),
     ],
 )
 def test_what_has_one_order_is_not_split(twofold: CommandLine, target: str, follower: str, why: str) -> None:

@@ -7,10 +7,11 @@ import pytest
 
 from examples.bank import Account, Deposit, bank
 from tests.cli.conftest import CommandLine
-from tests.cli.shaky import UNLUCKY, Throw, shaky
+from tests.cli.shaky_service import UNLUCKY, Throw, shaky
 from twofold import Service
+from twofold.operations.databases import opened
+from twofold.operations.rebuilding import begin_rebuild
 from twofold.service import Settings
-from twofold.service.admin import begin_rebuild, opened
 
 BANK = "examples.bank:bank"
 DEPOSITS = [Deposit(account="ann", amount=1), Deposit(account="ann", amount=2), Deposit(account="bob", amount=3)]
@@ -123,8 +124,8 @@ def test_a_running_service_rebuilds_a_view_itself(twofold: CommandLine) -> None:
 def test_the_work_of_rebuilding_is_the_running_service_s(twofold: CommandLine) -> None:
     """What its code parks, it parks again; the command only looks on."""
     twofold.fill(shaky, Throw(player="ann", points=UNLUCKY))
-    with twofold.serving("tests.cli.shaky:shaky") as served:
-        found = twofold("views", "rebuild", "tests.cli.shaky:shaky", "score_v1", "--yes")
+    with twofold.serving("tests.cli.shaky_service:shaky") as served:
+        found = twofold("views", "rebuild", "tests.cli.shaky_service:shaky", "score_v1", "--yes")
         assert found.errors == "score_v1 is filled again by the running shaky.\n"
         _, logged = served.end()
     assert "score_v1:rebuild parks player:ann from position 1 on: ValueError: 13 is unlucky" in [

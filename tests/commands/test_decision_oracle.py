@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deciding import (
+from tests.support.decision_oracle import (
     COMMANDS,
     IN_MEMORY,
     PROCESSES,
@@ -26,7 +26,7 @@ from tests.support.deciding import (
 )
 from twofold.adapters.memory import MemoryStore
 from twofold.adapters.sqlite import SqliteStore
-from twofold.log import Recorded, Store
+from twofold.log import LogStore, RecordedEvent
 from twofold.messages import Metadata, encode
 
 
@@ -36,7 +36,7 @@ def test_two_processes_decide_on_what_the_log_has(kind: str, tmp_path: Path) -> 
     shared = MemoryStore()
     path = str(tmp_path / "log.db")
     commands = IN_MEMORY if kind == "memory" else COMMANDS
-    make: Callable[[], Store] = lambda: shared if kind == "memory" else SqliteStore(path)  # noqa: E731
+    make: Callable[[], LogStore] = lambda: shared if kind == "memory" else SqliteStore(path)  # noqa: E731
 
     async def scenario() -> Verdict:
         told = await hostile_run([make(), make()], seed=1, commands=commands)
@@ -78,6 +78,6 @@ def behind_one() -> Saw:
     return Saw(1, chained("", touch(Saw(0, ""))))
 
 
-def touched(position: int, saw: Saw, command: str = "") -> Recorded:
+def touched(position: int, saw: Saw, command: str = "") -> RecordedEvent:
     metadata = encode(Metadata(command=command or str(position)))
-    return Recorded(position, f"event-{position}", "Touched", 1, b'["book:b"]', encode(touch(saw)), metadata, 0)
+    return RecordedEvent(position, f"event-{position}", "Touched", 1, b'["book:b"]', encode(touch(saw)), metadata, 0)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 import pytest
 
 from examples.bank import Account, Deposit, InsufficientFunds, Open, Opened, Transfer, Withdraw
-from tests.commands.kit import BANK, CLOCK, HastyClock, SharedStore, balance, deposited, handling, history
+from tests.commands.account_handlers import BANK, CLOCK, HastyClock, SharedStore, balance, deposited, handling, history
 from twofold import Aggregate, Command, Context, Event, Rejected, Tag, decide, evolve, replace
 from twofold.adapters.sqlite import SqliteStore
 from twofold.commands import StateCache, decider_of, deciders_of

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.commands.kit import SharedStore, handling, new_event
+from tests.commands.account_handlers import SharedStore, handling, new_event
 from twofold import Aggregate, Command, Event, Tag, decide, evolve, replace
 from twofold.adapters.memory import MemoryStore
 from twofold.commands import deciders_of

@@ -10,13 +10,13 @@ from typing import Annotated, Any, Self
 
 import pytest
 
-from tests.support.claiming import claimed
+from tests.support.claims import claimed
 from tests.support.waiting import until
 from twofold import Event, Query, Service, Tag, View, Views, answer, evolve, replace
 from twofold.adapters.sqlite.views import SqliteViews
 from twofold.clock import SystemClock
 from twofold.errors import LogUnavailable
-from twofold.followers import Block, Claim, EventFailed, Parked, Roster, Settled
+from twofold.followers import Block, Checkpoint, Claim, Coordinator, EventFailed, Parked
 from twofold.log import Batch, NewEvent
 from twofold.messages import encode, tagger
 from twofold.service import Running
@@ -114,10 +114,10 @@ class Steps:
         kept = [event for event in events if event not in blocked]
         for event in kept:
             self.applying(event)
-        await self._store.settle(Settled(self._claim, position))
+        await self._store.settle(Checkpoint(self._claim, position))
         self.done += kept
 
-    async def retry(self, lane: str) -> bool:
+    async def retry(self, key: str) -> bool:
         self.retrying.set()
         await self.may_retry.wait()
         return True
@@ -169,11 +169,11 @@ async def watched_views(folder: Path, clock: SystemClock) -> AsyncIterator[Watch
 
 
 @asynccontextmanager
-async def follower_of(store: SqliteViews, target: Any, clock: SystemClock) -> AsyncIterator[Roster]:
-    roster = Roster(store, {target.name: lambda: target}, clock, "test")
-    task = asyncio.create_task(roster.run())
+async def follower_of(store: SqliteViews, target: Any, clock: SystemClock) -> AsyncIterator[Coordinator]:
+    coordinator = Coordinator(store, {target.name: lambda: target}, clock, "test")
+    task = asyncio.create_task(coordinator.run())
     try:
-        yield roster
+        yield coordinator
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -206,9 +206,9 @@ def test_a_start_that_fails_gives_its_claim_back_and_is_tried_again(
             target = Steps(store, [Batch(["a"], 1, 1)])
             failures = iter([ValueError("not yet")] * 5)
             target.starting = lambda: _raise_next(failures)
-            async with follower_of(store, target, clock) as roster:
+            async with follower_of(store, target, clock) as coordinator:
                 await until(lambda: _true(target.done == ["a"]))
-                await until(lambda: _true(roster.failing() == {}))
+                await until(lambda: _true(coordinator.failing() == {}))
                 assert len(store.fences) == 6
                 assert [each for each in clock.slept if each != 0.5][:5] == [0.05, 0.1, 0.2, 0.4, 0.8]
             assert caplog.text.count("steps stopped on an error of its own") == 5
@@ -230,13 +230,13 @@ def test_a_pause_that_ends_while_claims_are_asked_for_is_not_forgotten(tmp_path:
                 await rested.wait()
 
     class Asked(WatchedViews):
-        roster: Roster
+        coordinator: Coordinator
 
         async def attend(self, owner: str, followers: Sequence[str], lease_seconds: float) -> list[Claim]:
             claims = await super().attend(owner, followers, lease_seconds)
             if not followers:
                 rested.set()
-                while self.roster._work:
+                while self.coordinator._work:
                     await asyncio.sleep(0)
             return claims
 
@@ -246,7 +246,7 @@ def test_a_pause_that_ends_while_claims_are_asked_for_is_not_forgotten(tmp_path:
         target = Steps(store, [Batch(["a"], 1, 1)])
         failures = iter([ValueError("not yet")] * 2)
         target.starting = lambda: _raise_next(failures)
-        async with follower_of(store, target, HeldClock()) as store.roster:
+        async with follower_of(store, target, HeldClock()) as store.coordinator:
             await until(lambda: _true(target.done == ["a"]))
         await store.close()
         assert pauses[:2] == [0.05, 0.1]
@@ -270,11 +270,11 @@ def test_a_database_that_is_away_is_waited_for(tmp_path: Path, caplog: pytest.Lo
         clock = QuickClock()
         async with watched_views(tmp_path, clock) as store:
             store.away = True
-            async with follower_of(store, Steps(store), clock) as roster:
+            async with follower_of(store, Steps(store), clock) as coordinator:
                 await until(lambda: _true(store.asked >= 3))
-                assert roster.failing() == {"steps": "The disk is away."}
+                assert coordinator.failing() == {"steps": "The disk is away."}
                 store.away = False
-                await until(lambda: _true(roster.failing() == {}))
+                await until(lambda: _true(coordinator.failing() == {}))
         assert "steps pause: The disk is away." in caplog.text
 
     asyncio.run(scenario())
@@ -310,8 +310,8 @@ def test_very_many_failing_keys_do_not_hold_up_the_others(tmp_path: Path) -> Non
                     raise EventFailed(int(event[4:]), event, ValueError("broken"))
 
             target.applying = applying
-            async with follower_of(store, target, clock) as roster:
-                await until(lambda: _true([each.position for each in roster.followers()] == [200]))
+            async with follower_of(store, target, clock) as coordinator:
+                await until(lambda: _true([each.position for each in coordinator.followers()] == [200]))
             assert target.done == [f"good-{n}" for n in range(0, 200, 2)]
             pauses = [seconds for seconds in clock.slept if seconds not in (0.5, 0.05)]
             assert 3 <= len(pauses) <= 12
@@ -326,7 +326,7 @@ def test_a_long_retry_does_not_lose_the_lease(tmp_path: Path) -> None:
         clock = QuickClock()
         async with watched_views(tmp_path, clock) as store:
             claim = await claimed(store, "steps", "earlier", 0)
-            await store.settle(Settled(claim, 0, (Parked("steps", "a", 0, "broken", 4, 5),)))
+            await store.settle(Checkpoint(claim, 0, (Parked("steps", "a", 0, "broken", 4, 5),)))
             target = Steps(store)
             target.parked = {"a"}
             async with follower_of(store, target, clock):
@@ -351,9 +351,9 @@ def test_where_nothing_is_parked_nothing_is_asked(tmp_path: Path) -> None:
 
         store = Unasked(str(tmp_path / "views.db"), clock)
         await store.open()
-        async with follower_of(store, Steps(store), clock) as roster:
+        async with follower_of(store, Steps(store), clock) as coordinator:
             await until(lambda: _true(store.asked >= 5))
-            assert roster.failing() == {}
+            assert coordinator.failing() == {}
         await store.close()
 
     asyncio.run(scenario())
@@ -426,7 +426,7 @@ def test_an_event_that_does_not_fit_is_parked_for_each_key_that_it_names(tmp_pat
             await put(started, "a:hat", "b:cap", "c:cape")
             await started.log.append([NewEvent("odd", "Put", 1, ("box:a", "box:b", "shelf:1"), b'{"box": 7}')])
             await followed(started, await put(started, "a:shoe", "b:sock", "c:coat"))
-            parked = [(each.lane, each.position, bool(each.error)) for each in await started.views.parked()]
+            parked = [(each.key, each.position, bool(each.error)) for each in await started.views.parked()]
             assert parked == [("box:a", 4, True), ("box:a", 5, False), ("box:b", 4, True), ("box:b", 6, False)]
             assert await started.ask(ThingsIn(box="c")) == ("cape", "coat")
 

@@ -11,7 +11,7 @@ from random import Random
 
 from sqlalchemy import select
 
-from tests.followers.following import Meter, Read, Sum, meters
+from tests.followers.following_process import Meter, Read, Sum, meters
 from tests.support.waiting import until
 from twofold.adapters.sqlite import SqliteStore
 from twofold.adapters.sqlite.views import SqliteViews
@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 @contextmanager
 def follower(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run the follower as a process of its own, and kill it."""
-    process = subprocess.Popen([sys.executable, "-m", "tests.followers.following", str(folder)], cwd=ROOT)
+    process = subprocess.Popen([sys.executable, "-m", "tests.followers.following_process", str(folder)], cwd=ROOT)
     try:
         yield process
     finally:
@@ -66,7 +66,7 @@ def test_each_event_counts_once_however_often_the_follower_is_killed(tmp_path: P
             await appending
         async with running(meters, tmp_path) as started:
             for name in ("meter_v1", "summing_v1"):
-                await started._arrivals.reach(name, EVENTS, 30)
+                await started._positions.reach(name, EVENTS, 30)
             rows = await started.views.select(select(table_of(Meter)).order_by(Meter.c.key))
             found = [Meter(**row._mapping) for row in rows]
             expected = {

@@ -8,12 +8,12 @@ from typing import Annotated, Self
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.claiming import claimed
+from tests.support.claims import claimed
 from twofold import Event, Query, Service, Tag, View, Views, answer, evolve, project, replace
 from twofold.adapters.sqlite.views import SqliteViews
 from twofold.clock import SystemClock
 from twofold.errors import LeaseLost
-from twofold.followers import Segment, Settled
+from twofold.followers import Checkpoint, Segment
 from twofold.log import NewEvent
 from twofold.messages import encode, tagger
 from twofold.service import Running, Settings, start
@@ -85,7 +85,7 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -
 
 async def caught_up(running: Running, position: int) -> None:
     for follower in running.declaration.followers:
-        await running._arrivals.reach(follower, position, 30)
+        await running._positions.reach(follower, position, 30)
 
 
 async def words(running: Running, item: str) -> tuple[str, ...]:
@@ -105,7 +105,7 @@ def test_a_failing_key_is_parked_in_order_and_all_others_flow_on(tmp_path: Path)
             assert await words(running, "a") == ("one",)
             assert await words(running, "b") == ("one", "two", "three")
             parked = await running.views.parked("words_v1")
-            assert [(each.lane, each.position, bool(each.error)) for each in parked] == [
+            assert [(each.key, each.position, bool(each.error)) for each in parked] == [
                 ("item:a", 3, True),
                 ("item:a", 5, False),
                 ("item:a", 7, False),
@@ -184,7 +184,7 @@ def test_an_event_that_does_not_fit_its_class_is_parked(tmp_path: Path) -> None:
             await running.log.append([NewEvent("id", "Said", 1, ("item:a",), b'{"item":"a","word":7}')])
             await caught_up(running, await say(running, "a:one", "b:one"))
             assert await words(running, "b") == ("one",)
-            assert [each.lane for each in await running.views.parked("words_v1")] == ["item:a", "item:a"]
+            assert [each.key for each in await running.views.parked("words_v1")] == ["item:a", "item:a"]
 
     asyncio.run(scenario())
 
@@ -229,12 +229,12 @@ def test_who_has_lost_the_claim_can_store_nothing_more(tmp_path: Path) -> None:
             quick = await claimed(views, "words_v1", "quick")
             assert await views.attend("third", ["words_v1"], 60) == []
             try:
-                await views.settle(Settled(slow, 5))
+                await views.settle(Checkpoint(slow, 5))
             except LeaseLost:
                 assert await views.position("words_v1") == 0
             else:
                 raise AssertionError("the slow one has stored its checkpoint")
-            await views.settle(Settled(quick, 7))
+            await views.settle(Checkpoint(quick, 7))
             assert await views.position("words_v1") == 7
         finally:
             await views.close()
@@ -262,6 +262,6 @@ async def is_at(running: Running, position: int) -> bool:
 
 
 @given(st.text(max_size=20), st.integers(1, (1 << 32) - 1))
-def test_every_key_is_in_exactly_one_of_two_halves(lane: str, cut: int) -> None:
+def test_every_key_is_in_exactly_one_of_two_halves(key: str, cut: int) -> None:
     """Nothing is followed twice, and nothing by nobody."""
-    assert Segment(0, cut).owns(lane) != Segment(cut, 1 << 32).owns(lane)
+    assert Segment(0, cut).owns(key) != Segment(cut, 1 << 32).owns(key)

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from tests.followers.following import Meter, Read, meters
+from tests.followers.following_process import Meter, Read, meters
 from tests.followers.test_follower_killed import CLOCK, follower
 from tests.support.waiting import until
 from twofold.adapters.sqlite import SqliteStore
@@ -120,7 +120,7 @@ def test_a_receipt_is_waited_for_in_all_segments(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(meters, tmp_path) as one:
             await append(one.log, 1, 60)
-            await one._arrivals.reach("meter_v1", 60, 30)
+            await one._positions.reach("meter_v1", 60, 30)
             await one.views.split("meter_v1", 3)
             for turn in range(2, 20):
                 await append(one.log, 60 * (turn - 1) + 1, 60 * turn)
@@ -134,7 +134,7 @@ def test_a_receipt_is_waited_for_in_all_segments(tmp_path: Path) -> None:
 
 
 async def _reached(started: Running, turn: int) -> None:
-    await started._arrivals.reach("meter_v1", 60 * turn, 30)
+    await started._positions.reach("meter_v1", 60 * turn, 30)
     found: Any = started.views
     assert await rows(found) == expected(60 * turn)
 
@@ -146,11 +146,11 @@ def test_what_names_no_key_is_parked_for_the_keys_of_each_segment(tmp_path: Path
     async def scenario() -> None:
         async with running(meters, tmp_path) as started:
             await append(started.log, 1, 60)
-            await started._arrivals.reach("meter_v1", 60, 30)
+            await started._positions.reach("meter_v1", 60, 30)
             await started.views.split("meter_v1", 2)
             await started.log.append([unreadable])
-            await started._arrivals.reach("meter_v1", 61, 30)
-            parked = [each.lane for each in await started.views.parked("meter_v1")]
+            await started._positions.reach("meter_v1", 61, 30)
+            parked = [each.key for each in await started.views.parked("meter_v1")]
             assert parked == [f"[0x0, {WHOLE // 2:#x})", f"[{WHOLE // 2:#x}, {WHOLE:#x})"]
             _mend(tmp_path)
             await started.views.request_retry("meter_v1", parked)

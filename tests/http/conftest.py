@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.http.shapes import shapes
+from tests.http.message_shapes import shapes
 from tests.support.serving import served
 
 

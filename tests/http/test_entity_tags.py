@@ -8,7 +8,7 @@ import pytest
 
 from tests.http.conftest import use_files
 from tests.support.serving import served
-from tests.support.tally import tally
+from tests.support.tally_service import tally
 
 TOTAL = "/queries/TotalOf"
 

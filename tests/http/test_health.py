@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.http.shapes import HowMany, Make, shapes
+from tests.http.message_shapes import HowMany, Make, shapes
 from twofold import Receipt
 from twofold.clock import SystemClock
 from twofold.http import asgi

@@ -17,7 +17,7 @@ import pytest
 
 from tests.http.conftest import files, use_files
 from tests.support.serving import ServingProcess, served
-from tests.support.tally import UNLUCKY, tally
+from tests.support.tally_service import UNLUCKY, tally
 from twofold.http import events
 
 Event = dict[str, str]
@@ -111,7 +111,7 @@ def test_a_row_of_large_text_comes_whole(http: httpx.Client) -> None:
 def test_who_comes_back_with_the_last_id_goes_on_there(tmp_path: Path) -> None:
     """Also to a process that was killed and started again: nothing is repeated, and nothing is missed."""
     with (
-        ServingProcess("tests.support.tally:tally", files(tmp_path)) as process,
+        ServingProcess("tests.support.tally_service:tally", files(tmp_path)) as process,
         httpx.Client(base_url=process.url, timeout=30) as client,
     ):
         add(client)
@@ -183,7 +183,7 @@ def test_a_stream_without_news_shows_that_it_is_alive(http: httpx.Client, monkey
 
 def test_a_signal_ends_streams_at_once(tmp_path: Path) -> None:
     """Properly, so that a browser comes back; a hundred of them hold up nothing."""
-    with ServingProcess("tests.support.tally:tally", files(tmp_path)) as process:
+    with ServingProcess("tests.support.tally_service:tally", files(tmp_path)) as process:
         host, port = address(process.url)
         connections = [socket.create_connection((host, port)) for _ in range(100)]
         for connection in connections:
@@ -259,7 +259,7 @@ def test_a_thousand_subscribers_see_the_same_sequence(tmp_path: Path) -> None:
         async with asyncio.timeout(60):
             await asyncio.gather(*subscribers)
 
-    with ServingProcess("tests.support.tally:tally", files(tmp_path)) as process:
+    with ServingProcess("tests.support.tally_service:tally", files(tmp_path)) as process:
         asyncio.run(scenario(process.url))
     assert all(answers == seen[0] for answers in seen)
     numbers = [int(answer) for answer in seen[0]]

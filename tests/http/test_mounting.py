@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from examples.bank import Deposit, bank
 from tests.http.conftest import files, use_files
-from tests.http.shapes import shapes
+from tests.http.message_shapes import shapes
 from tests.support.serving import ROOT, served
 from twofold import System
 from twofold.http import asgi

@@ -11,7 +11,7 @@ import pytest
 
 from examples.bank import bank
 from tests.http.conftest import use_files
-from tests.http.shapes import shapes
+from tests.http.message_shapes import shapes
 from tests.support.serving import served
 from twofold import System
 from twofold.http.openapi import openapi

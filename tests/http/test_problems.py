@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.http.conftest import use_files
-from tests.http.shapes import Make, shapes
+from tests.http.message_shapes import Make, shapes
 from tests.support.serving import served
 from twofold import Command
 from twofold.errors import SettingsError, ValueRefused

@@ -13,7 +13,7 @@ import pytest
 from examples.bank import bank
 from examples.shop import shop
 from tests.http.conftest import use_files
-from tests.http.shapes import shapes
+from tests.http.message_shapes import shapes
 from tests.support.serving import ROOT, served
 
 EXAMPLES = 20

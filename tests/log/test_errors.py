@@ -9,10 +9,10 @@ import pytest
 from twofold.adapters.sqlite import SqliteStore
 from twofold.clock import SystemClock
 from twofold.errors import LogCorrupted, LogUnavailable, SettingsError
-from twofold.log import Log, NewEvent, Store
+from twofold.log import Log, LogStore, NewEvent
 
 
-async def append_and_read(store: Store, count: int = 1) -> None:
+async def append_and_read(store: LogStore, count: int = 1) -> None:
     try:
         log = await Log.open(store, SystemClock())
         try:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.log.test_log import X1, Store, error_of, event, run
+from tests.log.test_log import X1, LogStore, error_of, event, run
 from twofold.adapters.memory import MemoryStore
 from twofold.clock import SystemClock
 from twofold.errors import LogCorrupted, LogUnavailable, ValueRefused
@@ -15,7 +15,7 @@ from twofold.log import Append, Appended, Conflict, Guard, Log, NewEvent, Outcom
 from twofold.log import log as module
 
 
-class Refusing(Store):
+class Refusing(LogStore):
     """A database that does not take a batch with an event of the type Bad."""
 
     async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
@@ -35,7 +35,7 @@ def _has_bad(batch: Sequence[Append]) -> bool:
 def test_an_append_that_the_database_refuses_fails_alone(bad: list[int]) -> None:
     """Its neighbours are stored, in their order; what counts on it conflicts, and so does what counts on that."""
 
-    async def scenario(log: Log, store: Store) -> None:
+    async def scenario(log: Log, store: LogStore) -> None:
         store.gate.clear()
         first = log.submit([event()])
         await store.entered.wait()
@@ -62,7 +62,7 @@ def test_an_append_that_the_database_refuses_fails_alone(bad: list[int]) -> None
 def test_an_outage_fails_all_and_is_not_tried_again() -> None:
     """Whether something was stored is not known then, so nobody but the caller may try again."""
 
-    async def scenario(log: Log, store: Store) -> None:
+    async def scenario(log: Log, store: LogStore) -> None:
         store.gate.clear()
         tickets = [log.submit([event()]) for _ in range(9)]
         await store.entered.wait()
@@ -75,7 +75,7 @@ def test_an_outage_fails_all_and_is_not_tried_again() -> None:
     run(scenario)
 
 
-class Answering(Store):
+class Answering(LogStore):
     """A store whose adapter makes something else of the outcomes."""
 
     answered: Callable[[list[Outcome]], Any] = list
@@ -100,7 +100,7 @@ class Answering(Store):
 def test_a_store_that_breaks_its_contract_leaves_nobody_waiting(answered: Any) -> None:
     """All of the batch hear that it is not known what became of them, and who comes next is served."""
 
-    async def scenario(log: Log, store: Store) -> None:
+    async def scenario(log: Log, store: LogStore) -> None:
         assert isinstance(store, Answering)
         store.answered = answered
         tickets = [log.submit([event()]) for _ in range(5)]
@@ -116,7 +116,7 @@ def test_a_guard_that_is_none_is_refused_to_its_caller_alone() -> None:
     """Nothing of it is queued, and what is queued before and after it is stored."""
     none: Any = None
 
-    async def scenario(log: Log, store: Store) -> None:
+    async def scenario(log: Log, store: LogStore) -> None:
         before = log.submit([event()])
         with pytest.raises(ValueRefused, match="A guard is a Guard, and not None"):
             log.submit([event()], Guard(X1, 0), none)
@@ -155,7 +155,7 @@ def test_a_commit_has_a_bound_in_bytes() -> None:
     large = NewEvent("large", "A", 1, (), b" " * (3 << 20))
     huge = NewEvent("huge", "A", 1, (), b" " * (10 << 20))
 
-    async def scenario(log: Log, store: Store) -> None:
+    async def scenario(log: Log, store: LogStore) -> None:
         store.gate.clear()
         tickets = [log.submit([event()])]
         await store.entered.wait()
@@ -170,7 +170,7 @@ def test_a_commit_has_a_bound_in_bytes() -> None:
 # Ends.
 
 
-class Hanging(Store):
+class Hanging(LogStore):
     """A store that answers nothing any more, and does not mind being cancelled."""
 
     async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
@@ -198,7 +198,7 @@ def test_closing_waits_for_no_store_that_hangs(
     monkeypatch.setattr(following, "_RELEASING_SECONDS", 0.05)
     monkeypatch.setattr(module, "_RELEASING_SECONDS", 0.05)
 
-    async def scenario(log: Log, store: Store) -> None:
+    async def scenario(log: Log, store: LogStore) -> None:
         store.gate.clear()
         inside = log.submit([event()])
         await store.entered.wait()
@@ -222,7 +222,7 @@ def test_closing_waits_for_no_store_that_hangs(
 def test_what_is_queued_is_committed_before_the_end() -> None:
     """Closing is no interruption, as long as the store answers."""
 
-    async def scenario(log: Log, store: Store) -> None:
+    async def scenario(log: Log, store: LogStore) -> None:
         tickets = [log.submit([event()]) for _ in range(9000)]
         await log.close()
         assert [await ticket for ticket in tickets] == [Appended(n, n) for n in range(1, 9001)]
@@ -233,7 +233,7 @@ def test_what_is_queued_is_committed_before_the_end() -> None:
 def test_whoever_waits_hears_of_an_interrupted_watcher() -> None:
     """Nobody looks for them any more; asking again has somebody look again."""
 
-    async def scenario(log: Log, store: Store) -> None:
+    async def scenario(log: Log, store: LogStore) -> None:
         waiting = asyncio.ensure_future(log.moved_past(0))
         await asyncio.sleep(0)
         assert log._head._watcher is not None
@@ -251,7 +251,7 @@ def test_whoever_waits_hears_of_an_interrupted_watcher() -> None:
 def test_an_answer_of_the_wrong_length_is_a_corruption() -> None:
     """It is the store that is wrong, and neither the caller nor the network."""
 
-    async def scenario(log: Log, store: Store) -> None:
+    async def scenario(log: Log, store: LogStore) -> None:
         assert isinstance(store, Answering)
         store.answered = lambda outcomes: outcomes[:-1]
         error = await error_of(log.submit([event()]))

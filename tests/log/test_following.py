@@ -7,14 +7,14 @@ import pytest
 
 from twofold.adapters.memory import MemoryStore
 from twofold.clock import SystemClock
-from twofold.log import ALL, Appended, Criteria, Guard, Log, Recorded
+from twofold.log import ALL, Appended, Criteria, Guard, Log, RecordedEvent
 from twofold.testing.log_scenarios import by_tag, by_type, event, follow, positions
 
 
 class AnswersLate(MemoryStore):
     """Others append between its look at the events and its answer."""
 
-    async def read(self, criteria: Criteria, after: int = 0, limit: int = 1000, **how: Any) -> list[Recorded]:
+    async def read(self, criteria: Criteria, after: int = 0, limit: int = 1000, **how: Any) -> list[RecordedEvent]:
         found = await super().read(criteria, after, limit, **how)
         for _ in range(5):
             await asyncio.sleep(0)
@@ -26,7 +26,7 @@ class CountsReads(MemoryStore):
 
     reads = 0
 
-    async def read(self, criteria: Criteria, after: int = 0, limit: int = 1000, **how: Any) -> list[Recorded]:
+    async def read(self, criteria: Criteria, after: int = 0, limit: int = 1000, **how: Any) -> list[RecordedEvent]:
         self.reads += 1
         return await super().read(criteria, after, limit, **how)
 
@@ -38,7 +38,7 @@ def test_what_this_process_has_just_written_is_not_read_back() -> None:
         store = CountsReads()
         log = await Log.open(store, SystemClock())
         batches = log.follow(by_type("A"))
-        seen: list[Recorded] = []
+        seen: list[RecordedEvent] = []
         for _ in range(10):
             coming = asyncio.ensure_future(anext(batches))
             await asyncio.sleep(0)

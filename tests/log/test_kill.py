@@ -12,11 +12,11 @@ from typing import TypeVar
 
 from twofold.adapters.sqlite import SqliteStore
 from twofold.clock import SystemClock
-from twofold.log import Appended, Criterion, Log, Recorded
+from twofold.log import Appended, Criterion, Log, RecordedEvent
 
 T = TypeVar("T")
 
-APPENDER = Path(__file__).parent / "appender.py"
+APPENDER = Path(__file__).parent / "appending_process.py"
 ROUNDS = 6
 
 
@@ -89,5 +89,5 @@ def run(path: Path, scenario: Callable[[Log], Awaitable[T]]) -> T:
     return asyncio.run(whole())
 
 
-async def everything(log: Log) -> list[Recorded]:
+async def everything(log: Log) -> list[RecordedEvent]:
     return await log.read(limit=1_000_000)

@@ -19,7 +19,7 @@ def event(type_: str = "A", *tags: str) -> NewEvent:
     return NewEvent("an-id", type_, 1, tags, b"{}")
 
 
-class Store(MemoryStore):
+class LogStore(MemoryStore):
     """A log in memory that a test may stop, make fail and take back."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Store(MemoryStore):
         self.closed += 1
 
 
-def run(scenario: Callable[[Log, Store], Awaitable[None]], kind: type[Store] = Store) -> None:
+def run(scenario: Callable[[Log, LogStore], Awaitable[None]], kind: type[LogStore] = LogStore) -> None:
     async def whole() -> None:
         store = kind()
         log = await Log.open(store, SystemClock())
@@ -74,7 +74,7 @@ async def error_of(ticket: Ticket) -> LogError:
 def test_whoever_comes_during_a_commit_shares_the_next_one() -> None:
     """Group commit: the first goes at once and alone, and all that came meanwhile go together."""
 
-    async def scenario(log: Log, store: Store) -> None:
+    async def scenario(log: Log, store: LogStore) -> None:
         store.gate.clear()
         first = log.submit([event()])
         await store.entered.wait()
@@ -90,7 +90,7 @@ def test_where_many_come_two_halves_take_turns() -> None:
     """While the batch of one half is being made durable, the other half is answered and goes on."""
     answered: list[int] = []
 
-    class Telling(Store):
+    class Telling(LogStore):
         async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
             outcomes = await super().write(batch, recorded_at_us, **how)
             answered.append(sum(client.done() for client in clients))
@@ -110,7 +110,7 @@ def test_where_many_come_two_halves_take_turns() -> None:
 def test_who_is_done_is_answered_even_if_the_next_batch_is_held_up() -> None:
     """A store that says nothing, such as one that waits for another process's lock, holds up those in its batch only."""
 
-    async def scenario(log: Log, store: Store) -> None:
+    async def scenario(log: Log, store: LogStore) -> None:
         tickets = [log.submit([event()]) for _ in range(100)]
         await store.entered.wait()
         store.gate.clear()
@@ -125,7 +125,7 @@ def test_who_is_done_is_answered_even_if_the_next_batch_is_held_up() -> None:
 def test_a_commit_is_not_endless_however_much_is_queued() -> None:
     """Who is first in the queue does not wait until the last one's events are stored, too."""
 
-    async def scenario(log: Log, store: Store) -> None:
+    async def scenario(log: Log, store: LogStore) -> None:
         tickets = [log.submit([event() for _ in range(1000)]) for _ in range(10)]
         assert [(await ticket) for ticket in tickets] == [Appended(n + 1, n + 1000) for n in range(0, 10_000, 1000)]
         assert [len(batch) for batch in store.batches] == [5, 5]
@@ -137,7 +137,7 @@ def test_a_commit_is_not_endless_however_much_is_queued() -> None:
 def test_a_store_that_fails_is_said_to_all_of_the_batch_and_to_nobody_else(error: Exception) -> None:
     """Each hears why, without the others' traces; what is queued behind it goes on as soon as the store does."""
 
-    async def scenario(log: Log, store: Store) -> None:
+    async def scenario(log: Log, store: LogStore) -> None:
         store.error = error
         tickets = [log.submit([event()]) for _ in range(3)]
         for ticket in tickets:
@@ -152,7 +152,7 @@ def test_a_store_that_fails_is_said_to_all_of_the_batch_and_to_nobody_else(error
 def test_what_counts_on_a_failed_append_is_refused() -> None:
     """Nobody knows what became of the first; the second decides anew on what is there then."""
 
-    async def scenario(log: Log, store: Store) -> None:
+    async def scenario(log: Log, store: LogStore) -> None:
         store.error = LogUnavailable("the disk is full")
         first = log.submit([event("A", "x:1")])
         together = log.submit([event("A", "x:1")], Guard(X1, first))
@@ -168,7 +168,7 @@ def test_what_counts_on_a_failed_append_is_refused() -> None:
 def test_a_place_in_another_log_s_queue_stands_for_nothing_here() -> None:
     """Positions of two logs have nothing to do with each other."""
 
-    async def scenario(log: Log, store: Store) -> None:
+    async def scenario(log: Log, store: LogStore) -> None:
         other = await Log.open(MemoryStore(), SystemClock())
         ticket = other.submit([event()])
         assert await log.submit([event()], Guard(ALL, ticket)) == Conflict()
@@ -180,7 +180,7 @@ def test_a_place_in_another_log_s_queue_stands_for_nothing_here() -> None:
 def test_an_interrupted_writer_leaves_nobody_waiting() -> None:
     """Those in the commit hear that it may have happened, those behind it that they did not; who comes next is served."""
 
-    async def scenario(log: Log, store: Store) -> None:
+    async def scenario(log: Log, store: LogStore) -> None:
         store.gate.clear()
         inside = log.submit([event()])
         await store.entered.wait()
@@ -199,7 +199,7 @@ def test_a_store_that_cannot_be_opened_is_closed() -> None:
     """Whoever gets no log has nothing that could be closed."""
 
     async def scenario() -> None:
-        store = Store()
+        store = LogStore()
         store.error = LogUnavailable("nobody listens at that address")
         with pytest.raises(LogUnavailable, match="nobody listens"):
             await Log.open(store, SystemClock())
@@ -214,7 +214,7 @@ def test_a_store_that_cannot_be_opened_is_closed() -> None:
 def test_a_follower_sits_out_a_store_that_is_away() -> None:
     """It goes on where it was when the store is back."""
 
-    async def scenario(log: Log, store: Store) -> None:
+    async def scenario(log: Log, store: LogStore) -> None:
         batches = log.follow()
         store.error = LogUnavailable("restarting")
         waiting = asyncio.ensure_future(anext(batches))
@@ -230,7 +230,7 @@ def test_a_follower_sits_out_a_store_that_is_away() -> None:
 def test_a_follower_hears_of_an_error_that_will_not_pass() -> None:
     """Better than to wait for ever; and asking again works as soon as the store does."""
 
-    async def scenario(log: Log, store: Store) -> None:
+    async def scenario(log: Log, store: LogStore) -> None:
         store.error = RuntimeError("a bug in an adapter")
         with pytest.raises(RuntimeError, match="a bug in an adapter"):
             await asyncio.wait_for(log.moved_past(0), 60)
@@ -245,7 +245,7 @@ def test_a_follower_hears_of_an_error_that_will_not_pass() -> None:
 def test_a_log_that_goes_back_is_not_followed() -> None:
     """A database from a backup under a running service: a follower would skip what comes up to its old position."""
 
-    async def scenario(log: Log, store: Store) -> None:
+    async def scenario(log: Log, store: LogStore) -> None:
         for _ in range(10):
             await log.append([event()])
         waiting = asyncio.ensure_future(log.moved_past(10))
@@ -261,7 +261,7 @@ def test_a_log_that_goes_back_is_not_followed() -> None:
 def test_whoever_waits_when_the_log_is_closed_is_told() -> None:
     """It is neither cancelled, as nobody cancelled it, nor left waiting; and so is who comes later."""
 
-    async def scenario(log: Log, store: Store) -> None:
+    async def scenario(log: Log, store: LogStore) -> None:
         waiting = [asyncio.ensure_future(log.moved_past(0)), asyncio.ensure_future(anext(log.follow()))]
         await asyncio.sleep(0)
         await log.close()
@@ -277,7 +277,7 @@ def test_whoever_waits_when_the_log_is_closed_is_told() -> None:
 def test_who_stops_waiting_leaves_nothing_behind() -> None:
     """A process that answers long polls for years does not fill up with those that went away."""
 
-    async def scenario(log: Log, store: Store) -> None:
+    async def scenario(log: Log, store: LogStore) -> None:
         for _ in range(100):
             waiting = asyncio.ensure_future(log.moved_past(0))
             await asyncio.sleep(0)

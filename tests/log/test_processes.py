@@ -8,9 +8,9 @@ from pathlib import Path
 
 from twofold.adapters.sqlite import SqliteStore
 from twofold.clock import SystemClock
-from twofold.log import Log, Recorded
+from twofold.log import Log, RecordedEvent
 
-CONTENDER = Path(__file__).parent / "contender.py"
+CONTENDER = Path(__file__).parent / "contending_process.py"
 SEATS = 25
 PATIENCE_SECONDS = 120
 
@@ -53,14 +53,14 @@ def contender(path: str, described_by: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-async def followed(path: str, contenders: "list[subprocess.Popen[str]]") -> list[Recorded]:
+async def followed(path: str, contenders: "list[subprocess.Popen[str]]") -> list[RecordedEvent]:
     """Let the processes go, and return what a follower sees until there is all that they are to append."""
     log = await Log.open(SqliteStore(path), SystemClock())
     for each in contenders:
         assert each.stdin is not None
         each.stdin.write("go\n")
         each.stdin.flush()
-    seen: list[Recorded] = []
+    seen: list[RecordedEvent] = []
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             async for batch in log.follow(limit=10):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.log import hostile
+from tests.log import hostile_appends as hostile
 from twofold.adapters.memory import MemoryStore
 from twofold.adapters.sqlite import SqliteStore
 from twofold.clock import SystemClock
@@ -22,14 +22,14 @@ from twofold.log import (
     Criteria,
     Criterion,
     Guard,
-    Handled,
     Log,
+    LogStore,
     NewEvent,
     Outcome,
+    ProcessedId,
     Reused,
-    Store,
     Ticket,
-    settle,
+    resolve,
 )
 
 TYPES = st.sampled_from(["A", "B", "C"])
@@ -80,7 +80,7 @@ class Model:
 
     def __init__(self) -> None:
         self.events: list[NewEvent] = []
-        self.handled: dict[str, Handled] = {}
+        self.processed: dict[str, ProcessedId] = {}
 
     def write(self, batch: Sequence[Append]) -> list[tuple[type, int, int, bool]]:
         outcomes: list[Outcome] = []
@@ -89,8 +89,8 @@ class Model:
         return [comparable(outcome) for outcome in outcomes]
 
     def _append(self, append: Append, before: Sequence[Outcome]) -> Outcome:
-        if append.id in self.handled:
-            first = self.handled[append.id]
+        if append.id in self.processed:
+            first = self.processed[append.id]
             if first.digest and append.digest and first.digest != append.digest:
                 return Reused(first.first, first.last)
             return Appended(first.first, first.last, repeated=True)
@@ -106,7 +106,7 @@ class Model:
         self.events += append.events
         outcome = Appended(len(self.events) - len(append.events) + 1, len(self.events))
         if append.id:
-            self.handled[append.id] = Handled(append.id, outcome.first, outcome.last, append.digest)
+            self.processed[append.id] = ProcessedId(append.id, outcome.first, outcome.last, append.digest)
         return outcome
 
     def read(self, criteria: Criteria) -> list[int]:
@@ -132,7 +132,7 @@ def comparable(outcome: Outcome) -> tuple[type, int, int, bool]:
 def test_a_store_does_what_the_model_does(kind: str, batches: list[list[Append]], asked: list[Criteria]) -> None:
     """Outcomes of every append, and answers to every question, are those of the specification."""
 
-    async def scenario(store: Store) -> None:
+    async def scenario(store: LogStore) -> None:
         model = Model()
         await store.open()
         try:
@@ -158,7 +158,7 @@ def test_settling_needs_no_database(stored: list[NewEvent], batches: list[list[A
     model = Model()
     model.events += stored
     for batch in batches:
-        head, handled = len(model.events), dict(model.handled)
+        head, processed = len(model.events), dict(model.processed)
         against = {
             place: newer[0]
             for place, append in enumerate(batch)
@@ -166,7 +166,7 @@ def test_settling_needs_no_database(stored: list[NewEvent], batches: list[list[A
             if condition.behind is None
             and (newer := [position for position in model.read(condition.criteria) if position > condition.after])
         }
-        outcomes, entering = settle(batch, head, handled, against)
+        outcomes, entering = resolve(batch, head, processed, against)
         assert [comparable(outcome) for outcome in outcomes] == model.write(batch)
         assert entering == model.events[head:]
         assert all(0 <= outcome.position <= len(model.events) for outcome in outcomes if isinstance(outcome, Conflict))
@@ -178,7 +178,7 @@ def test_settling_needs_no_database(stored: list[NewEvent], batches: list[list[A
 def test_how_appends_share_commits_makes_no_difference(kind: str, submissions: list[tuple[Append, int]]) -> None:
     """Those that come together and those that come apart have the outcomes of a log that takes one after the other."""
 
-    async def scenario(store: Store) -> None:
+    async def scenario(store: LogStore) -> None:
         log = await Log.open(store, SystemClock())
         try:
             tickets: list[Ticket] = []

@@ -17,11 +17,11 @@ from twofold.log import (
     Conflict,
     Criteria,
     Criterion,
-    Entry,
-    Handled,
     Outcome,
-    Recorded,
+    ProcessedId,
+    RecordedEvent,
     Snapshot,
+    StoredPayload,
     TypeCount,
     stored_key,
 )
@@ -131,7 +131,7 @@ class ShowsTheSecondCommitFirst(MemoryStore):
         self._unseen -= written
         return outcomes
 
-    async def read(self, criteria: Criteria, after: int = 0, limit: int = 1000, **how: Any) -> list[Recorded]:
+    async def read(self, criteria: Criteria, after: int = 0, limit: int = 1000, **how: Any) -> list[RecordedEvent]:
         return [each for each in await super().read(criteria, after, limit, **how) if each.position not in self._unseen]
 
 
@@ -187,7 +187,7 @@ class RemembersRefusals(MemoryStore):
         outcomes = await super().write(batch, recorded_at_us, **how)
         for append, outcome in zip(batch, outcomes, strict=True):
             if append.id and isinstance(outcome, Conflict):
-                self._handled[append.id] = Handled(append.id, 1, 0)
+                self._processed[append.id] = ProcessedId(append.id, 1, 0)
         return outcomes
 
 
@@ -215,8 +215,8 @@ class TakesNoContentForOne(MemoryStore):
 class RestoresNoContents(MemoryStore):
     """Of an id, only the positions are taken over."""
 
-    async def restore(self, events: Sequence[Recorded], handled: Sequence[Handled]) -> None:
-        await super().restore(events, [Handled(each.key, each.first, each.last) for each in handled])
+    async def restore(self, events: Sequence[RecordedEvent], processed: Sequence[ProcessedId]) -> None:
+        await super().restore(events, [ProcessedId(each.key, each.first, each.last) for each in processed])
 
 
 class Selecting(MemoryStore):
@@ -234,7 +234,7 @@ class Selecting(MemoryStore):
             changed.append(without(append, conditions=tuple(conditions)))
         return await super().write(changed, recorded_at_us, **how)
 
-    async def read(self, criteria: Criteria, after: int = 0, limit: int = 1000, **how: Any) -> list[Recorded]:
+    async def read(self, criteria: Criteria, after: int = 0, limit: int = 1000, **how: Any) -> list[RecordedEvent]:
         return await super().read(self._changed(criteria), after, limit, **how)
 
     def _changed(self, criteria: Criteria) -> Criteria:
@@ -288,7 +288,7 @@ class SplitsTypes(Selecting):
 class PassesOverEvents(MemoryStore):
     """The limit counts what was looked at and not what was selected."""
 
-    async def read(self, criteria: Criteria, after: int = 0, limit: int = 1000, **how: Any) -> list[Recorded]:
+    async def read(self, criteria: Criteria, after: int = 0, limit: int = 1000, **how: Any) -> list[RecordedEvent]:
         looked_at = [each.position for each in await super().read(ALL, after, limit, **how)]
         return [each for each in await super().read(criteria, after, limit, **how) if each.position in looked_at]
 
@@ -299,7 +299,7 @@ class PagesFromTheWrongEnd(MemoryStore):
 
     async def read(
         self, criteria: Criteria, after: int = 0, limit: int = 1000, *, backwards: bool = False
-    ) -> list[Recorded]:
+    ) -> list[RecordedEvent]:
         if not backwards:
             return await super().read(criteria, after, limit)
         older = await super().read(criteria, after, 1000, backwards=True)
@@ -310,7 +310,7 @@ class PagesFromTheWrongEnd(MemoryStore):
 class FoldsOneEventTooMany(MemoryStore):
     """Loading a state counts the position that it goes on from to what comes after it."""
 
-    async def history(self, criteria: Criteria, after: int = 0, limit: int = 1000) -> list[Entry]:
+    async def history(self, criteria: Criteria, after: int = 0, limit: int = 1000) -> list[StoredPayload]:
         return await super().history(criteria, max(0, after - 1), limit)
 
 
@@ -343,8 +343,8 @@ class BlamesTheHead(MemoryStore):
 class GivesEventsItsOwnTime(MemoryStore):
     """What is restored has the time of the copy."""
 
-    async def restore(self, events: Sequence[Recorded], handled: Sequence[Handled]) -> None:
-        await super().restore([msgspec.structs.replace(each, recorded_at_us=1) for each in events], handled)
+    async def restore(self, events: Sequence[RecordedEvent], processed: Sequence[ProcessedId]) -> None:
+        await super().restore([msgspec.structs.replace(each, recorded_at_us=1) for each in events], processed)
 
 
 @found_by(SUITE.test_what_is_restored_is_selected_and_stands_against_appends, "x:1")
@@ -352,7 +352,7 @@ class GivesEventsItsOwnTime(MemoryStore):
 class RestoresWithoutTags(MemoryStore):
     """The tags are in the events, and not where they are looked up."""
 
-    def _keep(self, event: Recorded, tags: tuple[str, ...]) -> None:
+    def _keep(self, event: RecordedEvent, tags: tuple[str, ...]) -> None:
         super()._keep(event, () if event.id.startswith("id-") else tags)
 
 
@@ -361,9 +361,9 @@ class RestoresWithoutTags(MemoryStore):
 class TrustsTheHead(MemoryStore):
     """What is behind the head is taken to be there already."""
 
-    async def restore(self, events: Sequence[Recorded], handled: Sequence[Handled]) -> None:
+    async def restore(self, events: Sequence[RecordedEvent], processed: Sequence[ProcessedId]) -> None:
         head = await self.head()
-        await super().restore([each for each in events if each.position > head], handled)
+        await super().restore([each for each in events if each.position > head], processed)
 
 
 @found_by(SUITE.test_other_events_are_neither_replaced_nor_continued, 3)
@@ -371,8 +371,8 @@ class TrustsTheHead(MemoryStore):
 class RestoresIdsByThemselves(MemoryStore):
     """The ids are stored in a transaction of their own."""
 
-    async def restore(self, events: Sequence[Recorded], handled: Sequence[Handled]) -> None:
-        await super().restore([], handled)
+    async def restore(self, events: Sequence[RecordedEvent], processed: Sequence[ProcessedId]) -> None:
+        await super().restore([], processed)
         await super().restore(events, [])
 
 
@@ -381,10 +381,10 @@ class RestoresIdsByThemselves(MemoryStore):
 class AppendsWhatIsRestored(MemoryStore):
     """It goes to the end of the log, wherever that is."""
 
-    async def restore(self, events: Sequence[Recorded], handled: Sequence[Handled]) -> None:
+    async def restore(self, events: Sequence[RecordedEvent], processed: Sequence[ProcessedId]) -> None:
         head = await self.head()
         moved = [msgspec.structs.replace(each, position=head + n) for n, each in enumerate(events, 1)]
-        await super().restore(moved[:1], handled)
+        await super().restore(moved[:1], processed)
 
 
 @found_by(SUITE.test_another_outcome_of_an_id_is_not_replaced)
@@ -392,19 +392,19 @@ class AppendsWhatIsRestored(MemoryStore):
 class ReplacesOutcomes(MemoryStore):
     """The last to come is taken for the truth."""
 
-    async def restore(self, events: Sequence[Recorded], handled: Sequence[Handled]) -> None:
-        for each in handled:
-            self._handled.pop(each.key, None)
+    async def restore(self, events: Sequence[RecordedEvent], processed: Sequence[ProcessedId]) -> None:
+        for each in processed:
+            self._processed.pop(each.key, None)
         await asyncio.sleep(0)
-        await super().restore(events, handled)
+        await super().restore(events, processed)
 
 
 @found_by(SUITE.test_what_is_remembered_is_read_in_pages, 3)
 class ListsIdsByPosition(MemoryStore):
     """The ids come in the order in which they were handled, and pages go by their names."""
 
-    async def read_handled(self, since: int, until: int, after: str = "", limit: int = 1000) -> list[Handled]:
-        found = await super().read_handled(since, until, after, 1000)
+    async def read_processed(self, since: int, until: int, after: str = "", limit: int = 1000) -> list[ProcessedId]:
+        found = await super().read_processed(since, until, after, 1000)
         return sorted(found, key=lambda each: each.last)[:limit]
 
 
@@ -412,8 +412,8 @@ class ListsIdsByPosition(MemoryStore):
 class ListsOnlyIdsWithEvents(MemoryStore):
     """What led to nothing is taken for nothing."""
 
-    async def read_handled(self, since: int, until: int, after: str = "", limit: int = 1000) -> list[Handled]:
-        return [each for each in await super().read_handled(since, until, after, limit) if each.first <= each.last]
+    async def read_processed(self, since: int, until: int, after: str = "", limit: int = 1000) -> list[ProcessedId]:
+        return [each for each in await super().read_processed(since, until, after, limit) if each.first <= each.last]
 
 
 @found_by(SUITE.test_an_id_is_remembered_under_the_same_key_by_every_log, "x" * 3000)
@@ -423,8 +423,8 @@ class KeepsIdsAsTheyAre(MemoryStore):
     async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
         outcomes = await super().write(batch, recorded_at_us, **how)
         for append in batch:
-            if found := self._handled.pop(stored_key(append.id), None):
-                self._handled[append.id] = msgspec.structs.replace(found, key=append.id)
+            if found := self._processed.pop(stored_key(append.id), None):
+                self._processed[append.id] = msgspec.structs.replace(found, key=append.id)
         return outcomes
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 import msgspec
 import pytest
 
-from tests.support.pushing import PushingTransport
+from tests.support.push_transport import PushingTransport
 from tests.support.waiting import until
 from twofold import Command, Event, Query, Service, System, Tag, View, Views, answer, decide, evolve, replace
 from twofold.errors import LogUnavailable

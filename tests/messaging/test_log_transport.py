@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.messaging.pair import Count, Demand, DemandFor, Sell, both, buying, till
-from tests.messaging.published import Appending, Ordered
+from tests.messaging.pull_transport import Appending, Ordered
+from tests.messaging.service_pair import Count, Demand, DemandFor, Sell, both, buying, till
 from tests.support.waiting import until
 from twofold import System
 from twofold.adapters.memory import MemoryStore

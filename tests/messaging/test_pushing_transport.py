@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.pushing import PushingTransport
+from tests.support.push_transport import PushingTransport
 from twofold.testing import TransportConformance
 from twofold.testing.transport_conformance import SOURCE, SUBSCRIBERS
 

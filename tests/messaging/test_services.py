@@ -8,14 +8,14 @@ from typing import Any, Self, cast
 import msgspec
 import pytest
 
-from tests.messaging.pair import Count, Demand, DemandFor, ItemId, Sell, SoldAtTill, both, buying, till
+from tests.messaging.service_pair import Count, Demand, DemandFor, ItemId, Sell, SoldAtTill, both, buying, till
 from twofold import Event, Receipt, Service, System, View, evolve
 from twofold.adapters.memory import MemoryStore
 from twofold.clock import SystemClock
 from twofold.errors import DeclarationError, FutureReceipt, InvalidReceipt, ReceiptTimeout, ValueRefused
-from twofold.followers import Claim, Segment, Settled
+from twofold.followers import Checkpoint, Claim, Segment
 from twofold.log import Append, Log, NewEvent
-from twofold.messaging import InboxTarget, Published
+from twofold.messaging import InboxHandler, Published
 from twofold.service import Settings, start
 
 
@@ -73,7 +73,7 @@ def test_an_event_that_does_not_fit_is_recorded_as_it_came_and_parked(
             assert demand == Demand(key="rice", sales=1, units=1)
             first = (await running["buying"].log.read())[0]
             assert (first.type, first.data, first.tags) == ("till.Sold", odd.data, ())
-            assert [each.lane for each in await running["buying"].views.parked()] == [""]
+            assert [each.key for each in await running["buying"].views.parked()] == [""]
             assert "does not fit" in caplog.text
 
     asyncio.run(scenario())
@@ -104,7 +104,7 @@ def test_an_event_that_the_log_refuses_is_left_out_with_one_error_and_the_others
     async def scenario() -> None:
         log = await Log.open(RefusingStore(), SystemClock())
         store = SettledOnly()
-        target = InboxTarget("buying", "till", [SoldAtTill], log, cast("Any", store), cast("Any", None), SystemClock())
+        target = InboxHandler("buying", "till", [SoldAtTill], log, cast("Any", store), cast("Any", None), SystemClock())
         await target.start(Claim("inbox:till", Segment(), 0, 1))
         await target.apply(delivered, 3, {})
         assert [each.metadata.source_id for each in await log.read()] == ["event-1", "event-3"]
@@ -127,8 +127,8 @@ class SettledOnly:
     def __init__(self) -> None:
         self.positions: list[int] = []
 
-    async def settle(self, settled: Settled) -> None:
-        self.positions.append(settled.position)
+    async def settle(self, checkpoint: Checkpoint) -> None:
+        self.positions.append(checkpoint.position)
 
 
 def test_receipts_that_cannot_be_waited_for_are_errors_that_say_why(tmp_path: Path) -> None:

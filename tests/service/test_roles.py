@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from examples.bank import BalanceOf, Deposit, bank
-from tests.messaging.pair import Demand, DemandFor, Sell, both
+from tests.messaging.service_pair import Demand, DemandFor, Sell, both
 from tests.support.waiting import until
 from twofold import Receipt
 from twofold.errors import FutureReceipt, ReceiptTimeout, SettingsError, WrongRole
@@ -51,8 +51,8 @@ def test_each_process_does_its_part_and_together_they_are_a_system(tmp_path: Pat
             await until(lambda: owners(answering["buying"], 2))
             found = {each.follower: each.owner for each in await answering["buying"].progress()}
             assert found == {
-                "demand_v1": followers["buying"].roster.owner,
-                "inbox:till": relay["buying"].roster.owner,
+                "demand_v1": followers["buying"].coordinator.owner,
+                "inbox:till": relay["buying"].coordinator.owner,
             }
             assert (await relay["till"].published(0, 10)).position == 5
 

@@ -159,7 +159,7 @@ def test_a_service_that_fails_to_start_leaves_nothing_open(tmp_path: Path) -> No
 
 
 def test_a_view_whose_columns_changed_needs_a_version(tmp_path: Path) -> None:
-    """Found at the start, with the line to write."""
+    """Result at the start, with the line to write."""
 
     class Balance(View, key=Annotated[str, Tag("account")]):
         amount: str = ""
@@ -214,7 +214,7 @@ def test_a_lease_is_given_back_however_early_the_end_comes(tmp_path: Path) -> No
             async with running(bank, tmp_path) as started:
                 assert [each.owner for each in await started.views.progress() if each.owner] in (
                     [],
-                    [started.roster.owner],
+                    [started.coordinator.owner],
                 )
                 receipt = await started.send(Deposit(account="ann", amount=1))
                 # Half the time for which a lease that was not given back would have to be waited for.

@@ -58,7 +58,7 @@ class ServingProcess:
 
     def start(self) -> None:
         port = self.url.rpartition(":")[2] or "0"
-        command = [sys.executable, "-W", "error", "-m", "tests.support.serve", self._target, port]
+        command = [sys.executable, "-W", "error", "-m", "tests.support.serving_process", self._target, port]
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

@@ -13,10 +13,10 @@ from twofold import Event, Tag, View, evolve, replace
 from twofold.adapters.memory import MemoryStore
 from twofold.clock import SystemClock
 from twofold.folding import fold_of
-from twofold.followers import Parked, Progress, Roster, kept_lane
+from twofold.followers import Coordinator, Parked, Progress, storable_key
 from twofold.log import ALL, Log, NewEvent
 from twofold.messages import encode, reader, tagger
-from twofold.views import ViewStore, ViewTarget, layout
+from twofold.views import ViewHandler, ViewStore, layout
 from twofold.views.tables import table_of
 
 CLOCK = SystemClock()
@@ -61,15 +61,15 @@ async def check_standing(log: Log, store: ViewStore, view: Any) -> int:
 async def _folded(log: Log, view: Any, segments: list[Progress], parked: list[Parked]) -> dict[Any, Any]:
     """Fold what the segments have handled, without what is parked."""
     fold = fold_of(view)
-    aside = {(each.lane, each.position) for each in parked}
+    aside = {(each.key, each.position) for each in parked}
     rows: dict[Any, Any] = {}
     for recorded in await log.read(ALL, 0, 1_000_000):
         kind, step = fold.steps[recorded.type]
         event = reader(kind, recorded.version)(recorded.data)
         for tag in tagger(kind)(event):
-            lane, key = kept_lane(tag), tag.partition(":")[2]
-            handled = next(each.position for each in segments if each.segment.owns(lane))
-            if recorded.position > handled or (lane, recorded.position) in aside:
+            parked_as, key = storable_key(tag), tag.partition(":")[2]
+            handled = next(each.position for each in segments if each.segment.owns(parked_as))
+            if recorded.position > handled or (parked_as, recorded.position) in aside:
                 continue
             row = step(rows.get(key, view(key=key)), event)
             rows.pop(key, None)
@@ -111,7 +111,7 @@ async def check_under_fire(stores: Callable[[], ViewStore], seed: int, events: i
 
 
 async def _own(log: Log, store: ViewStore) -> None:
-    await Roster(store, {"place_v1": lambda: ViewTarget(Place, log, store, CLOCK)}, CLOCK, "oracle").run()
+    await Coordinator(store, {"place_v1": lambda: ViewHandler(Place, log, store, CLOCK)}, CLOCK, "oracle").run()
 
 
 def _move(random: Random, number: int) -> NewEvent:
@@ -131,11 +131,11 @@ async def _trouble(
             await asyncio.gather(owners[place], return_exceptions=True)
             owners[place] = asyncio.create_task(_own(log, opened[place]))
         case 1:
-            parked = {each.lane for each in await store.parked("place_v1")}
+            parked = {each.key for each in await store.parked("place_v1")}
             await store.request_retry("place_v1", sorted(parked))
         case 2 if await store.position("place_v1"):
             await store.rewind("place_v1", ["place_v1"])
-        case 3 if len(await store.progress()) == 1 and not any(not each.lane for each in await store.parked()):
+        case 3 if len(await store.progress()) == 1 and not any(not each.key for each in await store.parked()):
             await store.split("place_v1", 3)
         case 4 if len(await store.progress()) == 3:
             await store.merge("place_v1")

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Column, Integer, MetaData, Table, Text, insert, select
 
-from tests.support.claiming import claimed
+from tests.support.claims import claimed
 from tests.support.waiting import until
 from twofold import Event, Service, Tag, View, evolve, project, replace
 from twofold.adapters.memory import MemoryStore
@@ -22,12 +22,12 @@ from twofold.adapters.sqlite.views import SqliteViews
 from twofold.clock import SystemClock
 from twofold.errors import LogUnavailable
 from twofold.folding import fold_of
-from twofold.followers import Claim, Settled
-from twofold.log import Log, NewEvent, Recorded
+from twofold.followers import Checkpoint, Claim
+from twofold.log import Log, NewEvent, RecordedEvent
 from twofold.messages import encode, tagger
 from twofold.service import Running
 from twofold.testing import running
-from twofold.views import ProjectionTarget, Transaction, ViewStore, ViewTarget, layout
+from twofold.views import ProjectionHandler, Transaction, ViewHandler, ViewStore, layout
 from twofold.views.tables import table_of
 
 PlayerId = Annotated[str, Tag("player")]
@@ -139,14 +139,14 @@ def test_rows_are_what_folding_one_by_one_makes(events: list[Event], sizes: list
 
     async def scenario() -> None:
         async with log_of(events) as log, views_at(":memory:", Standing) as store:
-            target = ViewTarget(Standing, log, store, CLOCK)
+            target = ViewHandler(Standing, log, store, CLOCK)
             position = (await begun(store, target)).position
             for size in [*sizes, len(events)]:
                 batch = await log.read(target.criteria, position, size) if size else []
                 position = batch[-1].position if batch else position
                 await target.apply(batch, position, {})
                 if data.draw(st.booleans()):
-                    target = ViewTarget(Standing, log, store, CLOCK)
+                    target = ViewHandler(Standing, log, store, CLOCK)
                     assert (await begun(store, target)).position == position
             assert await rows_of(store, Standing) == naively(events)
 
@@ -188,7 +188,7 @@ def test_a_row_in_memory_is_as_it_would_be_read(size: int) -> None:
         events = [Seen(player="ann", at=datetime(2026, 1, 1, hour, tzinfo=east)) for hour in (12, 13, 14, 15)]
         async with log_of(events) as log, views_at(":memory:", Visits) as store:
             for after in range(0, 4, size):
-                target = ViewTarget(Visits, log, store, CLOCK)
+                target = ViewHandler(Visits, log, store, CLOCK)
                 await begun(store, target)
                 batch = await log.read(target.criteria, after, size)
                 await target.apply(batch, batch[-1].position, {})
@@ -207,7 +207,7 @@ def test_a_projection_gets_each_event_once_and_in_order() -> None:
         events = [Scored(player="ann", points=n) for n in range(10)] + [Beat(winner="ann", loser="bob")]
         async with log_of(events) as log, views_at(":memory:", Total) as store:
             for after in range(0, 11, 3):
-                target = ProjectionTarget(totals, log, store, CLOCK)
+                target = ProjectionHandler(totals, log, store, CLOCK)
                 assert (await begun(store, target)).position == after
                 batch = await log.read(target.criteria, after, 3)
                 await target.apply(batch, batch[-1].position, {})
@@ -249,7 +249,7 @@ def test_a_batch_whose_storing_failed_is_folded_anew(fails: str, tmp_path: Path)
         await store.create(layout(Standing))
         events = [Scored(player="ann", points=n) for n in range(6)]
         async with log_of(events) as log:
-            target = ViewTarget(Standing, log, store, CLOCK)
+            target = ViewHandler(Standing, log, store, CLOCK)
             position = (await begun(store, target)).position
             await target.apply(await log.read(target.criteria, position, 2), 2, {})
             if fails == "fails_loading":
@@ -276,7 +276,7 @@ def test_a_row_that_could_not_be_read_is_not_taken_for_absent(tmp_path: Path) ->
         rows = Transaction(store, [Total])
         rows.put(Total(key=0, points=5))
         claim = await claimed(store, "totals_v1", "test", 0)
-        await store.apply(Settled(claim, 1), rows.writes())
+        await store.apply(Checkpoint(claim, 1), rows.writes())
         again = Transaction(store, [Total])
         store.fails_loading = 1
         with pytest.raises(LogUnavailable):
@@ -331,11 +331,11 @@ def test_what_the_database_does_not_take_parks_its_key_alone(points: int, tmp_pa
         async with running(odd, tmp_path) as started:
             scores = [("ann", 1), ("bob", 1), ("ann", points), ("bob", 2), ("ann", 5), ("cid", 1)]
             await started.log.append([new(Scored(player=player, points=each)) for player, each in scores])
-            await started._arrivals.reach("odd_v1", len(scores), 30)
+            await started._positions.reach("odd_v1", len(scores), 30)
             rows = await rows_of(started.views, Odd)
             assert [(row.key, row.points) for row in rows] == [("ann", 1), ("bob", 3), ("cid", 1)]
             parked = await started.views.parked()
-            assert [(each.lane, each.position) for each in parked] == [("player:ann", 3), ("player:ann", 5)]
+            assert [(each.key, each.position) for each in parked] == [("player:ann", 3), ("player:ann", 5)]
             assert parked[0].error
             assert (parked[0].attempts > 1) == (not parked[0].error.startswith("ValueRefused"))
 
@@ -343,7 +343,7 @@ def test_what_the_database_does_not_take_parks_its_key_alone(points: int, tmp_pa
             await started.views.request_retry("odd_v1", ["player:ann"])
             await until(lambda: tried_again(started, parked[0].attempts))
             outcome = await started.log.append([new(Scored(player="bob", points=4))])
-            await started._arrivals.reach("odd_v1", getattr(outcome, "last", 0), 30)
+            await started._positions.reach("odd_v1", getattr(outcome, "last", 0), 30)
             assert [row.points for row in await rows_of(started.views, Odd)] == [1, 7, 1]
             assert len(await started.views.parked()) == 2
 
@@ -374,7 +374,7 @@ def test_a_statement_that_fails_parks_from_its_event_on(tmp_path: Path) -> None:
         connection.close()
         async with running(noting, tmp_path) as started:
             await started.log.append([new(Scored(player=each, points=1)) for each in ("ann", "ada", "bob", "cid")])
-            await started._arrivals.reach("noted_v1", 4, 30)
+            await started._positions.reach("noted_v1", 4, 30)
             assert await rows_of(started.views, Total) == [Total(key=0, events=2)]
             parked = await started.views.parked()
             assert [(each.position, bool(each.error)) for each in parked] == [(3, True), (4, False)]
@@ -396,9 +396,9 @@ def test_events_are_handled_once_though_their_batch_is_handed_over_again() -> No
     async def scenario() -> None:
         events = [Scored(player="ann", points=1) for _ in range(6)]
         async with log_of(events) as log, views_at(":memory:", Standing) as store:
-            target = ViewTarget(Standing, log, store, CLOCK)
+            target = ViewHandler(Standing, log, store, CLOCK)
             await begun(store, target)
-            batch: Sequence[Recorded] = await log.read(target.criteria, 0, 6)
+            batch: Sequence[RecordedEvent] = await log.read(target.criteria, 0, 6)
             await target.apply(batch[:3], 3, {})
             await target.apply(batch, 6, {})
             assert [row.points for row in await rows_of(store, Standing)] == [6]
@@ -419,9 +419,9 @@ def test_of_an_event_with_two_keys_the_one_is_blamed_whose_row_is_refused(tmp_pa
             connection.close()
             games = [Beat(winner="ann", loser="bob"), Beat(winner="cid", loser="ann"), Beat(winner="bob", loser="cid")]
             await started.log.append([new(game) for game in games])
-            await started._arrivals.reach("standing_v1", len(games), 30)
+            await started._positions.reach("standing_v1", len(games), 30)
             parked = await started.views.parked()
-            assert [(each.lane, each.position) for each in parked] == [("player:bob", 1), ("player:bob", 3)]
+            assert [(each.key, each.position) for each in parked] == [("player:bob", 1), ("player:bob", 3)]
             assert "not bob" in parked[0].error
             assert parked[0].attempts == 1
             assert [row.history for row in await rows_of(started.views, Standing)] == [("won", "lost"), ("won", "lost")]

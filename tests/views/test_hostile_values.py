@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hostile import check_hostile
+from tests.support.hostile_views import check_hostile
 from twofold.adapters.sqlite.views import SqliteViews
 from twofold.clock import SystemClock
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import pytest
 
-from tests.support.naming import ALLOWED, Said, check_allowed, view
+from tests.support.view_names import ALLOWED, Said, check_allowed, view
 from twofold import Index, Service, project
 from twofold.adapters.sqlite.views import SqliteViews
 from twofold.clock import SystemClock

@@ -14,15 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import exists, func, select
 
-from tests.support.claiming import claimed
+from tests.support.claims import claimed
 from twofold import Index, Tag, View, Views, replace
 from twofold.adapters.sqlite.views import SqliteViews
 from twofold.clock import SystemClock
 from twofold.errors import DeclarationError, InvalidMessage
-from twofold.followers import Settled
+from twofold.followers import Checkpoint
 from twofold.messages import encode
+from twofold.queries.views import at_once
 from twofold.views import TableChange, layout
-from twofold.views.queries import at_once
 
 MORNING = datetime(2026, 1, 1, 8, tzinfo=UTC)
 
@@ -62,7 +62,7 @@ async def stored(*rows: View, reading: Any = at_once) -> AsyncIterator[Views]:
 async def write(store: Any, *rows: View) -> None:
     claim = await claimed(store, "test", "test", 0)
     changes = [TableChange(layout(type(row)), [layout(type(row)).pack(row)], []) for row in rows]
-    await store.apply(Settled(claim, 1), changes)
+    await store.apply(Checkpoint(claim, 1), changes)
 
 
 async def pages(views: Views, view: Any, limit: int, **how: Any) -> list[list[Any]]:

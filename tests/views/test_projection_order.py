@@ -10,8 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Column, MetaData, Table, Text, insert
 
-from tests.support.claiming import claimed
-from tests.support.ordering import Done, Item, ItemId, Seen, Step, by_hand, filled, happenings, rebuilt, rows_of
+from tests.support.claims import claimed
+from tests.support.ordered_projection import (
+    Done,
+    Item,
+    ItemId,
+    Seen,
+    Step,
+    by_hand,
+    filled,
+    happenings,
+    rebuilt,
+    rows_of,
+)
 from twofold import Event, View, project, replace
 from twofold.adapters.memory import MemoryStore
 from twofold.adapters.sqlite.views import SqliteViews
@@ -20,7 +31,7 @@ from twofold.errors import LogUnavailable
 from twofold.followers import EventFailed
 from twofold.log import Log, NewEvent
 from twofold.messages import encode, tagger
-from twofold.views import ProjectionTarget, Transaction, ViewStore, layout
+from twofold.views import ProjectionHandler, Transaction, ViewStore, layout
 from twofold.views.tables import table_of
 
 CLOCK = SystemClock()
@@ -141,7 +152,7 @@ def test_rows_of_a_view_that_is_not_named_are_refused(projection: Any) -> None:
     async def scenario() -> None:
         async with prepared([done()]) as (store, log):
             await store.create(layout(Other))
-            target = ProjectionTarget(projection, log, store, CLOCK)
+            target = ProjectionHandler(projection, log, store, CLOCK)
             await target.start(await claimed(store, projection.name, "test", 0))
             with pytest.raises(EventFailed, match=r"Other.*@project\(…, Other\)"):
                 await target.apply(await log.read(target.criteria, 0, 10), 1, {})
@@ -159,7 +170,7 @@ def test_a_statement_that_is_refused_is_the_fault_of_its_event() -> None:
 
     async def scenario() -> None:
         async with prepared([done(f"put {item} ann") for item in "xyxz"]) as (store, log):
-            target = ProjectionTarget(inserting, log, store, CLOCK)
+            target = ProjectionHandler(inserting, log, store, CLOCK)
             await target.start(await claimed(store, "inserting_v1", "test", 0))
             with pytest.raises(EventFailed) as failure:
                 await target.apply(await log.read(target.criteria, 0, 10), 4, {})

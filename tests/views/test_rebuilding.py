@@ -9,7 +9,15 @@ from typing import Annotated, Any
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, insert, select, text
 
-from tests.support.tallies import Add, Added, AllTallies, Counter, killed_while_rebuilding, rebuilt_under_load, tallies
+from tests.support.rebuilt_tallies import (
+    Add,
+    Added,
+    AllTallies,
+    Counter,
+    killed_while_rebuilding,
+    rebuilt_under_load,
+    tallies,
+)
 from twofold import Service, Tag, View, project, replace
 from twofold.errors import NotNow
 from twofold.service import Settings
@@ -58,7 +66,7 @@ def test_what_a_projection_says_of_its_own_tables_goes_to_their_shadows(tmp_path
         async with service.run(files(tmp_path)) as running:
             for tally in "abab":
                 await running.send(Add(tally=tally))
-            await running._arrivals.reach("pointed_v1", 4, 30)
+            await running._positions.reach("pointed_v1", 4, 30)
             expected = await running.views.select(select(points).order_by(points.c.key))
             assert [tuple(row) for row in expected] == [
                 ("a", 2), ("a 1", 1), ("a 2", 2), ("b", 2), ("b 1", 1), ("b 2", 2)
@@ -81,11 +89,11 @@ def test_what_cannot_be_written_twice_is_not_rebuilt_beside(
         async with service.run(files(tmp_path)) as running:
             await running.views._writing.run(lambda connection: connection.execute("CREATE TABLE own (number INTEGER)"))  # type: ignore[attr-defined]
             await running.send(Add(tally="a"))
-            await running._arrivals.reach("pointed_v1", 1, 30)
+            await running._positions.reach("pointed_v1", 1, 30)
             with pytest.raises(NotNow, match="pointed_v1 was given up"):
                 await running.rebuild("pointed_v1")
             await running.send(Add(tally="a"))
-            await running._arrivals.reach("pointed_v1", 2, 30)
+            await running._positions.reach("pointed_v1", 2, 30)
             assert len(await running.views.select(select(OWN))) == 2
             assert {each.follower for each in await running.progress()} == {"pointed_v1"}
 

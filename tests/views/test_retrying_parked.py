@@ -42,7 +42,7 @@ def mended() -> Service:
 
 
 async def parked(running: Running) -> list[tuple[str, int]]:
-    return [(each.lane, each.position) for each in await running.views.parked("points_v1")]
+    return [(each.key, each.position) for each in await running.views.parked("points_v1")]
 
 
 async def until_parked(running: Running, expected: list[tuple[str, int]]) -> None:

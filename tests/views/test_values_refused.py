@@ -40,7 +40,7 @@ def test_a_sum_that_outgrows_its_column_parks_its_key_and_nothing_else() -> None
             assert bob == Balance(key="bob", amount=2)
             assert ann == Balance(key="ann", amount=1 << 62)
             parked = await running.views.parked()
-            assert [(each.lane, each.position) for each in parked] == [("account:ann", 3), ("account:ann", 4)]
+            assert [(each.key, each.position) for each in parked] == [("account:ann", 3), ("account:ann", 4)]
             assert "too large" in parked[0].error
 
     asyncio.run(scenario())
@@ -88,7 +88,7 @@ def test_what_would_be_read_as_something_else_is_not_kept(changes: dict[str, Any
                 receipt = await running.send(Deposit(account=account, amount=amount))
             assert await running.ask(Sums(), after=receipt, timeout_seconds=30) == [1, 5]
             (parked,) = await running.views.parked()
-            assert (parked.lane, parked.position) == ("account:ann", 3)
+            assert (parked.key, parked.position) == ("account:ann", 3)
             assert f"Kept.{next(iter(changes))} cannot be stored" in parked.error
 
     asyncio.run(scenario())
@@ -133,7 +133,7 @@ def test_an_event_that_fails_on_a_row_which_is_refused_stops_nobody() -> None:
                     await asyncio.sleep(0.01)
             stored = await running.views.load(layout(Word), ["ann", "bob"])
             assert stored == [("bob", "a", 2)]
-            assert [(each.lane, each.position) for each in await running.views.parked()] == [
+            assert [(each.key, each.position) for each in await running.views.parked()] == [
                 ("account:ann", 2),
                 ("account:ann", 3),
             ]

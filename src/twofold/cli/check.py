@@ -11,9 +11,9 @@ import click
 from twofold.cli.target import JSON, SERVICE, TARGET, one_service, services
 
 if TYPE_CHECKING:
-    from twofold.log.contents import Report
+    from twofold.compatibility.checking import Checked
+    from twofold.log.reading import Report
     from twofold.service import Service
-    from twofold.service.checking import Checked
 
 _FOUND = 1
 
@@ -45,10 +45,10 @@ def check(target: str, service: str | None, file: str | None, no_fold: bool, as_
 
 
 async def _check(service: Service, file: str | None, report: Report, *, fold: bool) -> Checked:
+    from twofold.compatibility.checking import Checked, check_events, check_log
+    from twofold.copies.places import opened_export
+    from twofold.operations.databases import opened_log
     from twofold.service import read_settings
-    from twofold.service.admin import opened_log
-    from twofold.service.checking import Checked, check_events, check_log
-    from twofold.service.moving import opened_export
 
     if file is not None:
         with opened_export(file) as (export, pages):

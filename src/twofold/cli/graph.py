@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rich.tree import Tree
 
-    from twofold.service.graph import Graph, Node
+    from twofold.declaration.graph import Graph, Node
 
 _COLOURS = {"command": "cyan", "decision": "bold", "event": "yellow", "view": "green", "query": "magenta"}
 
@@ -30,7 +30,7 @@ def graph(target: str, as_mermaid: bool, as_json: bool) -> None:
     if as_mermaid and as_json:
         raise Complaint("Choose one of --mermaid and --json.")
     from twofold.cli.output import console, print_json
-    from twofold.service.graph import graph_of, mermaid
+    from twofold.declaration.graph import graph_of, mermaid
 
     found = graph_of([service.declaration for service in services(target)])
     if as_mermaid:

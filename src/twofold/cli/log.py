@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from twofold.cli.moving import copy, export, import_
+from twofold.cli.copies import copy, export, import_
 from twofold.cli.target import JSON, SERVICE, TARGET, Complaint, WithDefault, log_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from twofold.log import Criteria, Log, Recorded
+    from twofold.log import Criteria, Log, RecordedEvent
 
 _EVENTS_PER_READ = 1000
 
@@ -72,7 +72,7 @@ def show(
 async def _show(
     url: str, criteria: Criteria, after: int | None, limit: int, backwards: bool, follow: bool, as_json: bool
 ) -> None:
-    from twofold.service.admin import opened_log
+    from twofold.operations.databases import opened_log
 
     async with opened_log(url) as log:
         head = await log.head()
@@ -87,7 +87,9 @@ async def _show(
                 _print(batch.events, as_json)
 
 
-async def _pages(log: Log, criteria: Criteria, after: int, left: int, backwards: bool) -> AsyncIterator[list[Recorded]]:
+async def _pages(
+    log: Log, criteria: Criteria, after: int, left: int, backwards: bool
+) -> AsyncIterator[list[RecordedEvent]]:
     """Yield what was asked for, such that a long log is never in memory as a whole."""
     while left:
         wanted = min(left, _EVENTS_PER_READ)
@@ -98,9 +100,9 @@ async def _pages(log: Log, criteria: Criteria, after: int, left: int, backwards:
         after, left = events[-1].position, left - wanted
 
 
-def _print(events: Iterable[Recorded], as_json: bool) -> None:
+def _print(events: Iterable[RecordedEvent], as_json: bool) -> None:
     from twofold.cli.output import console, event_line
-    from twofold.log.lines import event_json
+    from twofold.copies.lines import event_json
 
     screen = console()
     for event in events:

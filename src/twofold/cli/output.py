@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from twofold.log import Recorded
-from twofold.log.lines import event_json
+from twofold.copies.lines import event_json
+from twofold.log import RecordedEvent
 from twofold.messages import encode
 
 _WIDE = 10_000
@@ -65,12 +65,12 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def event_fields(event: Recorded) -> dict[str, msgspec.Raw]:
+def event_fields(event: RecordedEvent) -> dict[str, msgspec.Raw]:
     """Return everything that the log has of an event, as it is exported."""
     return msgspec.json.decode(event_json(event), type=dict[str, msgspec.Raw])
 
 
-def event_line(event: Recorded) -> Text:
+def event_line(event: RecordedEvent) -> Text:
     """Return an event on a line: position, time, type, tags, data."""
     line = Text(no_wrap=True, overflow="ellipsis")
     line.append(f"{event.position:>9}  ", style="bold")

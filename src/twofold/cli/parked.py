@@ -11,9 +11,9 @@ import click
 from twofold.cli.target import JSON, SERVICE, TARGET, Complaint, one_service, opened, services
 
 if TYPE_CHECKING:
+    from twofold.operations.databases import Databases
+    from twofold.operations.parked import ParkedEvent, ParkedKey
     from twofold.service import Service
-    from twofold.service.admin import Databases
-    from twofold.service.parked import ParkedEvent, ParkedKey
 
 _LOOK_AGAIN_SECONDS = 0.1
 _STILL_PARKED = 1
@@ -63,7 +63,7 @@ def list_(target: str, service: str | None, as_json: bool) -> None:
 
 
 async def _all(chosen: list[Service]) -> list[ParkedKey]:
-    from twofold.service.parked import parked_keys
+    from twofold.operations.parked import parked_keys
 
     found: list[ParkedKey] = []
     for each in chosen:
@@ -95,7 +95,7 @@ def show(target: str, follower: str, key: str | None, service: str | None, as_js
 
 
 async def _events(service: Service, follower: str, key: str | None) -> list[ParkedEvent]:
-    from twofold.service.parked import find_parked, parked_events
+    from twofold.operations.parked import find_parked, parked_events
 
     async with opened(service) as databases:
         (found,) = await find_parked(databases, follower, () if key is None else [key])
@@ -124,8 +124,8 @@ def retry(
 
 
 async def _retry(service: Service, follower: str, keys: tuple[str, ...], every: bool, wait: bool) -> None:
-    from twofold.service.parked import attempts, find_parked, parked_keys
-    from twofold.service.parked import retry as ask_for_retry
+    from twofold.operations.parked import attempts, find_parked, parked_keys
+    from twofold.operations.parked import retry as ask_for_retry
 
     async with opened(service, to_mend=True) as databases:
         found = await (parked_keys(databases, follower) if every else find_parked(databases, follower, keys))
@@ -140,7 +140,7 @@ async def _retry(service: Service, follower: str, keys: tuple[str, ...], every: 
 
 
 async def _announce(databases: Databases, keys: list[ParkedKey]) -> None:
-    from twofold.service.admin import is_followed
+    from twofold.operations.rebuilding import is_followed
 
     for follower in dict.fromkeys(each.follower for each in keys):
         when = "within a second" if await is_followed(databases, follower) else "when a service follows it again"
@@ -150,7 +150,7 @@ async def _announce(databases: Databases, keys: list[ParkedKey]) -> None:
 
 async def _report(databases: Databases, keys: list[ParkedKey], before: list[dict[int, int]]) -> None:
     """Wait for the outcome of each key and tell it; exit with 1 if some are parked still."""
-    from twofold.service.admin import followed, is_followed
+    from twofold.operations.rebuilding import followed, is_followed
 
     still_parked = 0
     async with AsyncExitStack() as stack:
@@ -166,7 +166,7 @@ async def _report(databases: Databases, keys: list[ParkedKey], before: list[dict
 
 async def _outcome(databases: Databases, key: ParkedKey, before: dict[int, int]) -> bool:
     """Wait until a key is through or parked again, and say whether it is parked."""
-    from twofold.service.parked import find_parked, has_failed_again
+    from twofold.operations.parked import find_parked, has_failed_again
 
     while (failed := await has_failed_again(databases, key, before)) is None:
         await databases.clock.sleep(_LOOK_AGAIN_SECONDS)
@@ -192,7 +192,7 @@ def discard(target: str, follower: str, key: str | None, position: int | None, y
 
 
 async def _discard(service: Service, follower: str, key: str | None, position: int, yes: bool) -> None:
-    from twofold.service.parked import discard, find_parked
+    from twofold.operations.parked import discard, find_parked
 
     async with opened(service, to_mend=True) as databases:
         (found,) = await find_parked(databases, follower, () if key is None else [key])

@@ -44,7 +44,7 @@ def split_(target: str, follower: str, service: str | None, parts: int) -> None:
 
 
 async def _split(service: Service, follower: str, parts: int) -> int:
-    from twofold.service.segments import segments_of, split
+    from twofold.operations.segments import segments_of, split
 
     async with opened(service, to_mend=True) as databases:
         await split(databases, follower, parts)
@@ -62,7 +62,7 @@ def merge_(target: str, follower: str, service: str | None) -> None:
 
 
 async def _merge(service: Service, follower: str) -> None:
-    from twofold.service.segments import merge
+    from twofold.operations.segments import merge
 
     async with opened(service, to_mend=True) as databases:
         await merge(databases, follower)

@@ -20,7 +20,7 @@ from twofold.urls import without_password
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-    from twofold.service.admin import Databases
+    from twofold.operations.databases import Databases
 
 TARGET = click.argument("target")
 SERVICE = click.option("--service", metavar="NAME", help="Which service, if TARGET is a system.")
@@ -155,6 +155,7 @@ def log_url(target: str, service: str | None) -> str:
 
 def opened(service: Service, *, to_mend: bool = False) -> AbstractAsyncContextManager[Databases]:
     """Open a service's databases by the settings in the environment: to look at only, or ``to_mend`` something."""
-    from twofold.service import admin, read_settings
+    from twofold.operations import databases
+    from twofold.service import read_settings
 
-    return admin.opened(service.declaration, read_settings(service.name), to_mend=to_mend)
+    return databases.opened(service.declaration, read_settings(service.name), to_mend=to_mend)

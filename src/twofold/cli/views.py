@@ -11,8 +11,9 @@ import click
 from twofold.cli.target import JSON, SERVICE, TARGET, WithDefault, one_service, opened, services
 
 if TYPE_CHECKING:
+    from twofold.operations.databases import Databases
+    from twofold.operations.positions import Position
     from twofold.service import Service
-    from twofold.service.admin import Databases, Position
 
 _LOOK_AGAIN_SECONDS = 0.1
 
@@ -47,7 +48,7 @@ def list_(target: str, service: str | None, as_json: bool) -> None:
 
 
 async def _positions(chosen: list[Service]) -> list[Position]:
-    from twofold.service.admin import positions
+    from twofold.operations.positions import positions
 
     async with AsyncExitStack() as stack:
         databases = [await stack.enter_async_context(opened(each)) for each in chosen]
@@ -91,10 +92,10 @@ def rebuild(target: str, follower: str, service: str | None, in_place: bool, can
     A running service does the work; if none runs, it is done here. To end this command does not end the rebuilding: said
     again, it shows how far that is.
     """
-    from twofold.service.admin import rebuilt_tables
+    from twofold.declaration import filled_by
 
     chosen = one_service(target, service)
-    tables = ", ".join(rebuilt_tables(chosen.declaration, follower))
+    tables = ", ".join(shape.table for shape in filled_by(chosen.declaration, follower))
     if cancel:
         asyncio.run(_cancel(chosen, follower))
         return
@@ -105,7 +106,7 @@ def rebuild(target: str, follower: str, service: str | None, in_place: bool, can
 
 
 async def _cancel(service: Service, follower: str) -> None:
-    from twofold.service.admin import cancel_rebuild
+    from twofold.operations.rebuilding import cancel_rebuild
 
     async with opened(service, to_mend=True) as databases:
         await cancel_rebuild(databases, follower)
@@ -113,7 +114,7 @@ async def _cancel(service: Service, follower: str) -> None:
 
 
 async def _rebuild(service: Service, follower: str, *, in_place: bool) -> None:
-    from twofold.service.admin import begin_rebuild, followed, is_followed, rewind
+    from twofold.operations.rebuilding import begin_rebuild, followed, is_followed, rewind
 
     async with opened(service, to_mend=True) as databases:
         elsewhere = await is_followed(databases, follower)
@@ -134,7 +135,7 @@ async def _rebuild(service: Service, follower: str, *, in_place: bool) -> None:
 async def _taken_over(databases: Databases, follower: str, number: int) -> None:
     """Show a bar until what is filled anew answers."""
     from twofold.cli.output import progress_bar
-    from twofold.service.admin import rebuilding
+    from twofold.operations.rebuilding import rebuilding
 
     head = await databases.log.head()
     with progress_bar() as report:

@@ -44,7 +44,7 @@ class _Decided(msgspec.Struct, frozen=True):
             basis.cached.invalidate(basis.generation)
 
 
-class Handler:
+class CommandHandler:
     """Turns commands into events in the log.
 
     Commands for one key decide in turn on what earlier ones have queued, so that many share one commit; if that commit
@@ -162,11 +162,11 @@ class Handler:
         return last
 
     async def _nothing_appended(self, decided: _Decided, position: int, content: Content) -> int:
-        handled = await self._log.store.handled(content.id) if content.id else None
-        if handled is not None:
-            if handled.digest and handled.digest != content.digest:
+        processed = await self._log.store.processed(content.id) if content.id else None
+        if processed is not None:
+            if processed.digest and processed.digest != content.digest:
                 raise _id_reused(content.id)
-            return handled.last
+            return processed.last
         if decided.rejection:
             raise decided.rejection
         return position

@@ -14,7 +14,7 @@ from typing_extensions import dataclass_transform
 from twofold.errors import DeclarationError, LogCorrupted
 from twofold.folding.annotations import F, alternatives, annotated, check_takes, mark, marked, role_of
 from twofold.folding.fingerprint import fingerprint
-from twofold.log.model import Entry
+from twofold.log.model import StoredPayload
 from twofold.messages import (
     Event,
     Tag,
@@ -185,7 +185,7 @@ class Fold(msgspec.Struct, Generic[S], frozen=True):
                 f"{before.key!r}: the key says whose it is, and does not change."
             )
 
-    def replay(self, state: S, events: Iterable[Entry]) -> S:
+    def replay(self, state: S, events: Iterable[StoredPayload]) -> S:
         """Return the state after stored events, all of types that the fold knows.
 
         Raises:

@@ -1,29 +1,32 @@
 """Following: the one loop behind views, relay and inbox, with its checkpoints, leases, retries and parked events."""
 
-from twofold.followers.kept import kept_lane
-from twofold.followers.loop import Block, EventFailed, Follower, Target
-from twofold.followers.model import WHOLE, Claim, Parked, Progress, Segment, Settled, Standing, standings
-from twofold.followers.roster import LEASE_SECONDS, Roster
-from twofold.followers.share import Seat, share
+from twofold.followers.assignment import Assignment, assign
+from twofold.followers.coordinator import LEASE_SECONDS, Coordinator
+from twofold.followers.loop import BatchHandler, Block, EventFailed, Follower
+from twofold.followers.model import WHOLE, Checkpoint, Claim, Parked, Progress, Segment, Standing, standings
+from twofold.followers.storable import storable_key
 from twofold.followers.store import FollowerStore
+from twofold.followers.waiting import PositionWaiter, StandingsWatcher
 
 __all__ = [
     "LEASE_SECONDS",
     "WHOLE",
+    "Assignment",
+    "BatchHandler",
     "Block",
+    "Checkpoint",
     "Claim",
+    "Coordinator",
     "EventFailed",
     "Follower",
     "FollowerStore",
     "Parked",
+    "PositionWaiter",
     "Progress",
-    "Roster",
-    "Seat",
     "Segment",
-    "Settled",
     "Standing",
-    "Target",
-    "kept_lane",
-    "share",
+    "StandingsWatcher",
+    "assign",
     "standings",
+    "storable_key",
 ]

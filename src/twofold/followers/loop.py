@@ -16,8 +16,8 @@ import msgspec
 
 from twofold.clock import Clock
 from twofold.errors import ValueRefused
-from twofold.followers.kept import kept_error
 from twofold.followers.model import Claim, Parked
+from twofold.followers.storable import storable_error
 from twofold.followers.store import FollowerStore
 from twofold.log import Batch
 
@@ -31,14 +31,14 @@ _logger = logging.getLogger("twofold.followers")
 
 
 class EventFailed(Exception):
-    """Raised by a target: handling this event for this key failed, and nothing of the batch was stored.
+    """Raised by a handler: handling this event for this key failed, and nothing of the batch was stored.
 
     ``also`` are those that failed with it, each for a key of its own.
     """
 
-    def __init__(self, position: int, lane: str, cause: BaseException, also: Sequence[EventFailed] = ()) -> None:
-        super().__init__(kept_error(cause))
-        self.place = (position, lane)
+    def __init__(self, position: int, key: str, cause: BaseException, also: Sequence[EventFailed] = ()) -> None:
+        super().__init__(storable_error(cause))
+        self.place = (position, key)
         self.is_refused = isinstance(cause, ValueRefused)
         """Whether what was made of it is refused for good, so that trying again would not help."""
         self.also = also
@@ -51,14 +51,14 @@ class Block(msgspec.Struct, frozen=True):
     error: str = ""
     attempts: int = 0
 
-    def park(self, follower: str, lane: str, position: int, now_us: int) -> Parked:
+    def park(self, follower: str, key: str, position: int, now_us: int) -> Parked:
         """Return what to keep of an event that this block holds back."""
         if position == self.since:
-            return Parked(follower, lane, position, self.error, self.attempts, now_us)
-        return Parked(follower, lane, position, "", 0, now_us)
+            return Parked(follower, key, position, self.error, self.attempts, now_us)
+        return Parked(follower, key, position, "", 0, now_us)
 
 
-class Target(Protocol):
+class BatchHandler(Protocol):
     """What a follower does with events."""
 
     name: str
@@ -79,19 +79,19 @@ class Target(Protocol):
         """
         ...
 
-    async def retry(self, lane: str) -> bool:
+    async def retry(self, key: str) -> bool:
         """Handle the parked events of a key in order, as far as they succeed; say whether none are left."""
         ...
 
 
 class Follower:
-    """One target's loop in one process, over one segment of keys. ``moved`` is called after each batch."""
+    """One handler's loop in one process, over one segment of keys. ``moved`` is called after each batch."""
 
     def __init__(
-        self, store: FollowerStore, target: Target, clock: Clock, moved: Callable[[], None] = lambda: None
+        self, store: FollowerStore, handler: BatchHandler, clock: Clock, moved: Callable[[], None] = lambda: None
     ) -> None:
         self._store = store
-        self._target = target
+        self._handler = handler
         self._clock = clock
         self._moved = moved
         self._turn = asyncio.Lock()
@@ -105,19 +105,19 @@ class Follower:
     @property
     def name(self) -> str:
         """The name under which the checkpoint is kept."""
-        return self._target.name
+        return self._handler.name
 
     async def follow(self, claim: Claim) -> None:
         """Follow a claimed segment until cancelled, or until it is to be merged.
 
         Raises:
             LeaseLost: the segment was given to another owner.
-            Exception: whatever keeps the target from going on.
+            Exception: whatever keeps the handler from going on.
         """
         tasks: list[asyncio.Task[None]] = []
         try:
             self._noted, self.fence = self.failing, claim.fence
-            parked = await self._target.start(claim)
+            parked = await self._handler.start(claim)
             self._blocked = dict.fromkeys(filter(claim.segment.owns, parked), Block())
             self._at(claim.position)
             tasks = [asyncio.create_task(each) for each in (self._take_up_retries(claim), self._follow(claim))]
@@ -130,7 +130,7 @@ class Follower:
             raise RuntimeError("what was to be done for ever has ended: something in it was cancelled from within")
 
     async def _follow(self, claim: Claim) -> None:
-        async for found in self._target.batches(claim.position):
+        async for found in self._handler.batches(claim.position):
             batch = _up_to(claim.merge_at, found)
             await self._settle(batch)
             self._at(batch.position)
@@ -161,7 +161,7 @@ class Follower:
         while True:
             try:
                 async with self._turn:
-                    await self._target.apply(batch.events, batch.position, self._blocked)
+                    await self._handler.apply(batch.events, batch.position, self._blocked)
             except EventFailed as failure:
                 failures[failure.place] += 1
                 attempts = failures[failure.place]
@@ -176,21 +176,21 @@ class Follower:
                 return
 
     def _park(self, failure: EventFailed, attempts: int) -> None:
-        position, lane = failure.place
+        position, key = failure.place
         # Nothing of the batch is stored: what failed first may be a later event, which met what is refused as a row.
-        if lane in self._blocked and self._blocked[lane].since <= position:
+        if key in self._blocked and self._blocked[key].since <= position:
             raise failure
-        _logger.error("%s parks %s from position %d on: %s", self.name, lane or "its events", position, failure)
-        self._blocked[lane] = Block(position, str(failure), attempts)
+        _logger.error("%s parks %s from position %d on: %s", self.name, key or "its events", position, failure)
+        self._blocked[key] = Block(position, str(failure), attempts)
 
     async def _take_up_retries(self, claim: Claim) -> None:
         """Try parked events again when that was asked for; where no key is parked, there is nothing to ask for."""
         while True:
             await self._clock.sleep(_RETRIES_SECONDS)
-            for lane in await self._store.take_retries(claim) if self._blocked else ():
+            for key in await self._store.take_retries(claim) if self._blocked else ():
                 async with self._turn:
-                    if await self._target.retry(lane):
-                        self._blocked.pop(lane, None)
+                    if await self._handler.retry(key):
+                        self._blocked.pop(key, None)
 
 
 def _up_to(position: int, batch: Batch[Any]) -> Batch[Any]:

@@ -16,16 +16,16 @@ class Segment(msgspec.Struct, frozen=True):
     low: int = 0
     high: int = WHOLE
 
-    def owns(self, lane: str) -> bool:
+    def owns(self, key: str) -> bool:
         """Say whether a key belongs to this segment.
 
         >>> first, second = Segment(0, WHOLE // 2), Segment(WHOLE // 2, WHOLE)
         >>> first.owns("account:ann") != second.owns("account:ann")
         True
         """
-        if lane.startswith("[0x"):
-            return lane == self.nameless
-        return (self.low == 0 and self.high == WHOLE) or self.low <= crc32(lane.encode()) < self.high
+        if key.startswith("[0x"):
+            return key == self.nameless
+        return (self.low == 0 and self.high == WHOLE) or self.low <= crc32(key.encode()) < self.high
 
     @property
     def width(self) -> int:
@@ -58,11 +58,11 @@ class Claim(msgspec.Struct, frozen=True):
 class Parked(msgspec.Struct, frozen=True):
     """An event that a follower set aside: because it failed, or (no ``error``) because an earlier one of its key had.
 
-    ``lane`` is the key, and ``parked_at_us`` microseconds since 1970.
+    ``key`` is the text by which events are ordered, and ``parked_at_us`` microseconds since 1970.
     """
 
     follower: str
-    lane: str
+    key: str
     position: int
     error: str
     attempts: int
@@ -112,7 +112,7 @@ def standings(rows: Iterable[tuple[str, int, int, int, int]]) -> dict[str, Stand
     }
 
 
-class Settled(msgspec.Struct, frozen=True):
+class Checkpoint(msgspec.Struct, frozen=True):
     """What a follower has done with a batch: to be stored with its effect, or not at all."""
 
     claim: Claim

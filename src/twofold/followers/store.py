@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from twofold.followers.model import Claim, Parked, Progress, Settled, Standing
+from twofold.followers.model import Checkpoint, Claim, Parked, Progress, Standing
 
 
 class FollowerStore(Protocol):
@@ -25,7 +25,7 @@ class FollowerStore(Protocol):
         """Say that an owner is there and ready to follow these, and return all claims that are its own from now on.
 
         The leases that it has are made to last from now, it is given its share of the segments that nobody has, and what
-        it has beyond its share is taken from it (`twofold.followers.share` says what is whose). So it has to say so again
+        it has beyond its share is taken from it (`twofold.followers.assignment` says what is whose). So it has to say so again
         and again, and to end what it follows by a claim that is not among those returned. A new follower starts at 0.
 
         Leases are of one length, so another's that ends later than in twice ``lease_seconds`` was given by a clock that was
@@ -59,7 +59,7 @@ class FollowerStore(Protocol):
         """
         ...
 
-    async def settle(self, settled: Settled) -> None:
+    async def settle(self, checkpoint: Checkpoint) -> None:
         """Move the checkpoint, park and unpark, in one transaction.
 
         Raises:
@@ -75,11 +75,11 @@ class FollowerStore(Protocol):
         """Return where each follower stands, from one statement: asked often, it has to be cheap."""
         ...
 
-    async def parked(self, follower: str = "", lane: str = "", limit: int = 1000) -> list[Parked]:
+    async def parked(self, follower: str = "", key: str = "", limit: int = 1000) -> list[Parked]:
         """Return parked events, by follower, key and position, of one follower or key if named."""
         ...
 
-    async def request_retry(self, follower: str, lanes: Sequence[str]) -> int:
+    async def request_retry(self, follower: str, keys: Sequence[str]) -> int:
         """Ask whoever follows to try the parked events of these keys again, and return how many events that is."""
         ...
 
@@ -90,7 +90,7 @@ class FollowerStore(Protocol):
         """
         ...
 
-    async def discard(self, follower: str, lane: str, position: int = 0) -> int:
+    async def discard(self, follower: str, key: str, position: int = 0) -> int:
         """Drop one parked event of a key (0: all of them) for good, and return how many that was."""
         ...
 

@@ -12,7 +12,7 @@ from twofold.errors import NotRunning
 from twofold.http.exchange import CORRELATION, Exchange, Gone
 from twofold.http.problems import described
 from twofold.messages import current, encode
-from twofold.service import Subscription, Trouble, Update
+from twofold.service import QueryFailure, Subscription, Update
 
 LAST_EVENT_ID = b"last-event-id"
 
@@ -74,7 +74,7 @@ class EventStream:
                 update = await self._subscription.next()
             except NotRunning:
                 return
-            if isinstance(update, Trouble):
+            if isinstance(update, QueryFailure):
                 document, _ = described(update.error, self._path, update.correlation)
                 await self._send(send, [b"event: problem\ndata: %s\n\n" % encode(document)])
             else:

@@ -12,10 +12,9 @@ from functools import partial
 from typing import Any
 
 from twofold.errors import TwofoldError
-from twofold.followers import Progress
 from twofold.http.exchange import Response, json_response
 from twofold.log import Criterion
-from twofold.service import Running
+from twofold.service import Progress, Running
 
 _HEALTH_SECONDS = 3.0
 _NO_ANSWER = f"it does not answer within {_HEALTH_SECONDS:g} seconds"
@@ -46,7 +45,7 @@ async def state_of(running: Running) -> dict[str, Any]:
     views = _views(running, progress, there, head) if "views" in running.needs else {}
     building: dict[str, str] = {}
     if running.roles & {"queries", "followers"}:
-        building = (await _tried("views", running.building.unready()))[0] or {}
+        building = (await _tried("views", running.view_versions.unready()))[0] or {}
     if "queries" in running.roles and "followers" not in running.roles and not failing:
         failing |= {name: _NOBODY for name, view in views.items() if not view["followed"]}
     failing = {**building, **dict.fromkeys(running.failing(), _FAILS), **failing}

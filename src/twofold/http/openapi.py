@@ -14,8 +14,7 @@ from twofold.http.parameters import Parameters
 from twofold.http.problems import TYPES, ProblemDocument
 from twofold.http.schemas import REFERENCE, tightened
 from twofold.messages import Message
-from twofold.messaging import Delivery
-from twofold.service import Declaration
+from twofold.service import Declaration, Delivery
 
 _JSON = "application/json"
 

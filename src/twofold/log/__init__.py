@@ -12,20 +12,20 @@ from twofold.log.model import (
     Conflict,
     Criteria,
     Criterion,
-    Entry,
-    Handled,
     NewEvent,
     Outcome,
-    Recorded,
+    ProcessedId,
+    RecordedEvent,
     Reused,
+    StoredPayload,
     TypeCount,
     selects,
 )
+from twofold.log.outcomes import resolve
 from twofold.log.recorder import ForeignEvent, RecordableEvent, foreign_event, recordable
 from twofold.log.restoring import lacking, not_remembered, tag_rows
 from twofold.log.rules import check_batch, check_id, check_query
-from twofold.log.settle import settle
-from twofold.log.store import Snapshot, Store
+from twofold.log.store import LogStore, Snapshot
 
 __all__ = [
     "ALL",
@@ -36,18 +36,18 @@ __all__ = [
     "Conflict",
     "Criteria",
     "Criterion",
-    "Entry",
     "ForeignEvent",
     "Guard",
-    "Handled",
     "Log",
+    "LogStore",
     "NewEvent",
     "Outcome",
+    "ProcessedId",
     "RecordableEvent",
-    "Recorded",
+    "RecordedEvent",
     "Reused",
     "Snapshot",
-    "Store",
+    "StoredPayload",
     "Ticket",
     "TypeCount",
     "check_batch",
@@ -57,8 +57,8 @@ __all__ = [
     "lacking",
     "not_remembered",
     "recordable",
+    "resolve",
     "selects",
-    "settle",
     "stored_key",
     "tag_rows",
 ]

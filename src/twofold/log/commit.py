@@ -17,12 +17,12 @@ from twofold.log.model import (
     Criteria,
     NewEvent,
     Outcome,
-    Recorded,
+    RecordedEvent,
     Reused,
     selects,
 )
 from twofold.log.rules import Checked, check_condition, check_position
-from twofold.log.store import Store
+from twofold.log.store import LogStore
 
 _EVENTS_PER_COMMIT = 4096
 _BYTES_PER_COMMIT = 4 << 20
@@ -106,7 +106,7 @@ class Latest(msgspec.Struct, frozen=True):
         """Say whether these are all events after a position, up to the head."""
         return self.first == after + 1 and len(self.events) == head - after
 
-    def selected(self, criteria: Criteria) -> list[Recorded]:
+    def selected(self, criteria: Criteria) -> list[RecordedEvent]:
         """Return those that are selected, as the log has them."""
         return [
             event.recorded(position, self.recorded_at_us)
@@ -122,7 +122,7 @@ class GroupCommit:
     batches take turns: while one waits for the disk, those in the other are answered and go on.
     """
 
-    def __init__(self, store: Store, clock: Clock, moved: Callable[[int], None]) -> None:
+    def __init__(self, store: LogStore, clock: Clock, moved: Callable[[int], None]) -> None:
         self.latest = Latest(1, [], 0)
         self._store = store
         self._clock = clock

@@ -11,7 +11,7 @@ import msgspec
 from twofold.clock import Clock
 from twofold.errors import LogCorrupted, LogUnavailable
 from twofold.log.commit import ends
-from twofold.log.store import Store
+from twofold.log.store import LogStore
 
 E = TypeVar("E")
 
@@ -30,7 +30,7 @@ class Batch(msgspec.Struct, Generic[E], frozen=True):
 class Head:
     """Where a log ends, as far as this process knows, and those who wait for it to move."""
 
-    def __init__(self, store: Store, clock: Clock, position: int) -> None:
+    def __init__(self, store: LogStore, clock: Clock, position: int) -> None:
         self.position = position
         self._store = store
         self._clock = clock

@@ -10,10 +10,10 @@ from twofold.clock import Clock
 from twofold.errors import LogCorrupted, LogUnavailable, ValueRefused
 from twofold.log.commit import GroupCommit, Guard, Ticket, check_guards, ends
 from twofold.log.following import Batch, Head
-from twofold.log.model import ALL, Criteria, Entry, NewEvent, Outcome, Recorded
+from twofold.log.model import ALL, Criteria, NewEvent, Outcome, RecordedEvent, StoredPayload
 from twofold.log.recorder import RecordableEvent
 from twofold.log.rules import check_query, recorded_size, size_of
-from twofold.log.store import Store
+from twofold.log.store import LogStore
 
 _RELEASING_SECONDS = 1.0
 
@@ -35,14 +35,14 @@ class Log:
     Appended(first=1, last=1, repeated=False)
     """
 
-    def __init__(self, store: Store, clock: Clock, head: int) -> None:
+    def __init__(self, store: LogStore, clock: Clock, head: int) -> None:
         self.store = store
         self._head = Head(store, clock, head)
         self._commits = GroupCommit(store, clock, self._head.moved)
         self._closing = False
 
     @classmethod
-    async def open(cls, store: Store, clock: Clock, *, read_only: bool = False) -> Log:
+    async def open(cls, store: LogStore, clock: Clock, *, read_only: bool = False) -> Log:
         """Open the store and find the head; a store that cannot be used is closed again.
 
         Raises:
@@ -100,14 +100,14 @@ class Log:
 
     async def read(
         self, criteria: Criteria = ALL, after: int = 0, limit: int = 1000, *, backwards: bool = False
-    ) -> list[Recorded]:
+    ) -> list[RecordedEvent]:
         """Return up to ``limit`` events after a position; backwards, those before it, newest first (0: from the end)."""
         events = await self.store.read(criteria, after, limit, backwards=backwards)
         if criteria == ALL and not backwards:
             _check_contiguous(events, after)
         return events
 
-    async def history(self, criteria: Criteria, after: int = 0, limit: int = 1000) -> list[Entry]:
+    async def history(self, criteria: Criteria, after: int = 0, limit: int = 1000) -> list[StoredPayload]:
         """Return what a state is folded from: up to ``limit`` events after a position, without their circumstances."""
         return await self.store.history(criteria, after, limit)
 
@@ -126,7 +126,7 @@ class Log:
 
     async def follow(
         self, criteria: Criteria = ALL, after: int = 0, limit: int = 2000
-    ) -> AsyncIterator[Batch[Recorded]]:
+    ) -> AsyncIterator[Batch[RecordedEvent]]:
         """Yield what is in the log after a position and then what comes, in batches, for as long as it is asked.
 
         A batch without events moves the follower past events that were not selected. The last position of each batch is
@@ -177,7 +177,7 @@ class Log:
             _logger.warning("The log's store did not close within %g s, and was left as it is.", _RELEASING_SECONDS)
 
 
-def _check_contiguous(events: list[Recorded], after: int) -> None:
+def _check_contiguous(events: list[RecordedEvent], after: int) -> None:
     if not events:
         return
     first = max(after, 0) + 1

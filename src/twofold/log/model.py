@@ -26,13 +26,13 @@ class NewEvent(msgspec.Struct, frozen=True, gc=False):
     data: bytes
     metadata: bytes = b"{}"
 
-    def recorded(self, position: int, at_us: int) -> Recorded:
+    def recorded(self, position: int, at_us: int) -> RecordedEvent:
         """Return the event as it is in the log."""
         tags = encode(self.tags)
-        return Recorded(position, self.id, self.type, self.version, tags, self.data, self.metadata, at_us)
+        return RecordedEvent(position, self.id, self.type, self.version, tags, self.data, self.metadata, at_us)
 
 
-class Recorded(msgspec.Struct, frozen=True, gc=False):
+class RecordedEvent(msgspec.Struct, frozen=True, gc=False):
     """An event in the log.
 
     Tags and metadata stay encoded until somebody asks: most readers never do.
@@ -63,7 +63,7 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
         return moment(self.recorded_at_us)
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
+class StoredPayload(msgspec.Struct, frozen=True, gc=False):
     """As much of an event in the log as a state is folded from."""
 
     position: int
@@ -109,7 +109,7 @@ Criteria: TypeAlias = tuple[Criterion, ...]
 ALL: Criteria = (Criterion(),)
 
 
-def selects(criteria: Criteria, event: NewEvent | Recorded) -> bool:
+def selects(criteria: Criteria, event: NewEvent | RecordedEvent) -> bool:
     """Say whether any of the criteria selects the event."""
     tags = event.tags
     return any(each.selects(event.type, tags) for each in criteria)
@@ -152,7 +152,7 @@ class Appended(msgspec.Struct, frozen=True, gc=False):
     repeated: bool = False
 
 
-class Handled(msgspec.Struct, frozen=True, gc=False):
+class ProcessedId(msgspec.Struct, frozen=True, gc=False):
     """An id of which the log remembers what became of its append; long ones are remembered by a digest: see `stored_key`.
 
     Of an append without events, ``first`` is ``last`` plus one. ``digest`` is of the content that the id stands for, empty
@@ -170,7 +170,7 @@ class Handled(msgspec.Struct, frozen=True, gc=False):
             return Reused(self.first, self.last)
         return Appended(self.first, self.last, repeated=True)
 
-    def agrees(self, other: Handled) -> bool:
+    def agrees(self, other: ProcessedId) -> bool:
         """Say whether two logs may remember this and that: the same outcome of the same content, as far as it is known."""
         return (self.key, self.first, self.last) == (other.key, other.first, other.last) and not isinstance(
             self.answers(other.digest), Reused

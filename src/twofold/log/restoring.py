@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from twofold.errors import LogDiverged
-from twofold.log.model import Handled, Recorded
-from twofold.log.rules import check_handled, check_recorded
+from twofold.log.model import ProcessedId, RecordedEvent
+from twofold.log.rules import check_processed, check_recorded
 
 _MEANING = (
     "This is another log, or somebody writes to it while it is being restored. Nothing of this batch was stored. Restore "
@@ -14,7 +14,7 @@ _MEANING = (
 )
 
 
-def lacking(events: Sequence[Recorded], head: int, there: Sequence[str]) -> Sequence[Recorded]:
+def lacking(events: Sequence[RecordedEvent], head: int, there: Sequence[str]) -> Sequence[RecordedEvent]:
     """Return the events that are not in the log yet.
 
     Args:
@@ -45,15 +45,15 @@ def lacking(events: Sequence[Recorded], head: int, there: Sequence[str]) -> Sequ
     return new
 
 
-def not_remembered(handled: Sequence[Handled], remembered: Mapping[str, Handled]) -> list[Handled]:
+def not_remembered(processed: Sequence[ProcessedId], remembered: Mapping[str, ProcessedId]) -> list[ProcessedId]:
     """Return the ids that the log does not remember yet; ``remembered`` has those that it does.
 
     Raises:
         LogDiverged: the log remembers another outcome or content of one.
         ValueRefused: no log takes one of them.
     """
-    for each in handled:
-        check_handled(each)
+    for each in processed:
+        check_processed(each)
         known = remembered.get(each.key, each)
         if (known.first, known.last) != (each.first, each.last):
             raise LogDiverged(
@@ -62,10 +62,10 @@ def not_remembered(handled: Sequence[Handled], remembered: Mapping[str, Handled]
             )
         if not known.agrees(each):
             raise LogDiverged(f"The log remembers the id {each.key} with another content. {_MEANING}")
-    return [each for each in handled if each.key not in remembered]
+    return [each for each in processed if each.key not in remembered]
 
 
-def tag_rows(events: Sequence[Recorded]) -> Iterator[tuple[str, int, str]]:
+def tag_rows(events: Sequence[RecordedEvent]) -> Iterator[tuple[str, int, str]]:
     """Yield each tag of each event once, with the event's position and type."""
     for event in events:
         for tag in dict.fromkeys(event.tags):

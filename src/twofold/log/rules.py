@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TypeGuard
 
 from twofold.errors import ValueRefused
-from twofold.log.model import Append, Condition, Criteria, Criterion, Handled, NewEvent, Recorded
+from twofold.log.model import Append, Condition, Criteria, Criterion, NewEvent, ProcessedId, RecordedEvent
 
 LONGEST_NAME = 500
 """Of an event's type or id, in characters: an index takes a type of that length, whatever characters it has."""
@@ -253,7 +253,7 @@ def _too_many(names: int) -> ValueRefused:
 # What is taken over from another log.
 
 
-def check_recorded(event: Recorded) -> None:
+def check_recorded(event: RecordedEvent) -> None:
     """Check an event that is to be restored.
 
     Raises:
@@ -266,15 +266,15 @@ def check_recorded(event: Recorded) -> None:
         _check_tag(tag)
 
 
-def check_handled(handled: Handled) -> None:
+def check_processed(processed: ProcessedId) -> None:
     """Check what is to be remembered of an id.
 
     Raises:
         ValueRefused: a log does not take it.
     """
-    check_id(handled.key)
-    check_position(handled.first)
-    check_position(handled.last)
+    check_id(processed.key)
+    check_position(processed.first)
+    check_position(processed.last)
 
 
 # Values.

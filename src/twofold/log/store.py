@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from twofold.log.model import Append, Criteria, Entry, Handled, Outcome, Recorded, TypeCount
+from twofold.log.model import Append, Criteria, Outcome, ProcessedId, RecordedEvent, StoredPayload, TypeCount
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -17,7 +17,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     data: bytes
 
 
-class Store(Protocol):
+class LogStore(Protocol):
     """A log's home. `twofold.testing.LogConformance` says, by tests, all that an adapter must hold to.
 
     Whatever goes wrong with the database itself is raised as `twofold.errors.LogUnavailable`: later, it may succeed. A value
@@ -49,14 +49,14 @@ class Store(Protocol):
 
     async def read(
         self, criteria: Criteria, after: int = 0, limit: int = 1000, *, backwards: bool = False
-    ) -> list[Recorded]:
+    ) -> list[RecordedEvent]:
         """Return up to ``limit`` selected events with positions greater than ``after``, in order.
 
         Backwards, it returns those with positions less than ``after``, the newest first; 0 then means from the end.
         """
         ...
 
-    async def history(self, criteria: Criteria, after: int = 0, limit: int = 1000) -> list[Entry]:
+    async def history(self, criteria: Criteria, after: int = 0, limit: int = 1000) -> list[StoredPayload]:
         """Return what `read` would, and of each event only what a state is folded from: that is what loading one costs."""
         ...
 
@@ -71,18 +71,18 @@ class Store(Protocol):
         """
         ...
 
-    async def handled(self, append_id: str) -> Handled | None:
+    async def processed(self, append_id: str) -> ProcessedId | None:
         """Return what is remembered of an earlier append with this id."""
         ...
 
-    async def read_handled(self, since: int, until: int, after: str = "", limit: int = 1000) -> list[Handled]:
+    async def read_processed(self, since: int, until: int, after: str = "", limit: int = 1000) -> list[ProcessedId]:
         """Return up to ``limit`` of the ids that the log remembers, those whose ``last`` is from ``since`` to ``until``.
 
         They come in the order of the bytes of their keys, from the first one behind ``after`` on.
         """
         ...
 
-    async def restore(self, events: Sequence[Recorded], handled: Sequence[Handled]) -> None:
+    async def restore(self, events: Sequence[RecordedEvent], processed: Sequence[ProcessedId]) -> None:
         """Take over what another log has, as it is: durably, in one transaction, under the lock that appending takes.
 
         The events are in a row, and go on from the head. What is there already is left alone, so whoever was interrupted

@@ -6,9 +6,9 @@ from twofold.messages.classes import check_version, service_name_flaw, struct_cl
 from twofold.messages.codec import current_fields, decode, decoder, encode, reader, received, upcast, upcasts
 from twofold.messages.identity import identity_text, identity_type, named_type, unmarked
 from twofold.messages.keeping import check_kept_whole
+from twofold.messages.locations import class_location, source_location
 from twofold.messages.message import Command, Event, FrozenStruct, Message, MessageType, Query
 from twofold.messages.metadata import Metadata, current
-from twofold.messages.places import class_location, source_location
 from twofold.messages.receipt import Receipt, parse_receipts
 from twofold.messages.sameness import content_digest, difference
 from twofold.messages.tags import Tag, TagField, tag_fields, tag_of, tagger, type_hints

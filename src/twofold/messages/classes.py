@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from twofold.errors import DeclarationError
-from twofold.messages.places import class_location
+from twofold.messages.locations import class_location
 
 _LONGEST_NAME = 200
 _SEPARATORS = frozenset("/\\?#%:,;\"' ")

@@ -10,8 +10,8 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from twofold.errors import DeclarationError, InvalidMessage
+from twofold.messages.locations import source_location
 from twofold.messages.message import Event, Message
-from twofold.messages.places import source_location
 from twofold.messages.sameness import difference
 
 M = TypeVar("M", bound=Message)

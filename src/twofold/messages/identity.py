@@ -1,6 +1,6 @@
 """What an identity is: a value of a type that has one text for each value.
 
-By that text memory, log, views, lanes and HTTP agree on which two are the same.
+By that text memory, log, views, keys and HTTP agree on which two are the same.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing_extensions import dataclass_transform
 
 from twofold.errors import DeclarationError
 from twofold.messages.classes import check_name, check_version, service_name_flaw, struct_class
-from twofold.messages.places import class_location
+from twofold.messages.locations import class_location
 
 Answer_co = TypeVar("Answer_co", covariant=True)
 

@@ -12,7 +12,7 @@ from msgspec import inspect
 
 from twofold.errors import DeclarationError
 from twofold.messages.codec import decoder
-from twofold.messages.places import source_location
+from twofold.messages.locations import source_location
 from twofold.messages.tags import type_hints
 
 _COLLECTIONS = (list, dict, set, bytearray)

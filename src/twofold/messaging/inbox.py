@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequen
 
 from twofold.clock import Clock
 from twofold.errors import ValueRefused
-from twofold.followers import Block, Claim, FollowerStore, Settled
+from twofold.followers import Block, Checkpoint, Claim, FollowerStore
 from twofold.log import Batch, ForeignEvent, Log, Reused, Ticket, foreign_event
 from twofold.messages import Event, Metadata, encode
 from twofold.messaging.message import Published
@@ -16,7 +16,7 @@ from twofold.messaging.transport import Transport
 _logger = logging.getLogger("twofold.messaging")
 
 
-class InboxTarget:
+class InboxHandler:
     """Records the events of one source that the service subscribes to, under ``source.Type``.
 
     The data is recorded as it came, with whatever fields the subscriber's type does not read. An event that does not fit
@@ -61,7 +61,7 @@ class InboxTarget:
                 "%s has published event %s, of type %s, at position %d, which cannot be recorded and is left out: %s",
                 event.source, event.id, event.type, event.position, reason,
             )  # fmt: skip
-        await self._store.settle(Settled(self._claim, position))
+        await self._store.settle(Checkpoint(self._claim, position))
 
     async def _record(self, events: Sequence[Published]) -> list[tuple[Published, str]]:
         """Record what is subscribed to; return the events that never can be, and why."""
@@ -102,7 +102,7 @@ class InboxTarget:
             )  # fmt: skip
         return found
 
-    async def retry(self, lane: str) -> bool:
+    async def retry(self, key: str) -> bool:
         return True
 
 

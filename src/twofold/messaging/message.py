@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from twofold.log import Recorded
+from twofold.log import RecordedEvent
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -34,7 +34,7 @@ class Delivery(msgspec.Struct, frozen=True):
     position: int
 
 
-def published(source: str, event: Recorded) -> Published:
+def published(source: str, event: RecordedEvent) -> Published:
     """Return an event of a source's log as others get it."""
     metadata = event.metadata
     tags = event.tags

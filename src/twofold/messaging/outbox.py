@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 
-from twofold.log import Batch, Criterion, Log, Recorded
+from twofold.log import Batch, Criterion, Log, RecordedEvent
 from twofold.messages import Event
 from twofold.messaging.message import Delivery, published
 
@@ -31,7 +31,7 @@ class Outbox:
             position = max(head, position)
         return self.delivery(events, position)
 
-    def follow(self, after: int) -> AsyncIterator[Batch[Recorded]]:
+    def follow(self, after: int) -> AsyncIterator[Batch[RecordedEvent]]:
         """Yield what was published after a position and then what comes, for ever."""
         return self._log.follow(self._criteria, after)
 
@@ -39,6 +39,6 @@ class Outbox:
         """Return the position at which the log ends now."""
         return await self._log.head()
 
-    def delivery(self, events: Sequence[Recorded], position: int) -> Delivery:
+    def delivery(self, events: Sequence[RecordedEvent], position: int) -> Delivery:
         """Return events as others get them."""
         return Delivery(self.source, [published(self.source, event) for event in events], position)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
-from twofold.followers import Block, Claim, FollowerStore, Settled
-from twofold.log import Batch, Recorded
+from twofold.followers import Block, Checkpoint, Claim, FollowerStore
+from twofold.log import Batch, RecordedEvent
 from twofold.messaging.outbox import Outbox
 from twofold.messaging.transport import Transport
 
 
-class RelayTarget:
+class RelayHandler:
     """Publishes what is in the outbox to a transport that pushes, in the order of the log, each event at least once."""
 
     name = "relay"
@@ -21,16 +21,16 @@ class RelayTarget:
         self._transport = transport
         self._claim: Claim
 
-    def batches(self, after: int) -> AsyncIterator[Batch[Recorded]]:
+    def batches(self, after: int) -> AsyncIterator[Batch[RecordedEvent]]:
         return self._outbox.follow(after)
 
     async def start(self, claim: Claim) -> Collection[str]:
         self._claim = claim
         return ()
 
-    async def apply(self, events: Sequence[Recorded], position: int, blocked: Mapping[str, Block]) -> None:
+    async def apply(self, events: Sequence[RecordedEvent], position: int, blocked: Mapping[str, Block]) -> None:
         await self._transport.publish(self._outbox.delivery(events, position))
-        await self._store.settle(Settled(self._claim, position))
+        await self._store.settle(Checkpoint(self._claim, position))
 
-    async def retry(self, lane: str) -> bool:
+    async def retry(self, key: str) -> bool:
         return True

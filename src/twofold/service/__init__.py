@@ -1,8 +1,10 @@
 """Hosting: services and systems, their declaration, their settings, and how they run."""
 
-from twofold.service.answers import Answered
-from twofold.service.declaration import Declaration, declare
-from twofold.service.live import Subscription, Trouble, Update
+from twofold.declaration import Declaration, declare
+from twofold.followers import Progress
+from twofold.messaging import Delivery
+from twofold.queries.answers import EncodedAnswer
+from twofold.queries.live import QueryFailure, Subscription, Update
 from twofold.service.roles import ROLES, Role, roles_of
 from twofold.service.running import PATIENCE_SECONDS, Running, start
 from twofold.service.service import Service, System
@@ -11,15 +13,17 @@ from twofold.service.settings import Settings, read_settings
 __all__ = [
     "PATIENCE_SECONDS",
     "ROLES",
-    "Answered",
     "Declaration",
+    "Delivery",
+    "EncodedAnswer",
+    "Progress",
+    "QueryFailure",
     "Role",
     "Running",
     "Service",
     "Settings",
     "Subscription",
     "System",
-    "Trouble",
     "Update",
     "declare",
     "read_settings",

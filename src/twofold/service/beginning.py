@@ -6,8 +6,8 @@ import logging
 from pathlib import Path
 from urllib.parse import unquote
 
+from twofold.declaration.declaration import Declaration
 from twofold.log import Log
-from twofold.service.declaration import Declaration
 from twofold.service.settings import Settings
 from twofold.urls import without_password
 from twofold.views import ViewStore

@@ -10,23 +10,23 @@ from functools import partial
 from typing import Any, TypeVar, cast
 
 from twofold.clock import Clock, SystemClock
-from twofold.commands import Handler
+from twofold.commands import CommandHandler
+from twofold.compatibility.comparing import tell_unread
+from twofold.declaration import Declaration, filled_by
 from twofold.errors import FutureReceipt, InvalidReceipt, NotRunning
-from twofold.followers import Progress, Roster, Target
+from twofold.followers import BatchHandler, Coordinator, PositionWaiter, Progress, StandingsWatcher
 from twofold.log import Log
 from twofold.messages import Command, Metadata, Query, Receipt
-from twofold.messaging import Delivery, InboxTarget, Outbox, RelayTarget, Transport, inbox_name
-from twofold.service.admin import Databases
-from twofold.service.answers import Answered, Answers, Found, KeptAnswers
+from twofold.messaging import Delivery, InboxHandler, Outbox, RelayHandler, Transport, inbox_name
+from twofold.queries.answers import AnswerCache, Answers, EncodedAnswer, Result
+from twofold.queries.live import LiveQueries, QueryFailure, ResumeToken, Subscription, Update, parse_resume_token
 from twofold.service.beginning import tell_what_is_new
-from twofold.service.building import Building, view_targets
 from twofold.service.closing import Closing
-from twofold.service.comparing import tell_unread
-from twofold.service.declaration import Declaration
-from twofold.service.live import LiveQueries, Seen, Subscription, Trouble, Update, parse_seen
 from twofold.service.roles import ROLES, Role, check_role, roles_of
 from twofold.service.settings import Settings, check_files, open_store, open_transport, open_views
-from twofold.views import Arrivals, Moves, ViewStore, layout
+from twofold.service.view_versions import ViewVersions, view_handlers
+from twofold.views import ViewStore, layout
+from twofold.views.rebuilding import rebuild
 from twofold.views.shadow import shadowed
 
 A = TypeVar("A")
@@ -56,14 +56,14 @@ class Running:
         self.clock = clock
         self.outbox = Outbox(declaration.name, declaration.publishes, log)
         self._transport = transport
-        self._handler = Handler(log, declaration.deciders, clock)
-        self._answers = Answers(declaration, views)
-        self._kept = KeptAnswers(self._answers, views, clock)
-        self._arrivals = Arrivals(views.position)
-        moves = Moves(views, self._arrivals, clock)
-        self._live = LiveQueries(declaration.name, self._answers, self._find_now, moves, clock)
-        self.building = Building(declaration, log, views, self._arrivals, clock)
-        self.roster = Roster(views, self._targets(), clock, self.name, self._arrivals.moved)
+        self._handler = CommandHandler(log, declaration.deciders, clock)
+        self._answers = Answers(declaration.answers, declaration.followers, views)
+        self._kept = AnswerCache(self._answers, views, clock)
+        self._positions = PositionWaiter(views.position)
+        watcher = StandingsWatcher(views, self._positions, clock)
+        self._live = LiveQueries(declaration.name, self._answers, self._find_now, watcher, clock)
+        self.view_versions = ViewVersions(declaration, log, views, self._positions, clock)
+        self.coordinator = Coordinator(views, self._handlers(), clock, self.name, self._positions.advance)
         self._following: asyncio.Task[None] | None = None
         self._tending: asyncio.Task[None] | None = None
         self._comparing: asyncio.Task[None] | None = None
@@ -124,11 +124,13 @@ class Running:
         self._answers.check(query)
         deadline = self.clock.monotonic() + timeout_seconds
         position = await self._own_position(after, deadline)
-        return cast("A", (await self._answers.find(query, partial(self.building.reading, position, deadline))).value)
+        return cast(
+            "A", (await self._answers.find(query, partial(self.view_versions.reading, position, deadline))).value
+        )
 
     async def answered(
         self, query: Query[Any], *, after: Receipt | Iterable[Receipt] = (), timeout_seconds: float = PATIENCE_SECONDS
-    ) -> Answered:
+    ) -> EncodedAnswer:
         """Answer a query like `ask`, as JSON.
 
         An answer that takes long to find is kept for a while, and given again if nothing that it was read from has moved.
@@ -141,7 +143,7 @@ class Running:
         self._answers.check(query)
         deadline = self.clock.monotonic() + timeout_seconds
         position = await self._own_position(after, deadline)
-        find = partial(self._answers.find, query, partial(self.building.reading, position, deadline))
+        find = partial(self._answers.find, query, partial(self.view_versions.reading, position, deadline))
         return await self._kept.answered(query, position, find)
 
     async def watch(
@@ -172,7 +174,7 @@ class Running:
         with await self.subscribe(query, after=after, since=since, timeout_seconds=timeout_seconds) as subscription:
             while True:
                 update = await subscription.next()
-                if isinstance(update, Trouble):
+                if isinstance(update, QueryFailure):
                     raise update.error.with_traceback(None)
                 yield update
 
@@ -193,7 +195,7 @@ class Running:
         self.check_role("queries")
         self._answers.check(query)
         deadline = self.clock.monotonic() + timeout_seconds
-        seen = parse_seen(since) if since else Seen(Receipt(self.name, 0), "")
+        seen = parse_resume_token(since) if since else ResumeToken(Receipt(self.name, 0), "")
         if seen.receipt.service != self.name:
             raise InvalidReceipt(
                 f"{since!r} is the id of an update of {seen.receipt.service}, and this is {self.name}."
@@ -203,8 +205,8 @@ class Running:
         reach = partial(self._reach, position, deadline)
         return await self._live.subscribe(query, max(position, seen.receipt.position), seen.digest, deadline, reach)
 
-    async def _find_now(self, query: Query[Any]) -> Found:
-        return await self._answers.find(query, partial(self.building.reading, 0, 0.0))
+    async def _find_now(self, query: Query[Any]) -> Result:
+        return await self._answers.find(query, partial(self.view_versions.reading, 0, 0.0))
 
     async def _own_position(self, after: Receipt | Iterable[Receipt], deadline: float) -> int:
         """Return the position in the own log that stands for all receipts, once there is one."""
@@ -214,7 +216,7 @@ class Running:
                 await self._check_reached(receipt)
                 position = max(position, receipt.position)
             elif receipt.service in self.declaration.sources:
-                await self._arrivals.reach(inbox_name(receipt.service), receipt.position, self._until(deadline))
+                await self._positions.reach(inbox_name(receipt.service), receipt.position, self._until(deadline))
                 position = max(position, await self.log.head())
             else:
                 raise InvalidReceipt(
@@ -232,7 +234,7 @@ class Running:
 
     async def _reach(self, position: int, deadline: float, follower: str) -> None:
         if position:
-            await self._arrivals.reach(follower, position, self._until(deadline))
+            await self._positions.reach(follower, position, self._until(deadline))
 
     def _until(self, deadline: float) -> float:
         return max(0.0, deadline - self.clock.monotonic())
@@ -272,9 +274,9 @@ class Running:
         """Start following what this process's roles have to follow, as much of it as is not followed elsewhere."""
         if not self.roles & {"followers", "relay"}:
             return
-        self._following = asyncio.create_task(self.roster.run(), name=f"{self.name} follows")
+        self._following = asyncio.create_task(self.coordinator.run(), name=f"{self.name} follows")
         if "followers" in self.roles:
-            self._tending = asyncio.create_task(self.building.tend(self.roster), name=f"{self.name} builds")
+            self._tending = asyncio.create_task(self.view_versions.tend(self.coordinator), name=f"{self.name} builds")
 
     async def rebuild(self, follower: str) -> None:
         """Have a view filled anew from the first event, while it answers as it is, and return once the new rows do.
@@ -283,24 +285,26 @@ class Running:
             NotFound: there is no such follower of a view; the text lists those that there are.
             NotNow: it was given up; the log says why.
         """
-        await Databases(self.declaration, self.log, self.views, self.clock).rebuild(follower)
+        await rebuild(self.views, follower, filled_by(self.declaration, follower), self.clock)
 
-    def _targets(self) -> dict[str, Callable[[], Target]]:
-        targets: dict[str, Callable[[], Target]] = {}
+    def _handlers(self) -> dict[str, Callable[[], BatchHandler]]:
+        handlers: dict[str, Callable[[], BatchHandler]] = {}
         if "followers" in self.roles:
-            targets |= view_targets(self.declaration, self.log, self.views, self.clock)
+            handlers |= view_handlers(self.declaration, self.log, self.views, self.clock)
         if "relay" in self.roles and self._transport is not None:
-            targets |= self._carrying(self._transport)
-        return targets
+            handlers |= self._carrying(self._transport)
+        return handlers
 
-    def _carrying(self, transport: Transport) -> dict[str, Callable[[], Target]]:
+    def _carrying(self, transport: Transport) -> dict[str, Callable[[], BatchHandler]]:
         log, store, clock = self.log, self.views, self.clock
-        targets: dict[str, Callable[[], Target]] = {}
+        handlers: dict[str, Callable[[], BatchHandler]] = {}
         if self.declaration.publishes and transport.pushes:
-            targets[RelayTarget.name] = partial(RelayTarget, self.outbox, store, transport)
+            handlers[RelayHandler.name] = partial(RelayHandler, self.outbox, store, transport)
         for source, events in self.declaration.sources.items():
-            targets[inbox_name(source)] = partial(InboxTarget, self.name, source, events, log, store, transport, clock)
-        return targets
+            handlers[inbox_name(source)] = partial(
+                InboxHandler, self.name, source, events, log, store, transport, clock
+            )
+        return handlers
 
     async def progress(self) -> list[Progress]:
         """Return how far each follower is, whichever process follows."""
@@ -308,7 +312,7 @@ class Running:
 
     def failing(self) -> dict[str, str]:
         """Return the followers that are in trouble now, with the reason; a rebuilding that is does no harm."""
-        return {name: reason for name, reason in self.roster.failing().items() if not shadowed(name)}
+        return {name: reason for name, reason in self.coordinator.failing().items() if not shadowed(name)}
 
     async def close(self) -> None:
         """Refuse new work, finish what was accepted, and let followers end between two batches."""
@@ -384,7 +388,7 @@ async def opened(
         running = Running(declaration, settings, log, views, transport, clock, roles)
         await tell_what_is_new(declaration, settings, log, views if "followers" in roles else None)
         if roles & {"queries", "followers"}:
-            await running.building.open(may_write="followers" in roles)
+            await running.view_versions.open(may_write="followers" in roles)
         stack.push_async_callback(close, name, running.close)
         running.compare()
         _logger.info("%s runs; its log is at position %d", running.name, log.known_head)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from twofold.clock import Clock, SystemClock
 from twofold.commands import Aggregate, Decider
+from twofold.declaration.declaration import declare
 from twofold.errors import DeclarationError, NotRunning, SettingsError
 from twofold.messages import Command, Event, Metadata, Query, Receipt, source_location
 from twofold.messaging import LogTransport, Outbox, Transport
+from twofold.queries.live import Update
 from twofold.service.closing import Closing
-from twofold.service.declaration import declare
-from twofold.service.live import Update
 from twofold.service.roles import ROLES, Role
 from twofold.service.running import PATIENCE_SECONDS, Running, opened, start
 from twofold.service.settings import Settings, read_settings, variable

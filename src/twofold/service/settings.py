@@ -15,7 +15,7 @@ import msgspec
 
 from twofold.clock import Clock
 from twofold.errors import SettingsError
-from twofold.log import Store
+from twofold.log import LogStore
 from twofold.messaging import Transport
 from twofold.urls import without_password
 from twofold.views import ViewStore
@@ -168,7 +168,7 @@ def _file_flaw(url: str) -> str:
     return ""
 
 
-def place_of(url: str) -> str:
+def location_of(url: str) -> str:
     """Return where a URL leads: of a file its full path, however it is written."""
     return str(Path(unquote(url.removeprefix("sqlite:///"))).resolve()) if url.startswith("sqlite:///") else url
 
@@ -179,20 +179,20 @@ def check_files(settings: Settings) -> None:
     Raises:
         SettingsError: they are in one SQLite file.
     """
-    if settings.log.startswith("sqlite:") and place_of(settings.log) == place_of(settings.views):
+    if settings.log.startswith("sqlite:") and location_of(settings.log) == location_of(settings.views):
         raise SettingsError(
             f"{without_password(settings.log)!r} is said to hold the log and the views, and each of them needs a file of its "
             f"own. Keep the one for the log, and give the views another, for example {_EXAMPLES['VIEWS']}."
         )
 
 
-def open_store(url: str, clock: Clock) -> Store:
+def open_store(url: str, clock: Clock) -> LogStore:
     """Return the log's store that a URL names; it is not opened yet.
 
     Raises:
         SettingsError: the adapter's driver is not installed.
     """
-    store: Store = _adapter(url, _STORES)(url, clock)
+    store: LogStore = _adapter(url, _STORES)(url, clock)
     return store
 
 

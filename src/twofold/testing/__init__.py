@@ -1,13 +1,13 @@
 """Shipped to users: given/when/then for decisions and views, whole services, and the suites that certify adapters."""
 
 # ruff: noqa: E402 -- What is to be rewritten has to be said before it is imported.
+from pathlib import Path
+
 import pytest
 
-# Who runs a suite from outside sees what was compared, as in tests of their own.
+# Who runs a suite from outside sees what was compared, as in tests of their own. All modules, so that none is forgotten.
 pytest.register_assert_rewrite(
-    *[f"twofold.testing.{each}_conformance" for each in ("log", "transport", "view")],
-    *[f"twofold.testing.log_{each}" for each in ("batches", "races", "restoring", "scenarios", "types")],
-    "twofold.testing.view_rebuilding",
+    *sorted(f"{__name__}.{each.stem}" for each in Path(__file__).parent.glob("*.py") if each.stem != "__init__")
 )
 
 from twofold.testing.given import Given, When, given

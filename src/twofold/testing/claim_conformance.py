@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from twofold.errors import LeaseLost, NotFound, NotNow
-from twofold.followers import WHOLE, Claim, Parked, Progress, Segment, Settled
+from twofold.followers import WHOLE, Checkpoint, Claim, Parked, Progress, Segment
 from twofold.views import ViewStore
 
 T = TypeVar("T")
@@ -52,12 +52,12 @@ class ClaimConformance:
             assert first == Claim("orders", Segment(), 0, first.fence)
             assert await other.attend("bob", ["orders"], LEASE_SECONDS) == []
             assert await one.attend("ann", ["orders"], LEASE_SECONDS) == [first]
-            await one.settle(Settled(first, 7))
+            await one.settle(Checkpoint(first, 7))
             await one.leave("ann")
             (second,) = await other.attend("bob", ["orders"], LEASE_SECONDS)
             assert (second.position, second.fence > first.fence) == (7, True)
             with loses():
-                await one.settle(Settled(first, 8))
+                await one.settle(Checkpoint(first, 8))
 
         self.run(stores, scenario, 2)
 
@@ -103,13 +103,13 @@ class ClaimConformance:
 
         async def scenario(store: ViewStore) -> None:
             (first,) = await store.attend("ann", ["orders"], LEASE_SECONDS)
-            await store.settle(Settled(first, 3))
+            await store.settle(Checkpoint(first, 3))
             await store.release(first)
             assert [each.owner for each in await store.progress()] == [""]
             (again,) = await store.attend("ann", ["orders"], LEASE_SECONDS)
             assert (again.position, again.fence > first.fence) == (3, True)
             with loses():
-                await store.settle(Settled(first, 4))
+                await store.settle(Checkpoint(first, 4))
 
         self.run(stores, scenario)
 
@@ -122,7 +122,7 @@ class ClaimConformance:
             (taken,) = await store.attend("right", ["orders"], LEASE_SECONDS)
             assert taken.fence > claim.fence
             with loses():
-                await store.settle(Settled(claim, 1))
+                await store.settle(Checkpoint(claim, 1))
             assert await store.declared() == {"orders"}
             assert {each.owner for each in await store.progress()} == {"right", ""}
             assert await store.attend("ahead", ["orders"], LEASE_SECONDS) == []
@@ -135,7 +135,7 @@ class ClaimConformance:
         async def scenario(store: ViewStore) -> None:
             assert (await store.progress(), await store.position("orders")) == ([], 0)
             (claim,) = await store.attend("ann", ["orders"], LEASE_SECONDS)
-            await store.settle(Settled(claim, 7, (Parked("orders", "sku:lamp", 6, "broken", 4, 5),)))
+            await store.settle(Checkpoint(claim, 7, (Parked("orders", "sku:lamp", 6, "broken", 4, 5),)))
             await store.attend("bob", ["others"], ENDED)
             owned, free = await store.progress()
             assert owned == Progress("orders", Segment(), 7, "ann", 1, claim.fence)
@@ -161,7 +161,7 @@ class ClaimConformance:
                 assert _same(await early.attend("early", names, LEASE_SECONDS), kept)
                 assert _same(await late.attend("late", names, LEASE_SECONDS), given)
             for claim in kept + given:
-                await early.settle(Settled(claim, 5))
+                await early.settle(Checkpoint(claim, 5))
 
         self.run(stores, scenario, 2)
 
@@ -197,16 +197,16 @@ class ClaimConformance:
 
         async def scenario(one: ViewStore, other: ViewStore) -> None:
             (whole,) = await one.attend("ann", ["orders"], LEASE_SECONDS)
-            await one.settle(Settled(whole, 7))
+            await one.settle(Checkpoint(whole, 7))
             await one.split("orders", 4)
             with loses():
-                await one.settle(Settled(whole, 8))
+                await one.settle(Checkpoint(whole, 8))
             claims = await _until_settled(one, ["ann", "bob"], ["orders"])
             segments = sorted([claim.segment for each in claims.values() for claim in each], key=lambda each: each.low)
             assert [len(each) for each in claims.values()] == [2, 2]
             assert segments == [Segment(WHOLE * n // 4, WHOLE * (n + 1) // 4) for n in range(4)]
             assert {claim.position for each in claims.values() for claim in each} == {7}
-            await other.settle(Settled(claims["bob"][0], 9))
+            await other.settle(Checkpoint(claims["bob"][0], 9))
             assert await one.position("orders") == 7
 
         self.run(stores, scenario, 2)
@@ -221,7 +221,7 @@ class ClaimConformance:
             await store.merge("orders")
             for half in halves:
                 with loses():
-                    await store.settle(Settled(half, 3))
+                    await store.settle(Checkpoint(half, 3))
             (whole,) = await store.attend("ann", ["orders"], LEASE_SECONDS)
             assert (whole.segment, whole.position, whole.merge_at) == (Segment(), 0, 0)
 
@@ -234,17 +234,17 @@ class ClaimConformance:
             await store.attend("ann", ["orders"], LEASE_SECONDS)
             await store.split("orders", 3)
             for position, claim in enumerate(await store.attend("ann", ["orders"], LEASE_SECONDS), 5):
-                await store.settle(Settled(claim, position))
+                await store.settle(Checkpoint(claim, position))
             await store.merge("orders")
             behind = await store.attend("ann", ["orders"], LEASE_SECONDS)
             assert sorted((claim.position, claim.merge_at) for claim in behind) == [(5, 7), (6, 7)]
             with pytest.raises(NotNow, match="about to be merged"):
                 await store.split("orders", 2)
             for claim in behind:
-                await store.settle(Settled(claim, 7))
+                await store.settle(Checkpoint(claim, 7))
             (whole,) = await store.attend("ann", ["orders"], LEASE_SECONDS)
             assert (whole.segment, whole.position, whole.merge_at) == (Segment(), 7, 0)
-            await store.settle(Settled(whole, 8))
+            await store.settle(Checkpoint(whole, 8))
 
         self.run(stores, scenario)
 
@@ -255,7 +255,7 @@ class ClaimConformance:
             await store.attend("ann", ["orders"], LEASE_SECONDS)
             await store.split("orders", 2)
             first, _ = await store.attend("ann", ["orders"], LEASE_SECONDS)
-            await store.settle(Settled(first, 5))
+            await store.settle(Checkpoint(first, 5))
             await store.merge("orders")
             await store.rewind("orders", [])
             claims = await store.attend("ann", ["orders"], LEASE_SECONDS)
@@ -273,7 +273,7 @@ class ClaimConformance:
                 with pytest.raises(NotFound, match="orders has never been followed"):
                     await dividing
             (claim,) = await store.attend("ann", ["orders"], LEASE_SECONDS)
-            await store.settle(Settled(claim, 2, (Parked("orders", Segment().nameless, 2, "broken", 4, 5),)))
+            await store.settle(Checkpoint(claim, 2, (Parked("orders", Segment().nameless, 2, "broken", 4, 5),)))
             for dividing in (store.split("orders", 2), store.merge("orders")):
                 with pytest.raises(NotNow, match="twofold parked list"):
                     await dividing

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from twofold.log import ALL, Append, Appended, Condition, Conflict, Guard, Handled, Log, Reused, stored_key
+from twofold.log import ALL, Append, Appended, Condition, Conflict, Guard, Log, ProcessedId, Reused, stored_key
 from twofold.testing.log_scenarios import LogScenarios, all_of, by_tag, by_type, event
 
 
@@ -174,7 +174,7 @@ class LogBatches(LogScenarios):
             await log.append([event("A", "x:1")])
             assert await log.append([], Guard(by_tag("x:1"), 1)) == Appended(2, 1)
             assert isinstance(await log.append([], Guard(by_tag("x:1"), 0)), Conflict)
-            assert await log.store.handled("") is None
+            assert await log.store.processed("") is None
             assert await log.head() == 1
 
         self.run(stores, scenario)
@@ -187,7 +187,7 @@ class LogBatches(LogScenarios):
             assert await log.append([event("A")], id=id) == Appended(1, 1)
             assert await log.append([event("B")], id=id + "x") == Appended(2, 2)
             assert await log.append([event("C")], id=id) == Appended(1, 1, repeated=True)
-            assert await log.store.handled(id) == Handled(stored_key(id), 1, 1)
+            assert await log.store.processed(id) == ProcessedId(stored_key(id), 1, 1)
 
         self.run(stores, scenario)
 
@@ -234,8 +234,8 @@ class LogBatches(LogScenarios):
             assert await log.append([event("A")], id="once", digest=b"one") == Appended(1, 2, repeated=True)
             assert await log.append([], id="nothing", digest=b"one") == Appended(3, 2)
             assert await log.append([], id="nothing", digest=b"other") == Reused(3, 2)
-            assert await log.store.handled("once") == Handled("once", 1, 2, b"one")
-            assert await log.store.handled("twice") is None
+            assert await log.store.processed("once") == ProcessedId("once", 1, 2, b"one")
+            assert await log.store.processed("twice") is None
             assert await log.head() == 2
 
         self.run(stores, scenario)
@@ -249,7 +249,7 @@ class LogBatches(LogScenarios):
             assert await log.append([event("A")], id="old", digest=b"other") == Appended(1, 1, repeated=True)
             assert await log.append([event("A")], id="new", digest=b"one") == Appended(2, 2)
             assert await log.append([event("A")], id="new") == Appended(2, 2, repeated=True)
-            assert [each.digest for each in await log.store.read_handled(0, 2)] == [b"one", b""]
+            assert [each.digest for each in await log.store.read_processed(0, 2)] == [b"one", b""]
 
         self.run(stores, scenario)
 

@@ -15,10 +15,10 @@ from twofold.log import (
     Criteria,
     Criterion,
     Guard,
-    Handled,
     Log,
     NewEvent,
-    Recorded,
+    ProcessedId,
+    RecordedEvent,
     Snapshot,
 )
 from twofold.messages import Metadata, encode
@@ -72,7 +72,7 @@ class LogConformance(LogBatches, LogRaces, LogRestoring, LogRules, LogTypes):
         data = '{"text": "Ärger\\u0000 🙂", "n": 1.0}'.encode() + b" " * 100_000
         new = NewEvent("some-id", "Noted", 7, _ODD_TAGS, data, b'{"correlation":"c-1","actor":"ann"}')
 
-        async def scenario(log: Log) -> Recorded:
+        async def scenario(log: Log) -> RecordedEvent:
             await log.append([new])
             return (await log.read())[0]
 
@@ -248,8 +248,8 @@ class LogConformance(LogBatches, LogRaces, LogRestoring, LogRules, LogTypes):
             stored = await log.read(ALL, 0, 10_000)
             assert [int(e.data) for e in stored] == list(range(0, 9000, 2))
             assert [outcome.last for outcome in found if isinstance(outcome, Appended)] == positions(stored)
-            assert await log.store.handled("id-8998") == Handled("id-8998", 4500, 4500)
-            assert await log.store.handled("id-8999") is None
+            assert await log.store.processed("id-8998") == ProcessedId("id-8998", 4500, 4500)
+            assert await log.store.processed("id-8999") is None
 
         self.run(stores, scenario)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from twofold.errors import LogUnavailable
-from twofold.log import ALL, Appended, Conflict, Guard, Handled, Log, Outcome, Store
+from twofold.log import ALL, Appended, Conflict, Guard, Log, LogStore, Outcome, ProcessedId
 from twofold.testing.log_scenarios import (
     CLOCK,
     LogScenarios,
@@ -28,7 +28,7 @@ class LogRaces(LogScenarios):
 
     # Races.
 
-    def test_several_may_be_the_first_to_open(self, stores: Callable[[], Store]) -> None:
+    def test_several_may_be_the_first_to_open(self, stores: Callable[[], LogStore]) -> None:
         """Replicas of a service start at the same moment, and none of them finds the log half made."""
 
         async def scenario() -> None:
@@ -119,8 +119,8 @@ class LogRaces(LogScenarios):
             assert sum(not getattr(outcome, "repeated", True) for outcome in found) == 1
             assert {(outcome.first, outcome.last) for outcome in found if isinstance(outcome, Appended)} == {(1, 2)}
             assert await logs[0].head() == 2
-            assert await logs[0].store.handled("once") == Handled("once", 1, 2)
-            assert await logs[0].store.handled("never") is None
+            assert await logs[0].store.processed("once") == ProcessedId("once", 1, 2)
+            assert await logs[0].store.processed("never") is None
 
         self.run(stores, scenario, instances)
 
@@ -271,7 +271,7 @@ class LogRaces(LogScenarios):
 
         self.run(stores, scenario)
 
-    def test_closing_stores_what_is_queued_and_refuses_what_comes(self, stores: Callable[[], Store]) -> None:
+    def test_closing_stores_what_is_queued_and_refuses_what_comes(self, stores: Callable[[], LogStore]) -> None:
         """An orderly end loses nothing that was taken, and takes nothing that it would lose."""
 
         async def scenario() -> list[Outcome]:
@@ -288,7 +288,7 @@ class LogRaces(LogScenarios):
 
         assert asyncio.run(scenario()) == [Appended(n, n) for n in range(1, 11)]
 
-    def test_closing_one_instance_leaves_the_others_open(self, stores: Callable[[], Store]) -> None:
+    def test_closing_one_instance_leaves_the_others_open(self, stores: Callable[[], LogStore]) -> None:
         """A process ends, and its neighbours go on."""
 
         async def scenario(log: Log) -> None:

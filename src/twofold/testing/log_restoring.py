@@ -9,19 +9,21 @@ from typing import Any
 import pytest
 
 from twofold.errors import LogDiverged
-from twofold.log import ALL, Append, Appended, Conflict, Guard, Handled, Log, Recorded, Reused, stored_key
+from twofold.log import ALL, Append, Appended, Conflict, Guard, Log, ProcessedId, RecordedEvent, Reused, stored_key
 from twofold.messages import encode
 from twofold.testing.log_scenarios import LogScenarios, by_tag, by_type, event, follow, positions
 
 _ODD_KEYS = ("'", '"', "\\", "\n", "%", "A", "_", "a", "a ", "a|b", "b", "Ä", "é", "e\u0301", "\uffff", "🙂")
 
 
-def recorded(position: int, *tags: str, type_: str = "Deposited", data: bytes = b"{}") -> Recorded:
+def recorded(position: int, *tags: str, type_: str = "Deposited", data: bytes = b"{}") -> RecordedEvent:
     """Return an event as another log might have it; its id is its position's."""
-    return Recorded(position, f"id-{position}", type_, 1, encode(tags), data, b"{}", 1_700_000_000_000_000 + position)
+    return RecordedEvent(
+        position, f"id-{position}", type_, 1, encode(tags), data, b"{}", 1_700_000_000_000_000 + position
+    )
 
 
-def a_row(first: int, last: int, *tags: str) -> list[Recorded]:
+def a_row(first: int, last: int, *tags: str) -> list[RecordedEvent]:
     """Return events at the positions from ``first`` to ``last``."""
     return [recorded(position, *tags) for position in range(first, last + 1)]
 
@@ -34,11 +36,11 @@ class LogRestoring(LogScenarios):
     def test_what_is_restored_is_as_it_was(self, stores: Any) -> None:
         """Every field to the byte and the microsecond, each event with its own time, however odd it is."""
         events = [
-            Recorded(
+            RecordedEvent(
                 1, "0190", "Noted", 7, b'["x:1"]', b' {"a" :1.0}\n', b'{"correlation":"c"}', 1_700_000_000_123_456
             ),
-            Recorded(2, "0190", "it's", 1, b"[]", b"", b"", 1),
-            Recorded(
+            RecordedEvent(2, "0190", "it's", 1, b"[]", b"", b"", 1),
+            RecordedEvent(
                 3, "Ä 🙂", "Ä.B", 2**31 - 1, encode(["x:\0", "x:" + "1" * 5000]), bytes(range(256)), b"\xff", 2**50
             ),
         ]
@@ -81,14 +83,14 @@ class LogRestoring(LogScenarios):
 
     def test_restoring_again_adds_what_is_missing(self, stores: Any) -> None:
         """Who was interrupted may begin again anywhere, and what is there stays as it is."""
-        ids = [Handled("a", 1, 2), Handled("b", 3, 2), Handled("c", 3, 5)]
+        ids = [ProcessedId("a", 1, 2), ProcessedId("b", 3, 2), ProcessedId("c", 3, 5)]
 
         async def scenario(log: Log) -> None:
             await log.store.restore(a_row(1, 3), ids[:2])
             for first, last in ((1, 3), (2, 3), (2, 5), (1, 5)):
                 await log.store.restore(a_row(first, last), ids)
             assert await log.store.read(ALL) == a_row(1, 5)
-            assert await log.store.read_handled(0, 5) == ids
+            assert await log.store.read_processed(0, 5) == ids
             await log.store.restore([], [])
             assert await log.head() == 5
 
@@ -103,9 +105,9 @@ class LogRestoring(LogScenarios):
             await log.append([event("Other", "x:1")])
             before = await log.read()
             with pytest.raises(LogDiverged, match=f"{before[2].id} at position 3, where the Deposited id-3"):
-                await log.store.restore(a_row(first, 9), [Handled("a", 1, 2)])
+                await log.store.restore(a_row(first, 9), [ProcessedId("a", 1, 2)])
             assert await log.read() == before
-            assert await log.store.handled("a") is None
+            assert await log.store.processed("a") is None
 
         self.run(stores, scenario)
 
@@ -117,21 +119,23 @@ class LogRestoring(LogScenarios):
             if held:
                 await log.store.restore(a_row(1, held), [])
             with pytest.raises(LogDiverged, match=f"ends at position {held}, and .* goes on at {held + 2}"):
-                await log.store.restore(a_row(held + 2, 9), [Handled("a", 1, 2)])
+                await log.store.restore(a_row(held + 2, 9), [ProcessedId("a", 1, 2)])
             assert await log.head() == held
-            assert await log.store.handled("a") is None
+            assert await log.store.processed("a") is None
 
         self.run(stores, scenario)
 
     def test_a_large_batch_is_restored(self, stores: Any) -> None:
         """However many events and ids it has, and however many values that makes."""
         events = [recorded(n, f"x:{n}", f"y:{n % 7}", data=b"%d" % n) for n in range(1, 5001)]
-        ids = sorted([Handled(f"id-{n}", n % 5000 + 1, n % 5000 + 1) for n in range(33_000)], key=lambda each: each.key)
+        ids = sorted(
+            [ProcessedId(f"id-{n}", n % 5000 + 1, n % 5000 + 1) for n in range(33_000)], key=lambda each: each.key
+        )
 
         async def scenario(log: Log) -> None:
             await log.store.restore(events, ids)
             assert await log.store.read(ALL, 0, 5001) == events
-            assert await log.store.read_handled(0, 5000, limit=40_000) == ids
+            assert await log.store.read_processed(0, 5000, limit=40_000) == ids
             assert positions(await log.read(by_tag("x:5000", "y:2"))) == [5000]
 
         self.run(stores, scenario)
@@ -142,13 +146,13 @@ class LogRestoring(LogScenarios):
         """A command that is sent again to the copy gets its first receipt, whether or not it had led to events."""
 
         async def scenario(log: Log) -> None:
-            await log.store.restore(a_row(1, 5), [Handled("some", 2, 4), Handled("none", 4, 3)])
+            await log.store.restore(a_row(1, 5), [ProcessedId("some", 2, 4), ProcessedId("none", 4, 3)])
             assert await log.append([event("A")], Guard(ALL, 0), id="some") == Appended(2, 4, repeated=True)
             assert await log.append([event("A")], id="none") == Appended(4, 3, repeated=True)
-            assert await log.store.handled("some") == Handled("some", 2, 4)
+            assert await log.store.processed("some") == ProcessedId("some", 2, 4)
             assert await log.append([event("A")], id="new") == Appended(6, 6)
-            assert await log.store.read_handled(0, 6) == [
-                Handled("new", 6, 6), Handled("none", 4, 3), Handled("some", 2, 4)
+            assert await log.store.read_processed(0, 6) == [
+                ProcessedId("new", 6, 6), ProcessedId("none", 4, 3), ProcessedId("some", 2, 4)
             ]  # fmt: skip
 
         self.run(stores, scenario)
@@ -159,8 +163,8 @@ class LogRestoring(LogScenarios):
 
         async def scenario(log: Log) -> None:
             await log.append([event("A")], id=id)
-            assert await log.store.read_handled(0, 1) == [Handled(stored_key(id), 1, 1)]
-            await log.store.restore([], [Handled(stored_key(id + "x"), 1, 1)])
+            assert await log.store.read_processed(0, 1) == [ProcessedId(stored_key(id), 1, 1)]
+            await log.store.restore([], [ProcessedId(stored_key(id + "x"), 1, 1)])
             assert await log.append([event("B")], id=id + "x") == Appended(1, 1, repeated=True)
 
         self.run(stores, scenario)
@@ -169,11 +173,11 @@ class LogRestoring(LogScenarios):
         """A copy that was cut short then handles nothing twice, whatever it lacks."""
 
         async def scenario(log: Log) -> None:
-            await log.store.restore([], [Handled("late", 2, 2)])
+            await log.store.restore([], [ProcessedId("late", 2, 2)])
             assert await log.head() == 0
             assert await log.append([event("A")], id="late") == Appended(2, 2, repeated=True)
             await log.store.restore(a_row(1, 2), [])
-            assert await log.store.read_handled(0, 2) == [Handled("late", 2, 2)]
+            assert await log.store.read_processed(0, 2) == [ProcessedId("late", 2, 2)]
 
         self.run(stores, scenario)
 
@@ -183,9 +187,9 @@ class LogRestoring(LogScenarios):
         async def scenario(log: Log) -> None:
             await log.append([], id="b")
             with pytest.raises(LogDiverged, match="the id b with the positions 1 to 0, and not 1 to 2"):
-                await log.store.restore(a_row(1, 2), [Handled("a", 1, 1), Handled("b", 1, 2)])
+                await log.store.restore(a_row(1, 2), [ProcessedId("a", 1, 1), ProcessedId("b", 1, 2)])
             assert await log.head() == 0
-            assert await log.store.read_handled(0, 9) == [Handled("b", 1, 0)]
+            assert await log.store.read_processed(0, 9) == [ProcessedId("b", 1, 0)]
 
         self.run(stores, scenario)
 
@@ -193,14 +197,14 @@ class LogRestoring(LogScenarios):
         """A copy takes over the contents of ids, and is not replaced by another one's."""
 
         async def scenario(log: Log) -> None:
-            ids = [Handled("known", 1, 1, b"one"), Handled("old", 2, 2)]
+            ids = [ProcessedId("known", 1, 1, b"one"), ProcessedId("old", 2, 2)]
             await log.store.restore(a_row(1, 2), ids)
-            assert await log.store.read_handled(0, 2) == ids
+            assert await log.store.read_processed(0, 2) == ids
             assert await log.append([event("A")], id="known", digest=b"other") == Reused(1, 1)
-            await log.store.restore([], [Handled("known", 1, 1), Handled("old", 2, 2, b"one")])
+            await log.store.restore([], [ProcessedId("known", 1, 1), ProcessedId("old", 2, 2, b"one")])
             with pytest.raises(LogDiverged, match="the id known with another content"):
-                await log.store.restore([], [Handled("another", 1, 1), Handled("known", 1, 1, b"other")])
-            assert await log.store.read_handled(0, 2) == ids
+                await log.store.restore([], [ProcessedId("another", 1, 1), ProcessedId("known", 1, 1, b"other")])
+            assert await log.store.read_processed(0, 2) == ids
 
         self.run(stores, scenario)
 
@@ -208,7 +212,7 @@ class LogRestoring(LogScenarios):
     def test_what_is_remembered_is_read_in_pages(self, stores: Any, limit: int) -> None:
         """Every id once, in the order of its bytes, those of the positions that are asked for."""
         keys = sorted(_ODD_KEYS, key=str.encode)
-        ids = [Handled(key, 20 - place, 19 - place + place % 2) for place, key in enumerate(keys)]
+        ids = [ProcessedId(key, 20 - place, 19 - place + place % 2) for place, key in enumerate(keys)]
 
         async def scenario(log: Log) -> None:
             await log.store.restore([], ids[::-1])
@@ -264,13 +268,13 @@ class LogRestoring(LogScenarios):
 
         async def restore(log: Log) -> None:
             for first in batches:
-                await log.store.restore(a_row(first, first + 5, "x:1"), [Handled(f"id-{first}", first, first + 5)])
+                await log.store.restore(a_row(first, first + 5, "x:1"), [ProcessedId(f"id-{first}", first, first + 5)])
 
         async def scenario(*logs: Log) -> None:
             await asyncio.gather(*[restore(log) for log in logs])
             assert await logs[0].store.read(ALL) == a_row(1, 60, "x:1")
             assert positions(await logs[0].read(by_tag("x:1"))) == list(range(1, 61))
-            assert len(await logs[0].store.read_handled(0, 60)) == len(batches)
+            assert len(await logs[0].store.read_processed(0, 60)) == len(batches)
 
         self.run(stores, scenario, 3)
 
@@ -280,7 +284,7 @@ class LogRestoring(LogScenarios):
         async def scenario(log: Log, other: Log) -> None:
             for n in range(20):
                 head = await log.head()
-                restoring = asyncio.create_task(log.store.restore([], [Handled(f"id-{n}", head + 1, head)]))
+                restoring = asyncio.create_task(log.store.restore([], [ProcessedId(f"id-{n}", head + 1, head)]))
                 outcome = await other.store.write([Append((event("A"),), (), f"id-{n}")], 1)
                 try:
                     await restoring
@@ -291,9 +295,9 @@ class LogRestoring(LogScenarios):
         self.run(stores, scenario, 2)
 
 
-async def _paged(log: Log, since: int, until: int, limit: int) -> list[Handled]:
-    found: list[Handled] = []
-    while page := await log.store.read_handled(since, until, found[-1].key if found else "", limit):
+async def _paged(log: Log, since: int, until: int, limit: int) -> list[ProcessedId]:
+    found: list[ProcessedId] = []
+    while page := await log.store.read_processed(since, until, found[-1].key if found else "", limit):
         assert len(page) <= limit
         found += page
     return found

@@ -16,10 +16,10 @@ from twofold.log import (
     Criteria,
     Criterion,
     Guard,
-    Handled,
     Log,
     NewEvent,
-    Recorded,
+    ProcessedId,
+    RecordedEvent,
 )
 from twofold.testing.log_scenarios import LogScenarios, by_tag, by_type, event, positions
 
@@ -42,7 +42,7 @@ _WRONG_EVENTS: tuple[Any, ...] = (
     *[NewEvent("id", "A", 1, each, b"{}") for each in _NO_TAGS],
     *[NewEvent("id", "A", 1, (), each) for each in _NO_BYTES],
     *[NewEvent("id", "A", 1, (), b"{}", each) for each in _NO_BYTES],
-    *[None, "A", Recorded(1, "id", "A", 1, b"[]", b"{}", b"{}", 1)],
+    *[None, "A", RecordedEvent(1, "id", "A", 1, b"[]", b"{}", b"{}", 1)],
 )
 _WRONG_CRITERIA: tuple[Any, ...] = (
     *[(Criterion(types=("A", each)),) for each in _WRONG_TYPES],
@@ -128,7 +128,7 @@ class LogRules(LogScenarios):
 
         async def scenario(log: Log) -> None:
             for id in wrong:
-                for refused in (log.store.write([Append((event("A"),), (), id)], 1), log.store.handled(id)):
+                for refused in (log.store.write([Append((event("A"),), (), id)], 1), log.store.processed(id)):
                     with pytest.raises(ValueRefused):
                         await refused
                 with pytest.raises(ValueRefused):
@@ -160,7 +160,7 @@ class LogRules(LogScenarios):
 
     def test_what_no_log_takes_is_not_restored(self, stores: Any) -> None:
         """Or the copy could not be copied."""
-        good = Recorded(1, "id-1", "A", 1, b'["x:1"]', b"{}", b"{}", 1)
+        good = RecordedEvent(1, "id-1", "A", 1, b'["x:1"]', b"{}", b"{}", 1)
         fields: tuple[Any, ...] = (1, "id-2", "A", 1, b"[]", b"{}", b"{}", 1)
         changes: list[tuple[int, Any]] = [
             (1, ""), (1, "a\0"), (2, ""), (2, "a\x1fb"), (2, "x" * 501), (3, -1), (3, 1 << 31), (4, b'[""]')
@@ -168,14 +168,14 @@ class LogRules(LogScenarios):
 
         async def scenario(log: Log) -> None:
             for place, value in changes:
-                wrong = Recorded(2, *[value if place == n else each for n, each in enumerate(fields) if n])
+                wrong = RecordedEvent(2, *[value if place == n else each for n, each in enumerate(fields) if n])
                 with pytest.raises(ValueRefused):
-                    await log.store.restore([good, wrong], [Handled("a", 1, 1)])
-            for handled in (Handled(_SURROGATE, 1, 1), Handled("b", -1, 1), Handled("b", 1, _LATE)):
+                    await log.store.restore([good, wrong], [ProcessedId("a", 1, 1)])
+            for processed in (ProcessedId(_SURROGATE, 1, 1), ProcessedId("b", -1, 1), ProcessedId("b", 1, _LATE)):
                 with pytest.raises(ValueRefused):
-                    await log.store.restore([good], [Handled("a", 1, 1), handled])
+                    await log.store.restore([good], [ProcessedId("a", 1, 1), processed])
             assert await log.head() == 0
-            assert await log.store.read_handled(0, 9) == []
+            assert await log.store.read_processed(0, 9) == []
 
         self.run(stores, scenario)
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 
 from twofold.clock import SystemClock
-from twofold.log import Criteria, Criterion, Log, NewEvent, Recorded, Store
+from twofold.log import Criteria, Criterion, Log, LogStore, NewEvent, RecordedEvent
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ def by_type(*types: str) -> Criteria:
     return (Criterion(types=types),)
 
 
-def positions(events: Iterable[Recorded]) -> list[int]:
+def positions(events: Iterable[RecordedEvent]) -> list[int]:
     """Return where events are."""
     return [each.position for each in events]
 
@@ -61,11 +61,11 @@ class LogScenarios:
     """A suite that is given stores by a fixture."""
 
     @pytest.fixture
-    def stores(self) -> Callable[[], Store]:
+    def stores(self) -> Callable[[], LogStore]:
         """Give a function that returns a new store on the same data."""
         raise NotImplementedError("Override the fixture `stores`.")
 
-    def run(self, stores: Callable[[], Store], scenario: Callable[..., Awaitable[T]], instances: int = 1) -> T:
+    def run(self, stores: Callable[[], LogStore], scenario: Callable[..., Awaitable[T]], instances: int = 1) -> T:
         """Run a scenario with so many logs on the same data, and close them. Whatever waits for ever fails."""
 
         async def whole() -> T:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from sqlalchemy import select
 
-from twofold.followers import Claim, Parked, Segment, Settled
+from twofold.followers import Checkpoint, Claim, Parked, Segment
 from twofold.messages import Tag
 from twofold.testing.claim_conformance import ENDED, LEASE_SECONDS, loses
 from twofold.testing.samples import Count, Reserved
@@ -139,8 +139,8 @@ class ViewRebuilding(ViewValues):
 
         async def scenario(store: ViewStore) -> None:
             live, shadow = await _caught_up_shadow(store, store)
-            await store.settle(Settled(live, 5, (Parked(_LIVE, "sku:a", 2, "broken", 4, 5),)))
-            await store.settle(Settled(shadow, 5, (Parked(_SHADOW, "sku:b", 3, "broken", 4, 5),)))
+            await store.settle(Checkpoint(live, 5, (Parked(_LIVE, "sku:a", 2, "broken", 4, 5),)))
+            await store.settle(Checkpoint(shadow, 5, (Parked(_SHADOW, "sku:b", 3, "broken", 4, 5),)))
             assert await store.take_over(_LIVE, _COUNT)
             assert await store.parked() == [Parked(_LIVE, "sku:b", 3, "broken", 4, 5)]
 
@@ -181,11 +181,11 @@ class ViewRebuilding(ViewValues):
             for each in both:
                 await store.create(each)
             live = await _claim(store, "counted_v1")
-            await store.apply(Settled(live, 5), [_change(both[0], lamp=5), _change(both[1], a=(5, "", 0))])
+            await store.apply(Checkpoint(live, 5), [_change(both[0], lamp=5), _change(both[1], a=(5, "", 0))])
             await store.begin_rebuild("counted_v1", both)
             shadow = await _claim(store, shadow_follower("counted_v1"))
             shadows = [shadow_layout(each) for each in both]
-            await store.apply(Settled(shadow, 5), [_change(shadows[0], lamp=6), _change(shadows[1], b=(6, "", 0))])
+            await store.apply(Checkpoint(shadow, 5), [_change(shadows[0], lamp=6), _change(shadows[1], b=(6, "", 0))])
             assert await store.take_over("counted_v1", both)
             assert await store.load(both[0], ["lamp"]) == [("lamp", 6)]
             assert await store.load(both[1], ["a", "b"]) == [("b", 6, "", False)]
@@ -219,19 +219,19 @@ class ViewRebuilding(ViewValues):
             await store.begin_rebuild(_LIVE, _COUNT)
             await store.split(_LIVE, 2)
             first, second = await _claims(store, _LIVE)
-            await store.settle(Settled(first, 9))
+            await store.settle(Checkpoint(first, 9))
             shadow = await _claim(store, _SHADOW)
-            await store.settle(Settled(shadow, 8))
+            await store.settle(Checkpoint(shadow, 8))
             assert not await store.take_over(_LIVE, _COUNT)
             await store.split(_SHADOW, 4)
             quarters = await _claims(store, _SHADOW)
             for claim in quarters[:2]:
-                await store.settle(Settled(claim, 9))
+                await store.settle(Checkpoint(claim, 9))
             assert await store.take_over(_LIVE, _COUNT)
             places = [(each.segment.low, each.position) for each in await store.progress()]
             assert places == [(quarter.segment.low, at) for quarter, at in zip(quarters, (9, 9, 8, 8), strict=True)]
             with loses():
-                await store.settle(Settled(second, 10))
+                await store.settle(Checkpoint(second, 10))
 
         self.run(stores, scenario)
 
@@ -259,7 +259,7 @@ class ViewRebuilding(ViewValues):
 
         async def scenario(store: ViewStore, other: ViewStore) -> None:
             live = await _live(store, lamp=5)
-            await store.settle(Settled(live, 5, (Parked(_LIVE, "sku:a", 2, "broken", 4, 5),)))
+            await store.settle(Checkpoint(live, 5, (Parked(_LIVE, "sku:a", 2, "broken", 4, 5),)))
             await store.mark_caught_up([_LIVE, "other_v1"])
             assert not await other.drop(_LIVE, [_LIVE])
             assert await _numbers(store) == {"lamp": 5}
@@ -349,7 +349,7 @@ async def _caught_up_shadow(store: ViewStore, other: ViewStore) -> tuple[Claim, 
 
 async def _put(store: ViewStore, claim: Claim, position: int, **rows: int) -> None:
     shape = layout(Count) if claim.follower == _LIVE else shadow_layout(layout(Count))
-    await store.apply(Settled(claim, position), [_change(shape, **rows)])
+    await store.apply(Checkpoint(claim, position), [_change(shape, **rows)])
 
 
 def _change(shape: Any, **rows: Any) -> TableChange:

@@ -16,10 +16,11 @@ import pytest
 from sqlalchemy import bindparam, case, func, literal, select, tuple_, union
 
 from twofold.errors import DeclarationError, InvalidMessage
-from twofold.followers import Settled
+from twofold.followers import Checkpoint
 from twofold.messages import Meta, Tag
+from twofold.queries import Views
 from twofold.testing.claim_conformance import ENDED, ClaimConformance
-from twofold.views import TableChange, View, Views, ViewStore, layout
+from twofold.views import TableChange, View, ViewStore, layout
 
 
 class Priority(IntEnum):
@@ -180,13 +181,15 @@ def view_of(kind: Any, default: Any = msgspec.NODEFAULT) -> Any:
 
 
 async def fill(store: ViewStore, view: Any, values: Sequence[Any]) -> list[Any]:
-    """Store rows with the values, one each, and one whose value may be missing and is; return them by their keys."""
+    """LogStore rows with the values, one each, and one whose value may be missing and is; return them by their keys."""
     rows = [view(key=n, value=value, maybe=value) for n, value in enumerate(values)]
     rows.append(view(key=len(values), value=values[0]))
     shape = layout(view)
     await store.create(shape)
     (claim,) = [each for each in await store.attend("ann", [shape.table], ENDED) if each.follower == shape.table]
-    await store.apply(Settled(claim, claim.position + 1), [TableChange(shape, [shape.pack(row) for row in rows], [])])
+    await store.apply(
+        Checkpoint(claim, claim.position + 1), [TableChange(shape, [shape.pack(row) for row in rows], [])]
+    )
     return rows
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
-from twofold.followers import FollowerStore, Settled
+from twofold.followers import Checkpoint, FollowerStore
 from twofold.views.view import Layout
 
 
@@ -49,7 +49,7 @@ class ViewStore(FollowerStore, Protocol):
         """
         ...
 
-    async def apply(self, settled: Settled, writes: Sequence[Write]) -> None:
+    async def apply(self, checkpoint: Checkpoint, writes: Sequence[Write]) -> None:
         """Write rows and run statements, in the order given, and settle the follower's place, in one transaction.
 
         Raises:

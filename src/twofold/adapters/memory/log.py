@@ -14,18 +14,18 @@ from twofold.log import (
     Appended,
     Criteria,
     Criterion,
-    Entry,
-    Handled,
     Outcome,
-    Recorded,
+    ProcessedId,
+    RecordedEvent,
     Snapshot,
+    StoredPayload,
     TypeCount,
     check_batch,
     check_id,
     check_query,
     lacking,
     not_remembered,
-    settle,
+    resolve,
     stored_key,
 )
 
@@ -34,11 +34,11 @@ class MemoryStore:
     """Holds a log for as long as the object lives; several `twofold.log.Log` may share one."""
 
     def __init__(self) -> None:
-        self._events: list[Recorded] = []
+        self._events: list[RecordedEvent] = []
         self._tags: list[tuple[str, ...]] = []
         self._by_tag: defaultdict[str, list[int]] = defaultdict(list)
         self._by_type: defaultdict[str, list[int]] = defaultdict(list)
-        self._handled: dict[str, Handled] = {}
+        self._processed: dict[str, ProcessedId] = {}
         self._snapshots: dict[tuple[str, str], Snapshot] = {}
 
     async def open(self, *, read_only: bool = False) -> None:
@@ -49,21 +49,21 @@ class MemoryStore:
     ) -> list[Outcome]:
         check_batch(batch)
         conflicts = {index: newer for index, append in enumerate(batch) if (newer := self._newer(append))}
-        handled = {each.id: at for each in batch if (at := self._handled.get(stored_key(each.id)))}
-        outcomes, accepted = settle(batch, len(self._events), handled, conflicts)
+        processed = {each.id: at for each in batch if (at := self._processed.get(stored_key(each.id)))}
+        outcomes, accepted = resolve(batch, len(self._events), processed, conflicts)
         for event in accepted:
             self._keep(event.recorded(len(self._events) + 1, recorded_at_us), event.tags)
         for append, outcome in zip(batch, outcomes, strict=True):
             if append.id and isinstance(outcome, Appended) and not outcome.repeated:
                 key = stored_key(append.id)
-                self._handled[key] = Handled(key, outcome.first, outcome.last, append.digest)
+                self._processed[key] = ProcessedId(key, outcome.first, outcome.last, append.digest)
         if meanwhile:
             meanwhile()
         # A real store lets other tasks run while it writes; so does this one, that tests see the same interleavings.
         await asyncio.sleep(0)
         return outcomes
 
-    def _keep(self, event: Recorded, tags: tuple[str, ...]) -> None:
+    def _keep(self, event: RecordedEvent, tags: tuple[str, ...]) -> None:
         self._events.append(event)
         self._tags.append(tags)
         self._by_type[event.type].append(event.position)
@@ -81,7 +81,7 @@ class MemoryStore:
 
     async def read(
         self, criteria: Criteria, after: int = 0, limit: int = 1000, *, backwards: bool = False
-    ) -> list[Recorded]:
+    ) -> list[RecordedEvent]:
         check_query(criteria, after, limit)
         found: set[int] = set()
         for criterion in criteria:
@@ -89,9 +89,9 @@ class MemoryStore:
                 found.update(islice(self._selected(criterion, candidates, after, backwards=backwards), limit))
         return [self._events[position - 1] for position in sorted(found, reverse=backwards)[:limit]]
 
-    async def history(self, criteria: Criteria, after: int = 0, limit: int = 1000) -> list[Entry]:
+    async def history(self, criteria: Criteria, after: int = 0, limit: int = 1000) -> list[StoredPayload]:
         events = await self.read(criteria, after, limit)
-        return [Entry(event.position, event.type, event.version, event.data) for event in events]
+        return [StoredPayload(event.position, event.type, event.version, event.data) for event in events]
 
     def _candidates(self, criterion: Criterion) -> list[Sequence[int]]:
         """Return the positions, in order, among which are all that are selected: of the rarest tag, or of each type."""
@@ -119,22 +119,22 @@ class MemoryStore:
     async def types(self, most: int) -> list[TypeCount]:
         return [TypeCount(each, min(len(at), most), at[0], at[-1]) for each, at in sorted(self._by_type.items()) if at]
 
-    async def handled(self, append_id: str) -> Handled | None:
+    async def processed(self, append_id: str) -> ProcessedId | None:
         check_id(append_id)
-        return self._handled.get(stored_key(append_id))
+        return self._processed.get(stored_key(append_id))
 
-    async def read_handled(self, since: int, until: int, after: str = "", limit: int = 1000) -> list[Handled]:
-        keys = sorted(key for key, at in self._handled.items() if key > after and since <= at.last <= until)
-        return [self._handled[key] for key in keys[:limit]]
+    async def read_processed(self, since: int, until: int, after: str = "", limit: int = 1000) -> list[ProcessedId]:
+        keys = sorted(key for key, at in self._processed.items() if key > after and since <= at.last <= until)
+        return [self._processed[key] for key in keys[:limit]]
 
-    async def restore(self, events: Sequence[Recorded], handled: Sequence[Handled]) -> None:
-        new_ids = not_remembered(handled, self._handled)
+    async def restore(self, events: Sequence[RecordedEvent], processed: Sequence[ProcessedId]) -> None:
+        new_ids = not_remembered(processed, self._processed)
         if events:
             first = events[0].position
             there = [event.id for event in self._events[first - 1 : first - 1 + len(events)]]
             for event in lacking(events, len(self._events), there):
                 self._keep(event, event.tags)
-        self._handled.update({each.key: each for each in new_ids})
+        self._processed.update({each.key: each for each in new_ids})
         await asyncio.sleep(0)
 
     async def changed(self, timeout_seconds: float) -> None:

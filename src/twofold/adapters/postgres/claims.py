@@ -10,7 +10,7 @@ from typing import Any
 from twofold.adapters.postgres.address import Address
 from twofold.adapters.postgres.database import Connection
 from twofold.adapters.statements import load_statements
-from twofold.followers import WHOLE, Claim, Seat, Segment, share
+from twofold.followers import WHOLE, Assignment, Claim, Segment, assign
 from twofold.followers.division import check_named, merge
 from twofold.views.shadow import shadowed
 
@@ -32,7 +32,7 @@ class Claims:
     async def attend(
         self, owner: str, followers: list[str], lease_seconds: float, connection: Connection
     ) -> list[Claim]:
-        """Note that an owner is there, and return its claims: those that it had and keeps, and its share of what is free."""
+        """Note that an owner is there, and return its claims: those that it had and keeps, and its assign of what is free."""
         async with self._alone(connection):
             shadows = await connection.fetch(self._sql["begun"], [each for each in followers if shadowed(each)])
             followers = [each for each in followers if not shadowed(each)]
@@ -52,7 +52,7 @@ class Claims:
         present: dict[str, list[str]] = {}
         for follower, other in await connection.fetch(self._sql["present"]):
             present.setdefault(follower, []).append(other)
-        decided = share(owner, followers, seats, present)
+        decided = assign(owner, followers, seats, present)
         await connection.executemany(self._sql["leave"], _places(decided.leave, idle))
         await connection.executemany(self._sql["take"], [(owner, *place) for place in _places(decided.take, idle)])
         names, lows = [name for name, _ in idle], [low for _, low in idle]
@@ -89,14 +89,14 @@ class Claims:
             yield
 
 
-def _places(seats: Sequence[Seat], idle: set[tuple[Any, ...]]) -> list[tuple[str, int]]:
+def _places(seats: Sequence[Assignment], idle: set[tuple[Any, ...]]) -> list[tuple[str, int]]:
     """Return of some seats those that are not locked."""
     places = [(seat.follower, seat.segment.low) for seat in seats]
     return [place for place in places if place in idle]
 
 
-def _seat_of(follower: str, low: int, high: int, owner: str, closed: bool) -> Seat:
-    return Seat(follower, Segment(low, high), owner, closed)
+def _seat_of(follower: str, low: int, high: int, owner: str, closed: bool) -> Assignment:
+    return Assignment(follower, Segment(low, high), owner, closed)
 
 
 def _claim_of(follower: str, low: int, high: int, position: int, fence: int, merge_at: int) -> Claim:

@@ -21,11 +21,11 @@ from twofold.log import (
     ALL,
     Append,
     Criteria,
-    Entry,
-    Handled,
     Outcome,
-    Recorded,
+    ProcessedId,
+    RecordedEvent,
     Snapshot,
+    StoredPayload,
     TypeCount,
     check_id,
     check_query,
@@ -99,9 +99,9 @@ class PostgresStore:
 
     async def read(
         self, criteria: Criteria, after: int = 0, limit: int = 1000, *, backwards: bool = False
-    ) -> list[Recorded]:
+    ) -> list[RecordedEvent]:
         rows = await self._rows("read", criteria, after, limit, backwards)
-        return [Recorded(*row) for row in rows]
+        return [RecordedEvent(*row) for row in rows]
 
     async def _rows(
         self, statement: str, criteria: Criteria, after: int, limit: int, backwards: bool = False
@@ -118,9 +118,9 @@ class PostgresStore:
         )
         return rows
 
-    async def history(self, criteria: Criteria, after: int = 0, limit: int = 1000) -> list[Entry]:
+    async def history(self, criteria: Criteria, after: int = 0, limit: int = 1000) -> list[StoredPayload]:
         rows = await self._rows("history", criteria, after, limit)
-        return [Entry(*row) for row in rows]
+        return [StoredPayload(*row) for row in rows]
 
     async def head(self) -> int:
         head: int = await self._database.run(lambda connection: connection.fetchval(self._sql["head"]))
@@ -130,23 +130,25 @@ class PostgresStore:
         rows = await self._database.run(lambda connection: connection.fetch(self._sql["types"], min(most, _MOST)))
         return [TypeCount(*row) for row in rows]
 
-    async def handled(self, append_id: str) -> Handled | None:
+    async def processed(self, append_id: str) -> ProcessedId | None:
         check_id(append_id)
-        row = await self._row("handled", stored_key(append_id))
-        return Handled(*row) if row else None
+        row = await self._row("processed", stored_key(append_id))
+        return ProcessedId(*row) if row else None
 
-    async def read_handled(self, since: int, until: int, after: str = "", limit: int = 1000) -> list[Handled]:
+    async def read_processed(self, since: int, until: int, after: str = "", limit: int = 1000) -> list[ProcessedId]:
         arguments = (after, since, until, min(limit, _MOST))
-        statement = self._sql["read_handled_lately" if since else "read_handled"]
+        statement = self._sql["read_processed_lately" if since else "read_processed"]
         rows = await self._database.run(lambda connection: connection.fetch(statement, *arguments), call_seconds=None)
-        return [Handled(*row) for row in rows]
+        return [ProcessedId(*row) for row in rows]
 
-    async def restore(self, events: Sequence[Recorded], handled: Sequence[Handled]) -> None:
+    async def restore(self, events: Sequence[RecordedEvent], processed: Sequence[ProcessedId]) -> None:
         async with self._turn:
             # Thousands of events at once may take a busy server a while, and nobody waits behind them.
-            await self._database.write(partial(self._restore, events, handled), call_seconds=PATIENCE_SECONDS)
+            await self._database.write(partial(self._restore, events, processed), call_seconds=PATIENCE_SECONDS)
 
-    async def _restore(self, events: Sequence[Recorded], handled: Sequence[Handled], connection: Connection) -> None:
+    async def _restore(
+        self, events: Sequence[RecordedEvent], processed: Sequence[ProcessedId], connection: Connection
+    ) -> None:
         async with connection.transaction(isolation="read_committed"):
             await connection.execute(self._sql["lock"])
             if events:
@@ -155,8 +157,8 @@ class PostgresStore:
                 new = lacking(events, head, [event_id for (event_id,) in found])
                 await self._fill(connection, "log_events", [astuple(event) for event in new])
                 await self._fill(connection, "log_tags", [(stored_key(tag), *rest) for tag, *rest in tag_rows(new)])
-            remembered = await connection.fetch(self._sql["remembered"], [each.key for each in handled])
-            new_ids = not_remembered(handled, {row[0]: Handled(*row) for row in remembered})
+            remembered = await connection.fetch(self._sql["remembered"], [each.key for each in processed])
+            new_ids = not_remembered(processed, {row[0]: ProcessedId(*row) for row in remembered})
             await self._fill(connection, "log_handled", [astuple(each) for each in new_ids])
 
     async def _fill(self, connection: Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:

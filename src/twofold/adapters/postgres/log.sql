@@ -40,16 +40,16 @@ FROM found, LATERAL (
 WHERE type IS NOT NULL ORDER BY type
 
 -- `digest` is the column of that name, or the value of its default where a log that is only looked at has not got it yet.
--- name: handled
+-- name: processed
 SELECT id, first, last, {digest} FROM {schema}.log_handled WHERE id = $1
 
 -- All ids are read along the index, page by page: of `coalesce` the server thinks that it selects much, statistics or not.
--- name: read_handled
+-- name: read_processed
 SELECT id, first, last, {digest} FROM {schema}.log_handled
 WHERE id > $1 AND coalesce(last BETWEEN $2 AND $3, true) ORDER BY id LIMIT $4
 
 -- Late ones are few, and found faster by looking at all.
--- name: read_handled_lately
+-- name: read_processed_lately
 SELECT id, first, last, {digest} FROM {schema}.log_handled WHERE id > $1 AND last BETWEEN $2 AND $3 ORDER BY id LIMIT $4
 
 -- Whoever restores keeps others from appending, and is as durable, as `log_append_digests`.

@@ -22,7 +22,7 @@ from twofold.adapters.postgres.upgrade import check_prepared, upgrade
 from twofold.adapters.statements import load_statements
 from twofold.clock import Clock
 from twofold.errors import DeclarationError, LeaseLost, ValueRefused
-from twofold.followers import Claim, Parked, Progress, Segment, Settled, Standing, standings
+from twofold.followers import Checkpoint, Claim, Parked, Progress, Segment, Standing, standings
 from twofold.followers.division import merge, split
 from twofold.views import Layout, TableChange, Write
 from twofold.views.tables import table_of
@@ -147,22 +147,22 @@ class PostgresViews:
             await previewed.rollback()
         return [tuple(row) for row in rows]
 
-    async def apply(self, settled: Settled, writes: Sequence[Write]) -> None:
+    async def apply(self, checkpoint: Checkpoint, writes: Sequence[Write]) -> None:
         if all(isinstance(write, TableChange) for write in writes):
-            await self._database.write(partial(self._apply, settled, writes))
+            await self._database.write(partial(self._apply, checkpoint, writes))
         else:
-            await self._apply_with_statements(settled, writes)
+            await self._apply_with_statements(checkpoint, writes)
 
-    async def _apply_with_statements(self, settled: Settled, writes: Sequence[Write]) -> None:
+    async def _apply_with_statements(self, checkpoint: Checkpoint, writes: Sequence[Write]) -> None:
         async with self._session() as session:
             raw = await _driver(session)
-            await self._settle(settled, raw)
+            await self._settle(checkpoint, raw)
             await self._write_all(writes, raw, session)
 
-    async def _apply(self, settled: Settled, changes: Sequence[TableChange], connection: Connection) -> None:
+    async def _apply(self, checkpoint: Checkpoint, changes: Sequence[TableChange], connection: Connection) -> None:
         # If the connection was lost and this is done again, it does no harm: rows are written whole, not added to.
         async with connection.transaction():
-            await self._settle(settled, connection)
+            await self._settle(checkpoint, connection)
             for change in changes:
                 await self._write(connection, change)
 
@@ -173,14 +173,14 @@ class PostgresViews:
             else:
                 await session.execute(write)
 
-    async def _settle(self, settled: Settled, connection: Connection) -> None:
-        claim = settled.claim
-        await self._check(connection, "advance", claim, settled.position)
-        if settled.parked:
-            rows = [(p.follower, p.lane, p.position, p.error, p.attempts, p.parked_at_us) for p in settled.parked]
+    async def _settle(self, checkpoint: Checkpoint, connection: Connection) -> None:
+        claim = checkpoint.claim
+        await self._check(connection, "advance", claim, checkpoint.position)
+        if checkpoint.parked:
+            rows = [(p.follower, p.key, p.position, p.error, p.attempts, p.parked_at_us) for p in checkpoint.parked]
             await connection.executemany(self._sql["park"], rows)
-        if settled.unparked:
-            unparked = [(claim.follower, lane, position) for lane, position in settled.unparked]
+        if checkpoint.unparked:
+            unparked = [(claim.follower, key, position) for key, position in checkpoint.unparked]
             await connection.executemany(self._sql["unpark"], unparked)
 
     async def _write(self, connection: Connection, change: TableChange) -> None:
@@ -202,8 +202,8 @@ class PostgresViews:
 
     # Followers' places.
 
-    async def settle(self, settled: Settled) -> None:
-        await self.apply(settled, ())
+    async def settle(self, checkpoint: Checkpoint) -> None:
+        await self.apply(checkpoint, ())
 
     async def attend(self, owner: str, followers: Sequence[str], lease_seconds: float) -> list[Claim]:
         return await self._database.run_apart(partial(self._claims.attend, owner, list(followers), lease_seconds))
@@ -240,20 +240,20 @@ class PostgresViews:
     async def standings(self) -> dict[str, Standing]:
         return standings(await self._rows("standings"))
 
-    async def parked(self, follower: str = "", lane: str = "", limit: int = 1000) -> list[Parked]:
-        return [Parked(*row) for row in await self._rows("parked", follower, lane, limit)]
+    async def parked(self, follower: str = "", key: str = "", limit: int = 1000) -> list[Parked]:
+        return [Parked(*row) for row in await self._rows("parked", follower, key, limit)]
 
-    async def request_retry(self, follower: str, lanes: Sequence[str]) -> int:
-        return len(await self._rows("request_retry", follower, list(lanes)))
+    async def request_retry(self, follower: str, keys: Sequence[str]) -> int:
+        return len(await self._rows("request_retry", follower, list(keys)))
 
     async def take_retries(self, claim: Claim) -> list[str]:
-        lanes = [lane for (lane,) in await self._rows("retries", claim.follower) if claim.segment.owns(lane)]
-        if lanes:
-            await self._rows("forget_retries", claim.follower, lanes)
-        return lanes
+        keys = [key for (key,) in await self._rows("retries", claim.follower) if claim.segment.owns(key)]
+        if keys:
+            await self._rows("forget_retries", claim.follower, keys)
+        return keys
 
-    async def discard(self, follower: str, lane: str, position: int = 0) -> int:
-        return len(await self._rows("discard", follower, lane, position))
+    async def discard(self, follower: str, key: str, position: int = 0) -> int:
+        return len(await self._rows("discard", follower, key, position))
 
     async def rewind(self, follower: str, tables: Sequence[str]) -> None:
         async def work(connection: Connection) -> None:

@@ -10,9 +10,9 @@ from functools import partial
 
 from twofold.adapters.sqlite.database import transaction
 from twofold.adapters.statements import load_statements
-from twofold.followers import WHOLE, Claim, Seat, Segment, share
+from twofold.followers import WHOLE, Assignment, Claim, Segment, assign
+from twofold.followers.coordinator import here
 from twofold.followers.division import check_named, merge
-from twofold.followers.roster import here
 from twofold.views.shadow import shadowed
 
 _SQL = load_statements("twofold.adapters.sqlite", "claims.sql")
@@ -21,7 +21,7 @@ _SQL = load_statements("twofold.adapters.sqlite", "claims.sql")
 def attend(
     owner: str, followers: Sequence[str], now: float, until: float, connection: sqlite3.Connection
 ) -> list[Claim]:
-    """Note that an owner is there, and return its claims: those that it had and keeps, and its share of what is free."""
+    """Note that an owner is there, and return its claims: those that it had and keeps, and its assign of what is free."""
     believed_until = 2 * until - now if until > now else math.inf
     with transaction(connection):
         followers = [each for each in followers if not shadowed(each) or _is_begun(each, connection)]
@@ -31,7 +31,7 @@ def attend(
         connection.executemany(_SQL["add_present"], [(follower, owner, until) for follower in followers])
         for (follower,) in connection.execute(_SQL["merged"]).fetchall():
             _replace_segments(follower, partial(merge, follower), connection)
-        decided = share(owner, followers, _seats(owner, now, connection), _present(connection))
+        decided = assign(owner, followers, _seats(owner, now, connection), _present(connection))
         leaving = [(seat.follower, seat.segment.low) for seat in decided.leave]
         taking = [(owner, seat.follower, seat.segment.low) for seat in decided.take]
         connection.executemany(_SQL["leave"], leaving)
@@ -51,10 +51,10 @@ def leave(owner: str, connection: sqlite3.Connection) -> None:
         connection.execute(_SQL["forget_present"], (owner, 0, math.inf))
 
 
-def _seats(owner: str, now: float, connection: sqlite3.Connection) -> list[Seat]:
+def _seats(owner: str, now: float, connection: sqlite3.Connection) -> list[Assignment]:
     rows = connection.execute(_SQL["seats"], (now, owner))
     return [
-        Seat(name, Segment(low, high), "" if _has_ended(holder) else holder, bool(closed))
+        Assignment(name, Segment(low, high), "" if _has_ended(holder) else holder, bool(closed))
         for name, low, high, holder, closed in rows
     ]
 

@@ -29,19 +29,19 @@ from twofold.log import (
     Appended,
     Criteria,
     Criterion,
-    Entry,
-    Handled,
     NewEvent,
     Outcome,
-    Recorded,
+    ProcessedId,
+    RecordedEvent,
     Snapshot,
+    StoredPayload,
     TypeCount,
     check_batch,
     check_id,
     check_query,
     lacking,
     not_remembered,
-    settle,
+    resolve,
     stored_key,
     tag_rows,
 )
@@ -82,15 +82,15 @@ class SqliteStore:
 
     async def read(
         self, criteria: Criteria, after: int = 0, limit: int = 1000, *, backwards: bool = False
-    ) -> list[Recorded]:
+    ) -> list[RecordedEvent]:
         check_query(criteria, after, limit)
         rows = await self._reading.run(partial(_select, _EVENT, criteria, after, limit, backwards))
-        return [Recorded(*row) for row in rows]
+        return [RecordedEvent(*row) for row in rows]
 
-    async def history(self, criteria: Criteria, after: int = 0, limit: int = 1000) -> list[Entry]:
+    async def history(self, criteria: Criteria, after: int = 0, limit: int = 1000) -> list[StoredPayload]:
         check_query(criteria, after, limit)
         rows = await self._reading.run(partial(_select, _ENTRY, criteria, after, limit, False))
-        return [Entry(*row) for row in rows]
+        return [StoredPayload(*row) for row in rows]
 
     async def head(self) -> int:
         return await self._reading.run(_head)
@@ -99,21 +99,21 @@ class SqliteStore:
         rows = await self._reading.run(lambda connection: connection.execute(_SQL["types"], (most,)).fetchall())
         return [TypeCount(*row) for row in rows]
 
-    async def handled(self, append_id: str) -> Handled | None:
+    async def processed(self, append_id: str) -> ProcessedId | None:
         check_id(append_id)
         key = stored_key(append_id)
         found = await self._reading.run(lambda connection: _remembered(connection, [key], self._digest))
         return found.get(key)
 
-    async def read_handled(self, since: int, until: int, after: str = "", limit: int = 1000) -> list[Handled]:
-        statement = _SQL["read_handled"].format(digest=self._digest)
+    async def read_processed(self, since: int, until: int, after: str = "", limit: int = 1000) -> list[ProcessedId]:
+        statement = _SQL["read_processed"].format(digest=self._digest)
         rows = await self._reading.run(
             lambda connection: connection.execute(statement, (after, since, until, limit)).fetchall()
         )
-        return [Handled(*row) for row in rows]
+        return [ProcessedId(*row) for row in rows]
 
-    async def restore(self, events: Sequence[Recorded], handled: Sequence[Handled]) -> None:
-        await self._writing.run(partial(_restore, events, handled))
+    async def restore(self, events: Sequence[RecordedEvent], processed: Sequence[ProcessedId]) -> None:
+        await self._writing.run(partial(_restore, events, processed))
 
     async def changed(self, timeout_seconds: float) -> None:
         await asyncio.sleep(timeout_seconds)
@@ -149,33 +149,33 @@ def _write(
     with transaction(connection):
         head = _head(connection)
         conflicts = _conflicts(connection, batch, head)
-        outcomes, accepted = settle(batch, head, _handled(connection, ids) if ids else {}, conflicts)
+        outcomes, accepted = resolve(batch, head, _processed(connection, ids) if ids else {}, conflicts)
         _insert(connection, accepted, head, recorded_at_us)
         if ids:
-            insert_rows(connection, _SQL["insert_handled"], list(_newly_handled(batch, outcomes)))
+            insert_rows(connection, _SQL["insert_processed"], list(_newly_processed(batch, outcomes)))
         if committing:
             # Half of the work is to come, and needs no interpreter: whoever has been waiting for that gets it for as long.
             committing()
     return outcomes
 
 
-def _newly_handled(batch: Sequence[Append], outcomes: Sequence[Outcome]) -> Iterator[tuple[Any, ...]]:
+def _newly_processed(batch: Sequence[Append], outcomes: Sequence[Outcome]) -> Iterator[tuple[Any, ...]]:
     for append, outcome in zip(batch, outcomes, strict=True):
         if append.id and isinstance(outcome, Appended) and not outcome.repeated:
             yield stored_key(append.id), outcome.first, outcome.last, append.digest
 
 
-def _handled(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Handled]:
+def _processed(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, ProcessedId]:
     keys = {stored_key(each): each for each in ids}
     return {keys[key]: found for key, found in _remembered(connection, list(keys)).items()}
 
 
-def _remembered(connection: sqlite3.Connection, keys: Sequence[str], digest: str = "digest") -> dict[str, Handled]:
-    found: dict[str, Handled] = {}
+def _remembered(connection: sqlite3.Connection, keys: Sequence[str], digest: str = "digest") -> dict[str, ProcessedId]:
+    found: dict[str, ProcessedId] = {}
     for start in range(0, len(keys), _IDS_PER_STATEMENT):
         some = keys[start : start + _IDS_PER_STATEMENT]
-        rows = connection.execute(_SQL["handled"].format(ids=marks(some), digest=digest), some).fetchall()
-        found.update({row[0]: Handled(*row) for row in rows})
+        rows = connection.execute(_SQL["processed"].format(ids=marks(some), digest=digest), some).fetchall()
+        found.update({row[0]: ProcessedId(*row) for row in rows})
     return found
 
 
@@ -192,16 +192,16 @@ def _insert(connection: sqlite3.Connection, events: Sequence[NewEvent], head: in
     insert_rows(connection, _SQL["insert_tags"], tags)
 
 
-def _restore(events: Sequence[Recorded], handled: Sequence[Handled], connection: sqlite3.Connection) -> None:
+def _restore(events: Sequence[RecordedEvent], processed: Sequence[ProcessedId], connection: sqlite3.Connection) -> None:
     with transaction(connection):
         if events:
             found = connection.execute(_SQL["ids_from"], (events[0].position, len(events))).fetchall()
             new = lacking(events, _head(connection), [event_id for (event_id,) in found])
             insert_rows(connection, _SQL["insert_events"], [astuple(event) for event in new])
             insert_rows(connection, _SQL["insert_tags"], list(tag_rows(new)))
-        remembered = _remembered(connection, [each.key for each in handled])
-        new_ids = not_remembered(handled, remembered)
-        insert_rows(connection, _SQL["insert_handled"], [astuple(each) for each in new_ids])
+        remembered = _remembered(connection, [each.key for each in processed])
+        new_ids = not_remembered(processed, remembered)
+        insert_rows(connection, _SQL["insert_processed"], [astuple(each) for each in new_ids])
 
 
 def _conflicts(connection: sqlite3.Connection, batch: Sequence[Append], head: int) -> dict[int, int]:

@@ -18,10 +18,10 @@ SELECT
 FROM found WHERE type IS NOT NULL ORDER BY type
 
 -- `digest` is the column of that name, or the value of its default where a file that is only looked at has not got it yet.
--- name: handled
+-- name: processed
 SELECT id, first, last, {digest} FROM handled WHERE id IN ({ids})
 
--- name: read_handled
+-- name: read_processed
 SELECT id, first, last, {digest} FROM handled WHERE id > ? AND last BETWEEN ? AND ? ORDER BY id LIMIT ?
 
 -- name: has_digests
@@ -48,7 +48,7 @@ INSERT OR ROLLBACK INTO events (position, id, type, version, tags, data, metadat
 -- name: insert_tags
 INSERT OR ROLLBACK INTO tags (tag, position, type) VALUES {rows}
 
--- name: insert_handled
+-- name: insert_processed
 INSERT OR ROLLBACK INTO handled (id, first, last, digest) VALUES {rows}
 
 -- name: read_all

@@ -30,7 +30,7 @@ from twofold.adapters.sqlite.database import (
 from twofold.adapters.statements import load_statements
 from twofold.clock import Clock
 from twofold.errors import DeclarationError, LeaseLost
-from twofold.followers import Claim, Parked, Progress, Segment, Settled, Standing, standings
+from twofold.followers import Checkpoint, Claim, Parked, Progress, Segment, Standing, standings
 from twofold.followers.division import merge, split
 from twofold.views import Layout, TableChange, Write
 from twofold.views.tables import table_of
@@ -120,12 +120,12 @@ class SqliteViews:
             connection.execute(_SQL["take_back"])
             return rows
 
-    async def apply(self, settled: Settled, writes: Sequence[Write]) -> None:
-        await self._writing.run(partial(self._apply, settled, writes))
+    async def apply(self, checkpoint: Checkpoint, writes: Sequence[Write]) -> None:
+        await self._writing.run(partial(self._apply, checkpoint, writes))
 
-    def _apply(self, settled: Settled, writes: Sequence[Write], connection: sqlite3.Connection) -> None:
+    def _apply(self, checkpoint: Checkpoint, writes: Sequence[Write], connection: sqlite3.Connection) -> None:
         with self._writing_all(writes, connection):
-            _settle(connection, settled)
+            _settle(connection, checkpoint)
             self._write(writes, connection)
 
     @contextmanager
@@ -151,8 +151,8 @@ class SqliteViews:
 
     # Followers' places.
 
-    async def settle(self, settled: Settled) -> None:
-        await self.apply(settled, ())
+    async def settle(self, checkpoint: Checkpoint) -> None:
+        await self.apply(checkpoint, ())
 
     async def attend(self, owner: str, followers: Sequence[str], lease_seconds: float) -> list[Claim]:
         now = self._clock.now_us() / 1e6
@@ -188,21 +188,21 @@ class SqliteViews:
     async def standings(self) -> dict[str, Standing]:
         return standings(await self._rows("standings"))
 
-    async def parked(self, follower: str = "", lane: str = "", limit: int = 1000) -> list[Parked]:
-        return [Parked(*row) for row in await self._rows("parked", follower, lane, limit)]
+    async def parked(self, follower: str = "", key: str = "", limit: int = 1000) -> list[Parked]:
+        return [Parked(*row) for row in await self._rows("parked", follower, key, limit)]
 
-    async def request_retry(self, follower: str, lanes: Sequence[str]) -> int:
-        return await self._changed("request_retry", [(follower, lane) for lane in lanes])
+    async def request_retry(self, follower: str, keys: Sequence[str]) -> int:
+        return await self._changed("request_retry", [(follower, key) for key in keys])
 
     async def take_retries(self, claim: Claim) -> list[str]:
         # Almost always there is none, and finding that out takes no lock.
-        lanes = [lane for (lane,) in await self._rows("retries", claim.follower) if claim.segment.owns(lane)]
-        if lanes:
-            await self._changed("forget_retry", [(claim.follower, lane) for lane in lanes])
-        return lanes
+        keys = [key for (key,) in await self._rows("retries", claim.follower) if claim.segment.owns(key)]
+        if keys:
+            await self._changed("forget_retry", [(claim.follower, key) for key in keys])
+        return keys
 
-    async def discard(self, follower: str, lane: str, position: int = 0) -> int:
-        return await self._changed("discard", [(follower, lane, position)])
+    async def discard(self, follower: str, key: str, position: int = 0) -> int:
+        return await self._changed("discard", [(follower, key, position)])
 
     async def rewind(self, follower: str, tables: Sequence[str]) -> None:
         def work(connection: sqlite3.Connection) -> None:
@@ -295,14 +295,14 @@ def _write(connection: sqlite3.Connection, change: TableChange) -> None:
         connection.execute(_SQL["delete"].format(table=layout.table, keys=marks(some)), some)
 
 
-def _settle(connection: sqlite3.Connection, settled: Settled) -> None:
-    claim = settled.claim
-    _execute_fenced(connection, "advance", (settled.position,), claim)
-    for each in settled.parked:
-        row = (each.follower, each.lane, each.position, each.error, each.attempts, each.parked_at_us)
+def _settle(connection: sqlite3.Connection, checkpoint: Checkpoint) -> None:
+    claim = checkpoint.claim
+    _execute_fenced(connection, "advance", (checkpoint.position,), claim)
+    for each in checkpoint.parked:
+        row = (each.follower, each.key, each.position, each.error, each.attempts, each.parked_at_us)
         connection.execute(_SQL["park"], row)
-    for lane, position in settled.unparked:
-        connection.execute(_SQL["unpark"], (claim.follower, lane, position))
+    for key, position in checkpoint.unparked:
+        connection.execute(_SQL["unpark"], (claim.follower, key, position))
 
 
 def _execute_fenced(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...], claim: Claim) -> None:

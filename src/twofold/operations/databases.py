@@ -1,0 +1,105 @@
+"""Looking at a service from outside and mending it, whether it runs or not: through its databases alone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import msgspec
+
+from twofold.clock import Clock, SystemClock
+from twofold.declaration import Declaration, filled_by
+from twofold.errors import SettingsError
+from twofold.log import Log
+from twofold.service.settings import Settings, open_store, open_views
+from twofold.urls import without_password
+from twofold.views import ViewStore
+from twofold.views.rebuilding import rebuild
+
+_LOOK_AGAIN_SECONDS = 0.1
+
+
+class Databases(msgspec.Struct, frozen=True):
+    """A service's declaration, its log to be read, and its views."""
+
+    declaration: Declaration
+    log: Log
+    views: ViewStore
+    clock: Clock
+
+    @property
+    def service(self) -> str:
+        """The service's name."""
+        return self.declaration.name
+
+    async def rebuild(self, follower: str) -> None:
+        """Have a view filled anew from the first event, while it answers as it is, and return once the new rows do.
+
+        Whoever follows the view does the work; it is waited for.
+
+        Raises:
+            NotFound: there is no such follower of a view; the text lists those that there are.
+            NotNow: it was given up; the log says why.
+        """
+        await rebuild(self.views, follower, filled_by(self.declaration, follower), self.clock)
+
+
+@asynccontextmanager
+async def opened_log(url: str, *, clock: Clock | None = None) -> AsyncIterator[Log]:
+    """Open the log of a URL for reading only.
+
+    Raises:
+        SettingsError: it is in the memory of another process.
+        LogUnavailable: there is no log.
+    """
+    clock = clock or SystemClock()
+    check_shared(url)
+    async with AsyncExitStack() as stack:
+        store = open_store(url, clock)
+        stack.push_async_callback(store.close)
+        log = await Log.open(store, clock, read_only=True)
+        stack.push_async_callback(log.close)
+        yield log
+
+
+@asynccontextmanager
+async def opened(
+    declaration: Declaration, settings: Settings, *, to_mend: bool = False, clock: Clock | None = None
+) -> AsyncIterator[Databases]:
+    """Open a service's databases: to look at only, or ``to_mend`` what followers keep.
+
+    Raises:
+        SettingsError: they are in the memory of another process.
+        LogUnavailable: they are not there.
+    """
+    clock = clock or SystemClock()
+    async with opened_log(settings.log, clock=clock) as log, _opened_views(settings.views, clock) as looking:
+        if not to_mend:
+            yield Databases(declaration, log, looking, clock)
+            return
+        async with _opened_views(settings.views, clock, read_only=False) as views:
+            yield Databases(declaration, log, views, clock)
+
+
+@asynccontextmanager
+async def _opened_views(url: str, clock: Clock, *, read_only: bool = True) -> AsyncIterator[ViewStore]:
+    check_shared(url)
+    views = open_views(url, clock)
+    try:
+        await views.open(read_only=read_only)
+        yield views
+    finally:
+        await views.close()
+
+
+def check_shared(url: str) -> None:
+    """Check that other processes can see what is at a URL.
+
+    Raises:
+        SettingsError: it is in the memory of one.
+    """
+    if url.startswith("memory:"):
+        raise SettingsError(
+            f"{without_password(url)!r}: what a service has in memory, no other process sees. Set TWOFOLD_LOG and "
+            "TWOFOLD_VIEWS to what the service runs with, for example TWOFOLD_LOG=sqlite:///bank.db"
+        )

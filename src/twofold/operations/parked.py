@@ -1,0 +1,138 @@
+"""What followers have set aside: looking at it, having it tried again, dropping it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from twofold.clock import moment
+from twofold.declaration import check_filled
+from twofold.errors import NotFound
+from twofold.followers import Parked
+from twofold.log import RecordedEvent
+from twofold.operations.databases import Databases
+
+_MOST_PARKED = 1_000_000
+
+
+class ParkedKey(msgspec.Struct, frozen=True):
+    """The parked events of one key of a follower: how many, the position and failure of the first, and since when.
+
+    ``key`` is '' for the one order that all events of a projection have.
+    """
+
+    service: str
+    follower: str
+    key: str
+    events: int
+    position: int
+    error: str
+    attempts: int
+    parked_at: datetime
+
+
+class ParkedEvent(msgspec.Struct, frozen=True):
+    """A parked event, and what the log has of it. ``error`` is '' if it only waits for an earlier one of its key."""
+
+    event: RecordedEvent
+    error: str
+    attempts: int
+    parked_at: datetime
+
+
+async def parked_keys(databases: Databases, follower: str = "") -> list[ParkedKey]:
+    """Return what is parked, by follower and key."""
+    keys: dict[tuple[str, str], list[Parked]] = {}
+    for each in await databases.views.parked(follower, limit=_MOST_PARKED):
+        keys.setdefault((each.follower, each.key), []).append(each)
+    return [
+        ParkedKey(
+            databases.service, first.follower, first.key, len(rest) + 1, first.position, first.error, first.attempts,
+            moment(first.parked_at_us),
+        )
+        for first, *rest in keys.values()
+    ]  # fmt: skip
+
+
+async def find_parked(databases: Databases, follower: str, keys: Sequence[str] = ()) -> list[ParkedKey]:
+    """Return the parked keys that are named, or the only one of the follower if none is.
+
+    Raises:
+        NotFound: the follower has not parked one of them, or none is named and it has several; the text lists them.
+    """
+    parked = {each.key: each for each in await parked_keys(databases, follower)}
+    if not parked:
+        others = dict.fromkeys(each.follower for each in await parked_keys(databases))
+        elsewhere = f" It is {' and '.join(others)} that has." if others else ""
+        raise NotFound(f"{follower} of {databases.service} has parked nothing.{elsewhere}")
+    if not keys and len(parked) > 1:
+        raise NotFound(f"{follower} has parked {len(parked)} keys: say which. {_some(parked)}")
+    for key in keys:
+        if key not in parked:
+            raise NotFound(f"{follower} has parked nothing of {key!r}. {_some(parked)}")
+    return [parked[key] for key in keys] if keys else list(parked.values())
+
+
+def _some(parked: Mapping[str, ParkedKey]) -> str:
+    listed = ", ".join(key or "''" for key in list(parked)[:10])
+    return f"Parked are {listed}{' and more' if len(parked) > 10 else ''}."
+
+
+async def parked_events(databases: Databases, key: ParkedKey) -> list[ParkedEvent]:
+    """Return the parked events of a key, in order, as the log has them."""
+    found = []
+    for each in await _parked_of(databases, key):
+        (event,) = await databases.log.read(after=each.position - 1, limit=1)
+        found.append(ParkedEvent(event, each.error, each.attempts, moment(each.parked_at_us)))
+    return found
+
+
+async def _parked_of(databases: Databases, key: ParkedKey) -> list[Parked]:
+    # To the store, the key '' means any.
+    found = await databases.views.parked(key.follower, key.key, limit=_MOST_PARKED)
+    return [each for each in found if each.key == key.key]
+
+
+async def attempts(databases: Databases, key: ParkedKey) -> dict[int, int]:
+    """Return how often each parked event of a key was tried, by position."""
+    return {each.position: each.attempts for each in await _parked_of(databases, key)}
+
+
+async def retry(databases: Databases, keys: Sequence[ParkedKey]) -> None:
+    """Ask whoever follows to handle the parked events of some keys again; it does so within a second.
+
+    Raises:
+        NotFound: the code at hand has no such follower; then nothing is asked for.
+    """
+    followers = dict.fromkeys(each.follower for each in keys)
+    for follower in followers:
+        check_filled(databases.declaration, follower)
+    for follower in followers:
+        await databases.views.request_retry(follower, [each.key for each in keys if each.follower == follower])
+
+
+async def has_failed_again(databases: Databases, key: ParkedKey, before: Mapping[int, int]) -> bool | None:
+    """Say whether a key that was retried is parked still, or None while its events are being handled.
+
+    ``before`` are the `attempts` from before the retry.
+    """
+    left = await _parked_of(databases, key)
+    if not left:
+        return False
+    return True if left[0].attempts > before.get(left[0].position, 0) else None
+
+
+async def discard(databases: Databases, key: ParkedKey, position: int = 0) -> int:
+    """Drop one parked event of a key, or all (0), for good, and return how many that was.
+
+    If it is the one that failed, whoever follows handles what is left of the key within a second.
+
+    Raises:
+        NotFound: there is no parked event at the position.
+    """
+    count = await databases.views.discard(key.follower, key.key, position)
+    if not count:
+        raise NotFound(f"{key.follower} has parked no event at position {position} of {key.key!r}.")
+    return count

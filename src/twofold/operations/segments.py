@@ -1,0 +1,64 @@
+"""Dividing a follower's work: into more segments, for more processes, and back into one."""
+
+from __future__ import annotations
+
+from twofold.declaration import check_filled
+from twofold.errors import NotFound
+from twofold.operations.databases import Databases
+from twofold.operations.rebuilding import followed, is_followed
+from twofold.views import table_name
+
+_LOOK_AGAIN_SECONDS = 0.1
+
+
+async def split(databases: Databases, follower: str, parts: int) -> None:
+    """Cut each segment of a view's follower into so many parts, which the processes that are there share among them.
+
+    Raises:
+        NotFound: it is not a view's follower, or has never been followed.
+        NotNow: it is about to be merged, or has parked events that name no key.
+    """
+    check_divisible(databases, follower)
+    await databases.views.split(follower, parts)
+
+
+async def merge(databases: Databases, follower: str) -> None:
+    """Make one segment of all that a view's follower has, and return when there is one.
+
+    Those that are behind catch up with the foremost first; if no process follows them, that is done here.
+
+    Raises:
+        NotFound: it is not a view's follower, or has never been followed.
+        NotNow: it has parked events that name no key.
+    """
+    check_divisible(databases, follower)
+    elsewhere = await is_followed(databases, follower)
+    await databases.views.merge(follower)
+    async with followed(databases, follower, elsewhere=elsewhere):
+        while await segments_of(databases, follower) > 1:
+            await databases.clock.sleep(_LOOK_AGAIN_SECONDS)
+
+
+async def segments_of(databases: Databases, follower: str) -> int:
+    """Return how many segments a follower has now."""
+    return sum(each.follower == follower for each in await databases.views.progress())
+
+
+def check_divisible(databases: Databases, follower: str) -> None:
+    """Check that a follower's keys can be followed apart from each other.
+
+    Raises:
+        NotFound: it is not a view's follower; the text lists those that are.
+    """
+    views = [table_name(view) for view in databases.declaration.folded]
+    if follower in views:
+        return
+    if follower == "relay" or follower.startswith("inbox:"):
+        raise NotFound(_undivided(follower, "what it passes on has one order", views))
+    check_filled(databases.declaration, follower)
+    raise NotFound(_undivided(follower, "a projection's rows may be anybody's", views))
+
+
+def _undivided(follower: str, reason: str, views: list[str]) -> str:
+    divisible = f"Those of {', '.join(views)} can be." if views else "This service has no view whose keys can be."
+    return f"{follower} has one order for all its events, as {reason}: they cannot be followed apart. {divisible}"
