@@ -14,7 +14,7 @@ from bench.model import Contender, Home, Place, Prepare, Sample, Turns, fresh
 from twofold.clock import SystemClock
 from twofold.log import Appended, Criterion, Guard, Log, NewEvent
 from twofold.messages import encode, tagger
-from twofold.service.settings import open_store
+from twofold.service.settings import open_log
 
 
 def contender(home: Home) -> Contender:
@@ -34,7 +34,7 @@ def contender(home: Home) -> Contender:
 async def opened(url: str) -> AsyncIterator[Log]:
     """Open the log at a URL for a block."""
     clock = SystemClock()
-    log = await Log.open(open_store(url, clock), clock)
+    log = await Log.open(open_log(url, clock), clock)
     try:
         yield log
     finally:

@@ -44,7 +44,7 @@ def _variables_of(group: str) -> Callable[[str], str]:
     return lambda field: f"TWOFOLD_{group}_{field.upper()}"
 
 
-class _Group(msgspec.Struct, frozen=True, kw_only=True):
+class _Group(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     """What limits one thing. The name under which a field is encoded is that of its variable."""
 
     def __post_init__(self) -> None:
@@ -228,7 +228,7 @@ class FeedLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("FEED")
     shorter: more requests meanwhile."""
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class Limits(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     """All limits of a process.
 
     >>> Limits(followers=FollowerLimits(lease_seconds=10)).followers.lease_seconds
@@ -259,7 +259,8 @@ def read_limits(environment: Mapping[str, str] = os.environ) -> Limits:
     Raises:
         SettingsError: a value is not a number, or not one that is allowed; the text names the variable and shows a valid one.
     """
-    groups: dict[str, Any] = {name: _read(group, environment) for name, group in _groups().items()}
+    given = {name: _given(group, environment) for name, group in _groups().items()}
+    groups: dict[str, Any] = {name: _groups()[name](**values) for name, values in given.items() if values}
     return Limits(**groups)
 
 
@@ -272,9 +273,9 @@ def _groups() -> dict[str, type[_Group]]:
     return {field.name: field.type for field in fields(Limits)}
 
 
-def _read(group: type[_Group], environment: Mapping[str, str]) -> _Group:
+def _given(group: type[_Group], environment: Mapping[str, str]) -> dict[str, float]:
     given = [field for field in fields(group) if field.encode_name in environment]
-    return group(**{field.name: _number(environment[field.encode_name], field) for field in given})
+    return {field.name: _number(environment[field.encode_name], field) for field in given}
 
 
 def _number(text: str, field: FieldInfo) -> float:

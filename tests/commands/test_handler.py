@@ -15,6 +15,7 @@ from twofold import Aggregate, Command, Context, Event, Rejected, Tag, decide, e
 from twofold.adapters.sqlite import SqliteStore
 from twofold.commands import StateCache, decider_of, deciders_of
 from twofold.errors import IdReused, LogCorrupted, LogUnavailable, TooManyConflicts, UnknownMessage
+from twofold.limits import CommandLimits
 from twofold.log import Append, Log, NewEvent, Outcome
 from twofold.messages import Metadata, current
 
@@ -749,7 +750,7 @@ def test_few_cached_states_do_for_many_keys() -> None:
 
     async def scenario() -> None:
         async with handling(SharedStore()) as (handler, log):
-            handler.states = StateCache(log, capacity=3)
+            handler.states = StateCache(log, CommandLimits(cached_states=3))
             names = [f"account-{n}" for n in range(12)]
             await asyncio.gather(*[handler.handle(deposit(n + 1, name)) for n in range(5) for name in names])
             assert len(handler.states._cached) <= 3
@@ -767,7 +768,7 @@ def test_a_decision_may_need_more_states_than_are_kept(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         async with handling(SqliteStore(str(tmp_path / "log.db"))) as (handler, log):
-            handler.states = StateCache(log, capacity=1)
+            handler.states = StateCache(log, CommandLimits(cached_states=1))
             await handler.handle(deposit(5, "ann"))
             async with asyncio.timeout(10):
                 await handler.handle(Transfer(source="ann", target="bob", amount=5))

@@ -13,7 +13,7 @@ from twofold.clock import SystemClock
 from twofold.compatibility.checking import Finding, check_log
 from twofold.log import Log, NewEvent
 from twofold.operations.databases import opened_log
-from twofold.service.settings import open_store
+from twofold.service.settings import open_log
 from twofold.testing import running
 
 CLOCK = SystemClock()
@@ -45,7 +45,7 @@ async def _fill(folder: Path) -> None:
 
 async def store(folder: Path, *events: NewEvent) -> None:
     """Append what no code of ours has written."""
-    log = await Log.open(open_store(url(folder), CLOCK), CLOCK)
+    log = await Log.open(open_log(url(folder), CLOCK), CLOCK)
     await log.append(events)
     await log.close()
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from twofold.clock import SystemClock
 from twofold.log import ALL, Append, Log, LogStore, NewEvent, ProcessedId, RecordedEvent
-from twofold.service.settings import open_store
+from twofold.service.settings import open_log
 
 T = TypeVar("T")
 CLOCK = SystemClock()
@@ -48,7 +48,7 @@ async def everything(store: LogStore) -> tuple[list[RecordedEvent], list[Process
 
 async def on(url: str, work: Callable[[LogStore], Awaitable[T]]) -> T:
     """Do something with the log at a URL."""
-    log = await Log.open(open_store(url, CLOCK), CLOCK)
+    log = await Log.open(open_log(url, CLOCK), CLOCK)
     try:
         return await work(log.store)
     finally:

@@ -9,6 +9,7 @@ import pytest
 from twofold.adapters.sqlite import SqliteStore
 from twofold.clock import SystemClock
 from twofold.errors import LogCorrupted, LogUnavailable, SettingsError
+from twofold.limits import SqliteLimits
 from twofold.log import Log, LogStore, NewEvent
 
 
@@ -67,16 +68,15 @@ def test_a_file_one_version_ahead_is_used_and_one_further_ahead_is_left_alone(tm
         asyncio.run(append_and_read(SqliteStore(path)))
 
 
-def test_a_lock_that_is_held_too_long_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_is_held_too_long_is_said(tmp_path: Path) -> None:
     """Somebody who keeps a transaction open, in a shell perhaps, is looked for instead of a bug."""
-    monkeypatch.setattr("twofold.adapters.sqlite.database._BUSY_SECONDS", 0.05)
     path = str(tmp_path / "log.db")
     asyncio.run(append_and_read(SqliteStore(path)))
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     try:
         with pytest.raises(LogUnavailable, match="Another process has held the file's lock"):
-            asyncio.run(append_and_read(SqliteStore(path)))
+            asyncio.run(append_and_read(SqliteStore(path, SqliteLimits(busy_seconds=0.05))))
     finally:
         holder.close()
 

@@ -11,8 +11,8 @@ from tests.log.test_log import X1, LogStore, error_of, event, run
 from twofold.adapters.memory import MemoryStore
 from twofold.clock import SystemClock
 from twofold.errors import LogCorrupted, LogUnavailable, ValueRefused
-from twofold.log import Append, Appended, Conflict, Guard, Log, NewEvent, Outcome, commit, following
-from twofold.log import log as module
+from twofold.limits import LogLimits
+from twofold.log import Append, Appended, Conflict, Guard, Log, NewEvent, Outcome
 
 
 class Refusing(LogStore):
@@ -190,13 +190,9 @@ class Hanging(LogStore):
                 continue
 
 
-def test_closing_waits_for_no_store_that_hangs(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_closing_waits_for_no_store_that_hangs(caplog: pytest.LogCaptureFixture) -> None:
     """Whoever is queued is told, what comes later is refused, and the process can end."""
-    monkeypatch.setattr(commit, "_CLOSING_SECONDS", 0.05)
-    monkeypatch.setattr(following, "_RELEASING_SECONDS", 0.05)
-    monkeypatch.setattr(module, "_RELEASING_SECONDS", 0.05)
+    impatient = LogLimits(closing_seconds=0.05, releasing_seconds=0.05)
 
     async def scenario(log: Log, store: LogStore) -> None:
         store.gate.clear()
@@ -216,7 +212,7 @@ def test_closing_waits_for_no_store_that_hangs(
             log.submit([event()])
         store.gate.set()
 
-    run(scenario, Hanging)
+    run(scenario, Hanging, impatient)
 
 
 def test_what_is_queued_is_committed_before_the_end() -> None:

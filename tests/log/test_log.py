@@ -10,6 +10,7 @@ import pytest
 from twofold.adapters.memory import MemoryStore
 from twofold.clock import SystemClock
 from twofold.errors import LogCorrupted, LogError, LogUnavailable
+from twofold.limits import LogLimits
 from twofold.log import ALL, Append, Appended, Conflict, Criterion, Guard, Log, NewEvent, Outcome, Ticket
 
 X1 = (Criterion(tags=("x:1",)),)
@@ -53,10 +54,14 @@ class LogStore(MemoryStore):
         self.closed += 1
 
 
-def run(scenario: Callable[[Log, LogStore], Awaitable[None]], kind: type[LogStore] = LogStore) -> None:
+def run(
+    scenario: Callable[[Log, LogStore], Awaitable[None]],
+    kind: type[LogStore] = LogStore,
+    limits: LogLimits = LogLimits(),
+) -> None:
     async def whole() -> None:
         store = kind()
-        log = await Log.open(store, SystemClock())
+        log = await Log.open(store, SystemClock(), limits)
         try:
             await scenario(log, store)
         finally:

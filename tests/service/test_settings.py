@@ -9,6 +9,7 @@ import pytest
 from twofold import Service
 from twofold.clock import SystemClock
 from twofold.errors import SettingsError
+from twofold.limits import FollowerLimits, Limits
 from twofold.service import Settings, read_settings
 from twofold.service.settings import check_names, open_transport
 
@@ -24,6 +25,15 @@ def test_a_service_has_its_own_settings_those_of_all_or_the_defaults() -> None:
     assert read_settings("my-bank", environment).log == "sqlite:////var/my-bank.db"
     assert read_settings("my-bank", environment).views == "sqlite:///views of my-bank.db"
     assert read_settings("other", environment).views == "memory:"
+
+
+def test_limits_are_those_of_the_process() -> None:
+    """All services in it have the same, and a mistyped one is told like any other name."""
+    found = read_settings("bank", {"TWOFOLD_FOLLOWERS_LEASE_SECONDS": "10"})
+    assert found.limits == Limits(followers=FollowerLimits(lease_seconds=10))
+    assert repr(found).endswith("limits=Limits(followers=FollowerLimits(lease_seconds=10.0)))")
+    with pytest.raises(SettingsError, match=r"Did you mean TWOFOLD_FOLLOWERS_LEASE_SECONDS\?"):
+        read_settings("bank", {"TWOFOLD_FOLLOWERS_LEASE": "10"})
 
 
 @pytest.mark.parametrize(
@@ -91,7 +101,7 @@ def test_a_name_that_nothing_reads_is_refused_with_the_nearest(name: str, near: 
     [
         ("TWOFOLD_SALES_LOG", "sqlite:///sales.db"),
         ("TWOFOLD_BAD_DEBT_VIEWS", "memory:"),
-        ("TWOFOLD_MAX_BODY_BYTES", "9"),
+        ("TWOFOLD_MAX_BODY_BYTES", "1048576"),
         ("TWOFOLD_TEST_FULL", "1"),
         ("TWOFOLD_TEST_POSTGRES", "postgresql://h/d"),
         ("TWOFOLD_BENCH_PROFILE", "1"),

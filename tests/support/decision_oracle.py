@@ -26,9 +26,10 @@ from twofold import Aggregate, Command, Event, Rejected, Tag, decide, evolve, re
 from twofold.clock import SystemClock
 from twofold.commands import CommandHandler, StateCache, decider_of
 from twofold.errors import LogUnavailable, TooManyConflicts
+from twofold.limits import CommandLimits
 from twofold.log import ALL, Append, Log, LogStore, Outcome, RecordedEvent
 from twofold.messages import encode
-from twofold.service.settings import open_store
+from twofold.service.settings import open_log
 
 BookId = Annotated[str, Tag("book")]
 GateId = Annotated[str, Tag("gate")]
@@ -227,7 +228,7 @@ async def client(log: Log, chance: random.Random, commands: int, told: list[Told
 def _started(log: Log) -> CommandHandler:
     """Return what a process that has just started decides with: it remembers nothing, and has room for few states."""
     handler = CommandHandler(log, DECIDERS, CLOCK)
-    handler.states = StateCache(log, capacity=5)
+    handler.states = StateCache(log, CommandLimits(cached_states=5))
     return handler
 
 
@@ -340,11 +341,11 @@ def in_processes(url: str, disturb: Callable[[], object] = lambda: None) -> Verd
             disturb()
     assert [each.returncode for each in running] == [0] * PROCESSES
     told = [msgspec.json.decode(line, type=Told) for each in said for line in each.result()[0].splitlines()]
-    return asyncio.run(judged_log(open_store(url, CLOCK), told))
+    return asyncio.run(judged_log(open_log(url, CLOCK), told))
 
 
 async def _main(url: str, seed: int, commands: int) -> None:
-    for each in await hostile_run([open_store(url, CLOCK)], seed, commands):
+    for each in await hostile_run([open_log(url, CLOCK)], seed, commands):
         sys.stdout.write(encode(each).decode() + "\n")
 
 

@@ -9,15 +9,15 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
+from twofold.backoff import Backoff
 from twofold.clock import Clock
 from twofold.errors import SettingsError
+from twofold.limits import FeedLimits, Limits
 from twofold.messages import decoder
 from twofold.messaging import Delivery, check_not_replaced
 from twofold.urls import without_password, without_passwords
 
-_WAIT_SECONDS = 20
 _FIRST_PAUSE_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 5.0
 _QUIET_ATTEMPTS = 5
 _ATTEMPTS_BETWEEN_WARNINGS = 12
 _EXAMPLE = "For example feed:sales=http://127.0.0.1:8001,ledger=http://127.0.0.1:8002"
@@ -26,7 +26,7 @@ _logger = logging.getLogger("twofold.messaging")
 
 
 class FeedTransport:
-    """Reads ``/feed`` of the services that it has URLs for, ``page_events`` at a time.
+    """Reads ``/feed`` of the services that it has URLs for, page by page.
 
     A service that is not there yet, or not any more, is asked again until it is: with growing pauses, and loudly once that
     takes more than a few seconds.
@@ -34,11 +34,12 @@ class FeedTransport:
 
     pushes = False
 
-    def __init__(self, sources: Mapping[str, str], clock: Clock, page_events: int = 1000) -> None:
+    def __init__(self, sources: Mapping[str, str], clock: Clock, limits: FeedLimits = FeedLimits()) -> None:
         self._sources = dict(sources)
         self._clock = clock
-        self._page_events = page_events
-        self._client = httpx.AsyncClient(timeout=httpx.Timeout(_WAIT_SECONDS + 10, connect=5))
+        self._limits = limits
+        self._backoff = Backoff(_FIRST_PAUSE_SECONDS, limits.longest_pause_seconds)
+        self._client = httpx.AsyncClient(timeout=httpx.Timeout(limits.wait_seconds + 10, connect=5))
 
     async def publish(self, delivery: Delivery) -> None:
         raise NotImplementedError("What is in the log is published; nothing has to be pushed.")
@@ -57,7 +58,7 @@ class FeedTransport:
         while True:
             delivery = await self._page(source, url, after, wait)
             # The first page is not waited for: whether the URL is right, and the log the old one, is known at once.
-            wait = _WAIT_SECONDS
+            wait = self._limits.wait_seconds
             check_not_replaced(group, source, after, delivery.position)
             if delivery.position > after:
                 yield delivery
@@ -66,7 +67,6 @@ class FeedTransport:
     async def _page(self, source: str, url: str, after: int, wait: int) -> Delivery:
         """Return the next page of a feed, however long its service is away."""
         attempts = 0
-        pause = _FIRST_PAUSE_SECONDS
         shown = without_password(url)
         while True:
             try:
@@ -83,11 +83,10 @@ class FeedTransport:
                 if attempts >= _QUIET_ATTEMPTS:
                     _logger.info("The feed of %s at %s can be read again.", source, shown)
                 return page
-            await self._clock.sleep(pause * (0.5 + self._clock.random() / 2))
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            await self._clock.sleep(self._backoff.pause_seconds(attempts, self._clock.random()))
 
     async def _get(self, source: str, url: str, after: int, wait: int) -> Delivery:
-        parameters = {"after": after, "limit": self._page_events, "wait": wait}
+        parameters = {"after": after, "limit": self._limits.page_events, "wait": wait}
         response = await self._client.get(f"{url}/feed", params=parameters)
         response.raise_for_status()
         delivery: Delivery = decoder(Delivery).decode(response.content)
@@ -117,7 +116,7 @@ def url_of(source: str, sources: Mapping[str, str]) -> str:
     return sources[source].rstrip("/")
 
 
-def open_transport(url: str, clock: Clock, sources: Iterable[str] = ()) -> FeedTransport:
+def open_transport(url: str, clock: Clock, limits: Limits, sources: Iterable[str]) -> FeedTransport:
     """Return the transport of a URL such as ``feed:sales=http://127.0.0.1:8001,ledger=http://127.0.0.1:8002``.
 
     Raises:
@@ -136,7 +135,7 @@ def open_transport(url: str, clock: Clock, sources: Iterable[str] = ()) -> FeedT
         addresses[name] = address
     for source in sources:
         url_of(source, addresses)
-    return FeedTransport(addresses, clock)
+    return FeedTransport(addresses, clock, limits.feed)
 
 
 def _shown(part: str) -> str:

@@ -55,7 +55,8 @@ async def _check(service: Service, file: str | None, report: Report, *, fold: bo
             events = export.events
             found = await check_events(service.declaration, pages, events, report, fold=fold)
     else:
-        async with opened_log(read_settings(service.name).log) as log:
+        settings = read_settings(service.name)
+        async with opened_log(settings.log, limits=settings.limits) as log:
             events = await log.head()
             found = await check_log(service.declaration, log, report, fold=fold)
     return Checked(service.name, events, found)

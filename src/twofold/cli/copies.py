@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from twofold.cli.target import JSON, SERVICE, TARGET, log_url
+from twofold.limits import read_limits
 
 if TYPE_CHECKING:
     from twofold.copies.places import CopyResult
@@ -33,7 +34,8 @@ def copy(target: str, url: str, service: str | None, compare_new: bool, as_json:
     from twofold.copies.places import copy_log
 
     with progress_bar() as report:
-        moved = asyncio.run(copy_log(log_url(target, service), url, report, compare_all=not compare_new))
+        copying = copy_log(log_url(target, service), url, report, compare_all=not compare_new, limits=read_limits())
+        moved = asyncio.run(copying)
     _print(moved, as_json)
 
 
@@ -50,7 +52,7 @@ def export(target: str, file: str, service: str | None) -> None:
     from twofold.copies.places import export_log
 
     with progress_bar() as report:
-        moved = asyncio.run(export_log(log_url(target, service), file, report))
+        moved = asyncio.run(export_log(log_url(target, service), file, report, limits=read_limits()))
     click.echo(f"{moved.events} events and {moved.handled} ids exported, {moved.digest}", err=True)
 
 
@@ -67,7 +69,7 @@ def import_(file: str, url: str, as_json: bool) -> None:
     from twofold.copies.places import import_log
 
     with progress_bar() as report:
-        moved = asyncio.run(import_log(file, url, report))
+        moved = asyncio.run(import_log(file, url, report, limits=read_limits()))
     _print(moved, as_json)
 
 

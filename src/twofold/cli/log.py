@@ -72,9 +72,10 @@ def show(
 async def _show(
     url: str, criteria: Criteria, after: int | None, limit: int, backwards: bool, follow: bool, as_json: bool
 ) -> None:
+    from twofold.limits import read_limits
     from twofold.operations.databases import opened_log
 
-    async with opened_log(url) as log:
+    async with opened_log(url, limits=read_limits()) as log:
         head = await log.head()
         if after is None and limit and not backwards:
             _print(reversed(await log.read(criteria, head + 1, limit, backwards=True)), as_json)

@@ -8,17 +8,19 @@ from typing import Any
 
 import msgspec
 
+from twofold.backoff import Backoff
 from twofold.clock import Clock
 from twofold.commands.context import Context
 from twofold.commands.decider import Decider
 from twofold.commands.states import Basis, CachedState, Known, StateCache
 from twofold.errors import IdReused, LogError, Rejected, TooManyConflicts, UnknownMessage, UnrecordableEvent
+from twofold.limits import CommandLimits
 from twofold.log import Appended, Guard, Log, RecordableEvent, Reused, Ticket, recordable
 from twofold.messages import Command, Event, Metadata, content_digest, current, encode, received
 
-_ATTEMPTS = 64
-_PATIENT_ATTEMPTS = 4
-_LONGEST_PAUSE_SECONDS = 0.1
+_ATTEMPTS_AT_ONCE = 4
+# Where many processes have one key, they come apart by chance, and not by waiting long: fifty pauses take about a second.
+_BACKOFF = Backoff(first_seconds=0.004, longest_seconds=0.1, factor=1.06, jitter=1.0)
 
 
 class Content(msgspec.Struct, frozen=True, gc=False):
@@ -51,11 +53,14 @@ class CommandHandler:
     fails, all of them decide again.
     """
 
-    def __init__(self, log: Log, deciders: Iterable[Decider], clock: Clock) -> None:
+    def __init__(
+        self, log: Log, deciders: Iterable[Decider], clock: Clock, limits: CommandLimits = CommandLimits()
+    ) -> None:
         self._log = log
         self._clock = clock
+        self._attempts = limits.attempts
         self._deciders: Mapping[type[Command], Decider] = {decider.command: decider for decider in deciders}
-        self.states = StateCache(log)
+        self.states = StateCache(log, limits)
 
     async def handle(self, command: Command, *, id: str = "", metadata: Metadata | None = None) -> int:
         """Decide on a command and return the position in the log at which its effect ends.
@@ -90,7 +95,7 @@ class CommandHandler:
     async def _decide_until_settled(
         self, decider: Decider, command: Command, context: Context, content: Content
     ) -> int:
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(1, self._attempts + 1):
             decided = _decide(decider, command, context, await self._states(decider, command))
             if decided.rejection or not (decided.events or content.id):
                 position = await self._confirmed(decided)
@@ -100,10 +105,10 @@ class CommandHandler:
                 position = await self._append(decided, content)
                 if position is not None:
                     return position
-            if attempt >= _PATIENT_ATTEMPTS:
-                await self._clock.sleep(self._clock.random() * min(_LONGEST_PAUSE_SECONDS, 0.001 * attempt))
+            if attempt > _ATTEMPTS_AT_ONCE:
+                await self._clock.sleep(_BACKOFF.pause_seconds(attempt - _ATTEMPTS_AT_ONCE, self._clock.random()))
         raise TooManyConflicts(
-            f"{type(command).__name__} was decided {_ATTEMPTS} times, and each time other processes had changed "
+            f"{type(command).__name__} was decided {self._attempts} times, and each time other processes had changed "
             f"{', '.join(decider.states)} first. Send it again, or send the commands for one key to one process."
         )
 

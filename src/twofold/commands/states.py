@@ -10,12 +10,11 @@ import msgspec
 
 from twofold.commands.snapshots import Snapshots
 from twofold.folding import Fold
+from twofold.limits import CommandLimits
 from twofold.log import Appended, Criterion, Log, Ticket
 from twofold.log.rules import check_condition
 
 S = TypeVar("S")
-
-_EVENTS_PER_READ = 2000
 
 
 class Known(msgspec.Struct, Generic[S], frozen=True, gc=False):
@@ -128,9 +127,10 @@ class StateCache:
     They go by the text of their identity, as in the log: what is one there is one here.
     """
 
-    def __init__(self, log: Log, capacity: int = 10_000) -> None:
+    def __init__(self, log: Log, limits: CommandLimits = CommandLimits()) -> None:
         self._log = log
-        self._capacity = capacity
+        self._capacity = limits.cached_states
+        self._page_events = limits.page_events
         self._snapshots = Snapshots(log)
         self._cached: OrderedDict[tuple[str, str], CachedState[Any]] = OrderedDict()
 
@@ -162,11 +162,11 @@ class StateCache:
             known = Known(*snapshot) if snapshot else known
         count = 0
         while True:
-            events = await self._log.history(criteria, known.position, _EVENTS_PER_READ)
+            events = await self._log.history(criteria, known.position, self._page_events)
             if events:
                 known = Known(events[-1].position, fold.replay(known.state, events))
                 count += len(events)
-            if len(events) < _EVENTS_PER_READ:
+            if len(events) < self._page_events:
                 return known, count
 
     async def is_current(self, basis: Basis, position: int, until: int | None = None) -> bool:

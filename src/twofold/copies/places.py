@@ -18,10 +18,11 @@ from twofold.copies.contents import Chunk, Digest, contents
 from twofold.copies.copying import common_head, compare, copy, restore
 from twofold.copies.lines import Export, chunk_lines, first_line, last_line
 from twofold.errors import LogCorrupted, LogDiverged, LogUnavailable, SettingsError
+from twofold.limits import Limits
 from twofold.log import Log, RecordedEvent
 from twofold.log.reading import Report, ahead
 from twofold.operations.databases import check_shared, opened_log
-from twofold.service.settings import location_of, open_store
+from twofold.service.settings import location_of, open_log
 from twofold.urls import without_password
 
 
@@ -39,7 +40,9 @@ class CopyResult(msgspec.Struct, frozen=True):
     digest: str
 
 
-async def copy_log(source_url: str, target_url: str, report: Report, *, compare_all: bool = True) -> CopyResult:
+async def copy_log(
+    source_url: str, target_url: str, report: Report, *, compare_all: bool = True, limits: Limits = Limits()
+) -> CopyResult:
     """Copy a log to another place, or what has come since it was copied, and compare the two.
 
     The source is only read, and may be in use. The target may not be, before the copy is complete.
@@ -49,6 +52,7 @@ async def copy_log(source_url: str, target_url: str, report: Report, *, compare_
         target_url: where to; it is made if need be.
         report: is told how far it is.
         compare_all: read back all of both; otherwise only what is copied now.
+        limits: those of this process.
 
     Raises:
         SettingsError: a URL is wrong, or both are the same.
@@ -58,7 +62,7 @@ async def copy_log(source_url: str, target_url: str, report: Report, *, compare_
     check_shared(target_url)
     if location_of(source_url) == location_of(target_url):
         raise SettingsError(f"{without_password(target_url)!r} is the log itself. Say where the copy is to be.")
-    async with opened_log(source_url) as source, _opened_target(target_url) as target:
+    async with opened_log(source_url, limits=limits) as source, _opened_target(target_url, limits) as target:
         before = await common_head(source, target.store)
         added = await copy(source, target.store, before, report)
         after = 0 if compare_all else before
@@ -67,9 +71,9 @@ async def copy_log(source_url: str, target_url: str, report: Report, *, compare_
 
 
 @asynccontextmanager
-async def _opened_target(url: str) -> AsyncIterator[Log]:
+async def _opened_target(url: str, limits: Limits) -> AsyncIterator[Log]:
     clock = SystemClock()
-    log = await Log.open(open_store(url, clock), clock)
+    log = await Log.open(open_log(url, clock, limits), clock, limits.log)
     try:
         yield log
     finally:
@@ -80,7 +84,7 @@ def _moved(moved: int, after: int, found: Digest) -> CopyResult:
     return CopyResult(moved, after, found.events, found.processed, str(found))
 
 
-async def export_log(url: str, file: str, report: Report) -> CopyResult:
+async def export_log(url: str, file: str, report: Report, *, limits: Limits = Limits()) -> CopyResult:
     """Write a log, as it is now, to a file of lines.
 
     It is compressed if its name ends in ``.gz``, and appears under its name when it is complete; ``-`` is the standard
@@ -89,7 +93,7 @@ async def export_log(url: str, file: str, report: Report) -> CopyResult:
     Raises:
         LogUnavailable: there is no log, or the log or the file cannot be reached.
     """
-    async with opened_log(url) as log:
+    async with opened_log(url, limits=limits) as log:
         events = await log.head()
         with _written(file) as out:
             written = await _export(log, events, out, report)
@@ -113,13 +117,14 @@ async def _export(log: Log, events: int, out: IO[bytes], report: Report) -> Dige
     return written
 
 
-async def import_log(file: str, url: str, report: Report) -> CopyResult:
+async def import_log(file: str, url: str, report: Report, *, limits: Limits = Limits()) -> CopyResult:
     """Restore a log from a file that `export_log` has written, or what of it is not there yet, and compare the two.
 
     Args:
         file: its name; ``-`` is the standard input.
         url: where to; it is made if need be, and nobody may use it before all is there.
         report: is told how far it is.
+        limits: those of this process.
 
     Raises:
         LogCorrupted: a line is wrong, or lines are missing; nothing of its batch has been restored.
@@ -129,7 +134,7 @@ async def import_log(file: str, url: str, report: Report) -> CopyResult:
     check_shared(url)
     with _read(file) as lines:
         export = Export("standard input" if file == "-" else file, lines)
-        async with _opened_target(url) as target:
+        async with _opened_target(url, limits) as target:
             before = await target.head()
             done = 0
             async with aclosing(ahead(_chunks(export))) as chunks:

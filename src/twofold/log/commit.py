@@ -9,6 +9,7 @@ import msgspec
 
 from twofold.clock import Clock
 from twofold.errors import LogCorrupted, LogError, LogUnavailable, ValueRefused
+from twofold.limits import LogLimits
 from twofold.log.model import (
     Append,
     Appended,
@@ -24,11 +25,8 @@ from twofold.log.model import (
 from twofold.log.rules import Checked, check_condition, check_position
 from twofold.log.store import LogStore
 
-_EVENTS_PER_COMMIT = 4096
-_BYTES_PER_COMMIT = 4 << 20
 _MANY = 16
 _LONGEST_SILENCE_SECONDS = 0.02
-_CLOSING_SECONDS = 4.0
 _OUTCOMES = {Appended, Conflict, Reused}
 
 
@@ -122,8 +120,11 @@ class GroupCommit:
     batches take turns: while one waits for the disk, those in the other are answered and go on.
     """
 
-    def __init__(self, store: LogStore, clock: Clock, moved: Callable[[int], None]) -> None:
+    def __init__(
+        self, store: LogStore, clock: Clock, moved: Callable[[int], None], limits: LogLimits = LogLimits()
+    ) -> None:
         self.latest = Latest(1, [], 0)
+        self._limits = limits
         self._store = store
         self._clock = clock
         self._moved = moved
@@ -159,12 +160,13 @@ class GroupCommit:
     def _take_batch(self) -> list[Ticket]:
         waiting = len(self._queue) + len(self._unanswered)
         most = len(self._queue) if waiting < 2 * _MANY else min(len(self._queue), (waiting + 1) // 2)
+        most_events, most_bytes = self._limits.commit_events, self._limits.commit_bytes
         events = count = 0
         size = 0
-        while count < most and events < _EVENTS_PER_COMMIT:
+        while count < most and events < most_events:
             ticket = self._queue[count]
             size += ticket.size
-            if count and size > _BYTES_PER_COMMIT:
+            if count and size > most_bytes:
                 break
             ticket.begun = True
             events += max(1, len(ticket.events))
@@ -239,7 +241,7 @@ class GroupCommit:
     async def close(self) -> None:
         """Commit what is queued; a store that hangs is left after a few seconds, and who waits for it is told."""
         try:
-            if self._writer is not None and not await ends(self._writer, _CLOSING_SECONDS):
+            if self._writer is not None and not await ends(self._writer, self._limits.closing_seconds):
                 self._writer.cancel()
                 await ends(self._writer, 0)
         finally:

@@ -10,13 +10,11 @@ import msgspec
 
 from twofold.clock import Clock
 from twofold.errors import LogCorrupted, LogUnavailable
+from twofold.limits import LogLimits
 from twofold.log.commit import ends
 from twofold.log.store import LogStore
 
 E = TypeVar("E")
-
-_POLL_SECONDS = 0.05
-_RELEASING_SECONDS = 1.0
 
 
 class Batch(msgspec.Struct, Generic[E], frozen=True):
@@ -30,8 +28,9 @@ class Batch(msgspec.Struct, Generic[E], frozen=True):
 class Head:
     """Where a log ends, as far as this process knows, and those who wait for it to move."""
 
-    def __init__(self, store: LogStore, clock: Clock, position: int) -> None:
+    def __init__(self, store: LogStore, clock: Clock, position: int, limits: LogLimits = LogLimits()) -> None:
         self.position = position
+        self._limits = limits
         self._store = store
         self._clock = clock
         self._watcher: asyncio.Task[None] | None = None
@@ -89,13 +88,14 @@ class Head:
 
     async def _watch(self) -> None:
         """Look for other processes' appends while anybody waits: the store's hint first, asking for the head always."""
+        poll_seconds = self._limits.poll_seconds
         try:
             while True:
                 with suppress(LogUnavailable):
                     await self.find()
-                    await self._store.changed(_POLL_SECONDS)
+                    await self._store.changed(poll_seconds)
                     continue
-                await self._clock.sleep(_POLL_SECONDS)
+                await self._clock.sleep(poll_seconds)
         except BaseException as error:
             # Whoever waits would wait for ever.
             self._watcher = None
@@ -118,7 +118,7 @@ class Head:
         """Stop asking the store."""
         if self._watcher is not None:
             self._watcher.cancel()
-            await ends(self._watcher, _RELEASING_SECONDS)
+            await ends(self._watcher, self._limits.releasing_seconds)
 
 
 def closed() -> LogUnavailable:

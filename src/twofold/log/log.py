@@ -8,14 +8,13 @@ from collections.abc import AsyncIterator, Sequence
 
 from twofold.clock import Clock
 from twofold.errors import LogCorrupted, LogUnavailable, ValueRefused
+from twofold.limits import LogLimits
 from twofold.log.commit import GroupCommit, Guard, Ticket, check_guards, ends
 from twofold.log.following import Batch, Head
 from twofold.log.model import ALL, Criteria, NewEvent, Outcome, RecordedEvent, StoredPayload
 from twofold.log.recorder import RecordableEvent
 from twofold.log.rules import check_query, recorded_size, size_of
 from twofold.log.store import LogStore
-
-_RELEASING_SECONDS = 1.0
 
 _logger = logging.getLogger(__name__)
 
@@ -35,14 +34,17 @@ class Log:
     Appended(first=1, last=1, repeated=False)
     """
 
-    def __init__(self, store: LogStore, clock: Clock, head: int) -> None:
+    def __init__(self, store: LogStore, clock: Clock, head: int, limits: LogLimits = LogLimits()) -> None:
         self.store = store
-        self._head = Head(store, clock, head)
-        self._commits = GroupCommit(store, clock, self._head.moved)
+        self._limits = limits
+        self._head = Head(store, clock, head, limits)
+        self._commits = GroupCommit(store, clock, self._head.moved, limits)
         self._closing = False
 
     @classmethod
-    async def open(cls, store: LogStore, clock: Clock, *, read_only: bool = False) -> Log:
+    async def open(
+        cls, store: LogStore, clock: Clock, limits: LogLimits = LogLimits(), *, read_only: bool = False
+    ) -> Log:
         """Open the store and find the head; a store that cannot be used is closed again.
 
         Raises:
@@ -50,7 +52,7 @@ class Log:
         """
         try:
             await store.open(read_only=read_only)
-            return cls(store, clock, await store.head())
+            return cls(store, clock, await store.head(), limits)
         except BaseException:
             await store.close()
             raise
@@ -170,11 +172,12 @@ class Log:
             self._head.close()
         await self._head.release()
         closing = asyncio.ensure_future(self.store.close())
-        if await ends(closing, _RELEASING_SECONDS):
+        if await ends(closing, self._limits.releasing_seconds):
             closing.result()
         else:
             closing.cancel()
-            _logger.warning("The log's store did not close within %g s, and was left as it is.", _RELEASING_SECONDS)
+            seconds = self._limits.releasing_seconds
+            _logger.warning("The log's store did not close within %g s, and was left as it is.", seconds)
 
 
 def _check_contiguous(events: list[RecordedEvent], after: int) -> None:

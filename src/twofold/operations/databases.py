@@ -10,8 +10,9 @@ import msgspec
 from twofold.clock import Clock, SystemClock
 from twofold.declaration import Declaration, filled_by
 from twofold.errors import SettingsError
+from twofold.limits import Limits
 from twofold.log import Log
-from twofold.service.settings import Settings, open_store, open_views
+from twofold.service.settings import Settings, open_log, open_views
 from twofold.urls import without_password
 from twofold.views import ViewStore
 from twofold.views.rebuilding import rebuild
@@ -26,6 +27,7 @@ class Databases(msgspec.Struct, frozen=True):
     log: Log
     views: ViewStore
     clock: Clock
+    limits: Limits = Limits()
 
     @property
     def service(self) -> str:
@@ -45,7 +47,7 @@ class Databases(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def opened_log(url: str, *, clock: Clock | None = None) -> AsyncIterator[Log]:
+async def opened_log(url: str, *, clock: Clock | None = None, limits: Limits = Limits()) -> AsyncIterator[Log]:
     """Open the log of a URL for reading only.
 
     Raises:
@@ -55,9 +57,9 @@ async def opened_log(url: str, *, clock: Clock | None = None) -> AsyncIterator[L
     clock = clock or SystemClock()
     check_shared(url)
     async with AsyncExitStack() as stack:
-        store = open_store(url, clock)
+        store = open_log(url, clock, limits)
         stack.push_async_callback(store.close)
-        log = await Log.open(store, clock, read_only=True)
+        log = await Log.open(store, clock, limits.log, read_only=True)
         stack.push_async_callback(log.close)
         yield log
 
@@ -73,18 +75,19 @@ async def opened(
         LogUnavailable: they are not there.
     """
     clock = clock or SystemClock()
-    async with opened_log(settings.log, clock=clock) as log, _opened_views(settings.views, clock) as looking:
+    opening = opened_log(settings.log, clock=clock, limits=settings.limits)
+    async with opening as log, _opened_views(settings, clock) as looking:
         if not to_mend:
-            yield Databases(declaration, log, looking, clock)
+            yield Databases(declaration, log, looking, clock, settings.limits)
             return
-        async with _opened_views(settings.views, clock, read_only=False) as views:
-            yield Databases(declaration, log, views, clock)
+        async with _opened_views(settings, clock, read_only=False) as views:
+            yield Databases(declaration, log, views, clock, settings.limits)
 
 
 @asynccontextmanager
-async def _opened_views(url: str, clock: Clock, *, read_only: bool = True) -> AsyncIterator[ViewStore]:
-    check_shared(url)
-    views = open_views(url, clock)
+async def _opened_views(settings: Settings, clock: Clock, *, read_only: bool = True) -> AsyncIterator[ViewStore]:
+    check_shared(settings.views)
+    views = open_views(settings.views, clock, settings.limits)
     try:
         await views.open(read_only=read_only)
         yield views

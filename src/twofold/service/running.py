@@ -23,7 +23,7 @@ from twofold.queries.live import LiveQueries, QueryFailure, ResumeToken, Subscri
 from twofold.service.beginning import tell_what_is_new
 from twofold.service.closing import Closing
 from twofold.service.roles import ROLES, Role, check_role, roles_of
-from twofold.service.settings import Settings, check_files, open_store, open_transport, open_views
+from twofold.service.settings import Settings, check_files, open_log, open_transport, open_views
 from twofold.service.view_versions import ViewVersions, view_handlers
 from twofold.views import ViewStore, layout
 from twofold.views.rebuilding import rebuild
@@ -377,13 +377,15 @@ async def opened(
     check_files(settings)
     name, close = declaration.name, (closing or Closing(clock)).close
     async with AsyncExitStack() as stack:
-        views = open_views(settings.views, clock)
+        views = open_views(settings.views, clock, settings.limits)
         stack.push_async_callback(close, f"The views of {name}", views.close)
         await _prepare(views, declaration, roles)
-        log = await Log.open(open_store(settings.log, clock), clock, read_only=roles == {"queries"})
+        log = await Log.open(
+            open_log(settings.log, clock, settings.limits), clock, settings.limits.log, read_only=roles == {"queries"}
+        )
         stack.push_async_callback(close, f"The log of {name}", log.close)
         if transport is None and settings.transport:
-            transport = open_transport(settings.transport, clock, declaration.sources)
+            transport = open_transport(settings.transport, clock, settings.limits, declaration.sources)
             stack.push_async_callback(close, f"The transport of {name}", transport.close)
         running = Running(declaration, settings, log, views, transport, clock, roles)
         await tell_what_is_new(declaration, settings, log, views if "followers" in roles else None)

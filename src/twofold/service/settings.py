@@ -15,6 +15,7 @@ import msgspec
 
 from twofold.clock import Clock
 from twofold.errors import SettingsError
+from twofold.limits import Limits, read_limits, variables
 from twofold.log import LogStore
 from twofold.messaging import Transport
 from twofold.urls import without_password
@@ -22,22 +23,24 @@ from twofold.views import ViewStore
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a service keeps its log and its views, and how it hears of others. All three are URLs."""
+    """Where a service keeps its log and its views, and how it hears of others: three URLs. And the limits of its process."""
 
     log: str
     views: str
     transport: str = ""
+    limits: Limits = Limits()
 
     def __repr__(self) -> str:
-        """Show the URLs without what is secret in them."""
-        shown = (f"{name}={without_password(getattr(self, name))!r}" for name in self.__struct_fields__)
-        return f"Settings({', '.join(shown)})"
+        """Show the URLs without what is secret in them, and of the limits those that are set."""
+        shown = [f"{name}={without_password(getattr(self, name))!r}" for name in ("log", "views", "transport")]
+        limits = [f"limits={self.limits!r}"] if self.limits != Limits() else []
+        return f"Settings({', '.join(shown + limits)})"
 
 
 _STORES = {
-    "memory": "twofold.adapters.memory.log:open_store",
-    "sqlite": "twofold.adapters.sqlite.log:open_store",
-    "postgresql": "twofold.adapters.postgres.log:open_store",
+    "memory": "twofold.adapters.memory.log:open_log",
+    "sqlite": "twofold.adapters.sqlite.log:open_log",
+    "postgresql": "twofold.adapters.postgres.log:open_log",
 }
 _VIEW_STORES = {
     "memory": "twofold.adapters.sqlite.views:open_views",
@@ -52,8 +55,9 @@ _EXAMPLES = {
     "TRANSPORT": "feed:sales=http://127.0.0.1:8001,ledger=http://127.0.0.1:8002",
 }
 _PREFIX = "TWOFOLD_"
+_LIMITS = variables()
 # Read by the edges.
-_OTHERS = ("MAX_BODY_BYTES", "ALLOWED_HOSTS", "ALLOWED_ORIGINS")
+_OTHERS = ("ALLOWED_HOSTS", "ALLOWED_ORIGINS")
 # Read by the tests and benchmarks of Twofold itself, and of its adapters.
 _DEVELOPERS = ("TWOFOLD_TEST_", "TWOFOLD_BENCH_")
 _OF_A_SERVICE = re.compile(rf"{_PREFIX}([A-Z0-9_]+_)?({'|'.join(_EXAMPLES)})")
@@ -71,14 +75,15 @@ def read_settings(service: str, environment: Mapping[str, str] = os.environ) -> 
     'sqlite:///data/bank.db'
 
     Raises:
-        SettingsError: a URL is malformed or of a kind that is not known, or there is a variable that nothing reads; the text
-            names the variable.
+        SettingsError: a URL is malformed or of a kind that is not known, a limit is not what it may be, or there is a variable
+            that nothing reads; the text names the variable.
     """
     check_names(environment)
     return Settings(
         log=_read(service, "LOG", f"sqlite:///{service}.db", _STORES, environment),
         views=_read(service, "VIEWS", f"sqlite:///{service}-views.db", _VIEW_STORES, environment),
         transport=_read(service, "TRANSPORT", "", _TRANSPORTS, environment),
+        limits=read_limits(environment),
     )
 
 
@@ -112,23 +117,26 @@ def check_names(environment: Mapping[str, str]) -> None:
     if unknown:
         told = " ".join(f"{name} is not a setting. Did you mean {_nearest(name)}?" for name in unknown)
         raise SettingsError(
-            f"{told} There are {', '.join(f'TWOFOLD_{each}' for each in (*_EXAMPLES, *_OTHERS))}, and for one service alone "
-            f"{', '.join(f'TWOFOLD_(SERVICE)_{each}' for each in _EXAMPLES)}."
+            f"{told} There are {', '.join(f'TWOFOLD_{each}' for each in (*_EXAMPLES, *_OTHERS))}, for one service alone "
+            f"{', '.join(f'TWOFOLD_(SERVICE)_{each}' for each in _EXAMPLES)}, and those of `twofold.limits`, such as "
+            "TWOFOLD_MAX_BODY_BYTES."
         )
 
 
 def _is_known(name: str, value: str) -> bool:
-    if not name.upper().startswith(_PREFIX):
+    if not name.upper().startswith(_PREFIX) or name.startswith(_DEVELOPERS):
         return True
-    known = name.removeprefix(_PREFIX) in _OTHERS or name.startswith(_DEVELOPERS) or bool(_OF_A_SERVICE.fullmatch(name))
-    return known or bool(_KUBERNETES.fullmatch(name)) or (name.endswith("_PORT") and "://" in value)
+    is_read = name in _LIMITS or name.removeprefix(_PREFIX) in _OTHERS or _OF_A_SERVICE.fullmatch(name)
+    return bool(is_read or _KUBERNETES.fullmatch(name) or (name.endswith("_PORT") and "://" in value))
 
 
 def _nearest(name: str) -> str:
     words = name.upper().removeprefix(_PREFIX).split("_")
-    # What is before a setting's own name is a service's, unless it is a setting's, too.
+    # What is before a setting's own name is a service's, unless it is a setting's or a limit's, too.
     services = ["_".join(words[:count]) for count in range(1, len(words)) if words[count - 1] not in _EXAMPLES]
-    names = [f"{_PREFIX}{each}" for each in (*_EXAMPLES, *_OTHERS)]
+    if any(each.startswith(f"{_PREFIX}{words[0]}_") for each in _LIMITS):
+        services = []
+    names = [*[f"{_PREFIX}{each}" for each in (*_EXAMPLES, *_OTHERS)], *_LIMITS]
     names += [variable(service, each) for service in services for each in _EXAMPLES]
     return difflib.get_close_matches(name.upper(), names, n=1, cutoff=0)[0]
 
@@ -186,33 +194,33 @@ def check_files(settings: Settings) -> None:
         )
 
 
-def open_store(url: str, clock: Clock) -> LogStore:
+def open_log(url: str, clock: Clock, limits: Limits = Limits()) -> LogStore:
     """Return the log's store that a URL names; it is not opened yet.
 
     Raises:
         SettingsError: the adapter's driver is not installed.
     """
-    store: LogStore = _adapter(url, _STORES)(url, clock)
+    store: LogStore = _adapter(url, _STORES)(url, clock, limits)
     return store
 
 
-def open_views(url: str, clock: Clock) -> ViewStore:
+def open_views(url: str, clock: Clock, limits: Limits = Limits()) -> ViewStore:
     """Return the views' store that a URL names; it is not opened yet.
 
     Raises:
         SettingsError: the adapter's driver is not installed.
     """
-    views: ViewStore = _adapter(url, _VIEW_STORES)(url, clock)
+    views: ViewStore = _adapter(url, _VIEW_STORES)(url, clock, limits)
     return views
 
 
-def open_transport(url: str, clock: Clock, sources: Iterable[str] = ()) -> Transport:
+def open_transport(url: str, clock: Clock, limits: Limits = Limits(), sources: Iterable[str] = ()) -> Transport:
     """Return the transport that a URL names, by which the sources are to be heard.
 
     Raises:
         SettingsError: the adapter's driver is not installed, or the URL does not say what it needs.
     """
-    transport: Transport = _adapter(url, _TRANSPORTS)(url, clock, sources)
+    transport: Transport = _adapter(url, _TRANSPORTS)(url, clock, limits, sources)
     return transport
 
 

@@ -18,6 +18,7 @@ from twofold.adapters.feed import FeedTransport, open_transport
 from twofold.clock import SystemClock
 from twofold.errors import LogCorrupted, ReceiptTimeout, SettingsError
 from twofold.http import asgi, serve
+from twofold.limits import FeedLimits, Limits
 from twofold.service import Running, Settings, start
 from twofold.testing import TransportConformance
 from twofold.testing.transport_conformance import SOURCE
@@ -48,7 +49,7 @@ class TestFeed(TransportConformance):
             # What a service publishes it has to decide on; here the suite does that for it.
             declaration = type(service.declaration)(SOURCE, (), (), (), (), (Ordered,), ())
             async with start(declaration, MEMORY) as running, served(running) as url:
-                transport = FeedTransport({SOURCE: url}, CLOCK, page_events=1)
+                transport = FeedTransport({SOURCE: url}, CLOCK, FeedLimits(page_events=1))
                 yield Appending(running.log, transport)
                 await transport.close()
 
@@ -74,7 +75,7 @@ def test_a_feed_is_read_page_by_page() -> None:
     async def scenario(running: Running, url: str) -> None:
         await asyncio.gather(*[running.send(Sell(item=f"i{n % 7}")) for n in range(250)])
         await running.send(Count(item="i1"))
-        transport = FeedTransport({"till": url}, CLOCK, page_events=100)
+        transport = FeedTransport({"till": url}, CLOCK, FeedLimits(page_events=100))
         deliveries = []
         async with aclosing(transport.subscribe("buying", "till", 0)) as subscription:  # type: ignore[type-var]
             async for delivery in subscription:
@@ -143,8 +144,10 @@ def test_a_wrong_parameter_of_the_feed_is_named(parameters: str) -> None:
 # Two services.
 
 
-def settings(folder: Path, name: str, **transport: str) -> Settings:
-    return Settings(log=f"sqlite:///{folder}/{name}.db", views=f"sqlite:///{folder}/{name}-views.db", **transport)
+def settings(folder: Path, name: str, transport: str = "") -> Settings:
+    return Settings(
+        log=f"sqlite:///{folder}/{name}.db", views=f"sqlite:///{folder}/{name}-views.db", transport=transport
+    )
 
 
 def test_services_may_start_in_any_order(tmp_path: Path) -> None:
@@ -304,7 +307,7 @@ def test_a_url_of_somebody_else_is_told_of_and_nothing_is_taken(caplog: pytest.L
 def test_a_url_that_does_not_say_where_the_sources_are_is_refused(url: str, says: str) -> None:
     """When the service starts, with a valid example."""
     with pytest.raises(SettingsError, match=f"{says}.*feed:sales=http://127.0.0.1:8001"):
-        open_transport(url, CLOCK, ["till"])
+        open_transport(url, CLOCK, Limits(), ["till"])
 
 
 def test_a_source_that_is_not_in_the_url_ends_the_start() -> None:

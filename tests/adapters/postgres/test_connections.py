@@ -21,6 +21,7 @@ from twofold.adapters.postgres.database import Database
 from twofold.adapters.postgres.views import PostgresViews
 from twofold.clock import SystemClock
 from twofold.errors import LogError, LogUnavailable, SettingsError, ValueRefused
+from twofold.limits import PostgresqlLimits
 from twofold.log import ALL, Append, Appended, Condition, Conflict, Log, NewEvent
 
 
@@ -37,9 +38,12 @@ async def stored_ids(url: str) -> list[str]:
         await log.close()
 
 
+PATIENT = PostgresqlLimits(patience_seconds=86_400)
+
+
 @asynccontextmanager
 async def opened(url: str, patience_seconds: float = 30.0) -> Any:
-    store = PostgresStore(url, SystemClock(), patience_seconds)
+    store = PostgresStore(url, SystemClock(), PostgresqlLimits(patience_seconds=patience_seconds))
     try:
         await store.open()
         yield store
@@ -249,7 +253,7 @@ def test_a_network_that_swallows_everything_within_a_transaction_is_an_error_aft
 
     async def scenario() -> None:
         async with CuttingProxy(database).serving() as proxy:
-            lost = Database(Address.of(proxy.url), SystemClock(), patience_seconds=0.5)
+            lost = Database(Address.of(proxy.url), SystemClock(), PostgresqlLimits(patience_seconds=0.5))
 
             async def work(connection: Any) -> None:
                 async with connection.transaction():
@@ -292,9 +296,9 @@ def test_what_waiting_cannot_mend_is_an_error_at_once(database: str) -> None:
 
     async def scenario() -> None:
         with pytest.raises(LogUnavailable, match=r'"nowhere" does not exist. Create the database first.'):
-            await PostgresStore(f"{database.rpartition('/')[0]}/nowhere", patience_seconds=1e9).open()
+            await PostgresStore(f"{database.rpartition('/')[0]}/nowhere", limits=PATIENT).open()
         with pytest.raises(SettingsError, match="For example postgresql://"):
-            await PostgresStore("postgresql://127.0.0.1:port/shop", patience_seconds=1e9).open()
+            await PostgresStore("postgresql://127.0.0.1:port/shop", limits=PATIENT).open()
 
     asyncio.run(scenario())
 
@@ -316,7 +320,7 @@ def test_a_refused_value_is_told_at_once_and_costs_no_connection(database: str, 
     """It is not tried again for as long as a lost server is, and the next call finds the same session."""
 
     async def scenario() -> None:
-        store = Database(Address.of(database), SystemClock(), patience_seconds=1e9)
+        store = Database(Address.of(database), SystemClock(), PATIENT)
         process = "SELECT pg_backend_pid()"
         try:
             await store.write(
@@ -340,7 +344,7 @@ def test_a_refused_row_of_a_copy_is_told_in_the_same_way(database: str, row: tup
     """Rows that are streamed are encoded by Python, which has errors of its own for what it cannot encode."""
 
     async def scenario() -> None:
-        store = Database(Address.of(database), SystemClock(), patience_seconds=1e9)
+        store = Database(Address.of(database), SystemClock(), PATIENT)
         try:
             await store.write(
                 lambda connection: connection.execute("CREATE TABLE kept (name text, number bigint NOT NULL)")

@@ -22,7 +22,7 @@ from twofold.log import Log, NewEvent
 from twofold.messages import encode, tagger
 from twofold.operations.databases import opened
 from twofold.service import Running, read_settings
-from twofold.service.settings import open_store
+from twofold.service.settings import open_log
 
 TARGET = "tests.adapters.postgres.counting_service:counting"
 EVENTS = int(os.environ.get("TWOFOLD_TEST_EVENTS", "12000"))
@@ -67,7 +67,7 @@ async def prepare() -> None:
 
 
 async def append(numbered: list[Numbered]) -> None:
-    log = await Log.open(open_store(read_settings("counting").log, CLOCK), CLOCK)
+    log = await Log.open(open_log(read_settings("counting").log, CLOCK), CLOCK)
     tags = tagger(Numbered)
     await log.append([NewEvent(CLOCK.new_id(), "Numbered", 1, tags(each), encode(each)) for each in numbered])
     await log.close()

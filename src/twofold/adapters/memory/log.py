@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from twofold.clock import Clock
+from twofold.limits import Limits
 from twofold.log import (
     Append,
     Appended,
@@ -152,6 +153,6 @@ class MemoryStore:
         pass
 
 
-def open_store(url: str, clock: Clock) -> MemoryStore:
+def open_log(url: str, clock: Clock, limits: Limits) -> MemoryStore:
     """Return a new store in memory."""
     return MemoryStore()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, TypeAlias, TypeVar
@@ -12,8 +13,10 @@ import asyncpg
 
 from twofold.adapters.postgres.address import EXAMPLE, Address
 from twofold.adapters.postgres.failures import FAILURES, FAULTS, failure_of, leaves_connection, may_pass
+from twofold.backoff import Backoff
 from twofold.clock import Clock
 from twofold.errors import LogUnavailable, SettingsError, ValueRefused
+from twofold.limits import PostgresqlLimits
 from twofold.urls import without_quotations
 
 T = TypeVar("T")
@@ -21,24 +24,20 @@ Connection: TypeAlias = "asyncpg.Connection[Any]"
 Work: TypeAlias = Callable[[Connection], Awaitable[T]]
 _Lend: TypeAlias = Callable[[], AbstractAsyncContextManager[Connection]]
 
-PATIENCE_SECONDS = 30.0
-CALL_SECONDS = 10.0
-_CONNECT_SECONDS = 5.0
+UNBOUNDED = math.inf
+
 _CLOSE_SECONDS = 1.0
 # On the server, what a client has given up ends before the client gives it up: the wait for a lock, and every statement.
 _OF_LOCKS, _OF_STATEMENTS = 0.5, 0.8
 _IDLE_SECONDS = 30
 _SETTINGS = {
-    "lock_timeout": f"{CALL_SECONDS * _OF_LOCKS:.0f}s",
     "idle_in_transaction_session_timeout": f"{_IDLE_SECONDS}s",
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "30s",
 }
-_SHORTEST_PAUSE_SECONDS = 0.02
-_LONGEST_PAUSE_SECONDS = 1.0
-_READERS = 6
+_BACKOFF = Backoff(first_seconds=0.02, longest_seconds=1.0)
 
 
 class Database:
@@ -46,22 +45,22 @@ class Database:
 
     Those for reading are shared by whatever a process has in one database: a system has no more of them than a service.
 
-    Work that fails for a reason that may pass (a lost connection, a restart, a failover) is done again, for as long as
-    ``patience_seconds``: so it must be such that doing it twice does no harm.
+    Work that fails for a reason that may pass (a lost connection, a restart, a failover) is done again, as long as the limits
+    have patience: so it must be such that doing it twice does no harm.
     """
 
-    def __init__(self, address: Address, clock: Clock, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, address: Address, clock: Clock, limits: PostgresqlLimits = PostgresqlLimits()) -> None:
         self.address = address
         self.read_only = False
         self._direct: bool | None = None
         self._clock = clock
-        self._patience_seconds = patience_seconds
+        self.limits = limits
         self._writer = _Connections(self.connect, 1)
         self._apart = _Connections(self.connect, 1)
         self._readers: _Connections | None = None
 
-    async def run(self, work: Work[T], call_seconds: float | None = CALL_SECONDS) -> T:
-        """Do work beside other work, each try for at most ``call_seconds``.
+    async def run(self, work: Work[T], call_seconds: float | None = None) -> T:
+        """Do work beside other work, each try for at most ``call_seconds``, or as long as a call may take.
 
         Raises:
             LogUnavailable: it cannot be done now; the text names the URL, gives the reason and says what can be done.
@@ -77,10 +76,10 @@ class Database:
         Raises:
             LogUnavailable, ValueRefused: as with `run`.
         """
-        return await self._persist(self._apart.one, work, CALL_SECONDS)
+        return await self._persist(self._apart.one, work)
 
-    async def write(self, work: Work[T], call_seconds: float | None = CALL_SECONDS) -> T:
-        """Do work on the one connection for writing, each try for at most ``call_seconds``.
+    async def write(self, work: Work[T], call_seconds: float | None = None) -> T:
+        """Do work on the one connection for writing, each try for at most ``call_seconds``, or as long as a call may take.
 
         Raises:
             LogUnavailable: as with `run`; the text says whether the work may have been done all the same.
@@ -115,7 +114,8 @@ class Database:
             SettingsError: the driver cannot read the URL.
         """
         if await self.is_direct():
-            return await self._connect(_SETTINGS)
+            lock_timeout = f"{self.limits.call_seconds * _OF_LOCKS * 1000:.0f}ms"
+            return await self._connect({"lock_timeout": lock_timeout, **_SETTINGS})
         return await self._connect({}, statement_cache_size=0)
 
     async def is_direct(self) -> bool:
@@ -139,7 +139,9 @@ class Database:
         given = {name: value for name, value in settings.items() if f"{name}=" not in self.address.dsn}
         options["server_settings"] = given
         try:
-            connection: Connection = await asyncpg.connect(self.address.dsn, timeout=_CONNECT_SECONDS, **options)
+            connection: Connection = await asyncpg.connect(
+                self.address.dsn, timeout=self.limits.connect_seconds, **options
+            )
         except ValueError as error:
             # Without its cause, which may quote what is secret in the URL.
             raise SettingsError(f"{self.address}: {without_quotations(str(error))}. {EXAMPLE}") from None
@@ -154,11 +156,13 @@ class Database:
                 closing.append(self._readers)
         await asyncio.gather(*[each.close() for each in closing])
 
-    async def _persist(self, lend: _Lend, work: Work[T], call_seconds: float | None) -> T:
-        began = self._clock.monotonic()
-        bound = None if call_seconds is None else min(call_seconds, self._patience_seconds)
-        pause = _SHORTEST_PAUSE_SECONDS
+    async def _persist(self, lend: _Lend, work: Work[T], call_seconds: float | None = None) -> T:
+        began, patience_seconds = self._clock.monotonic(), self.limits.patience_seconds
+        call_seconds = self.limits.call_seconds if call_seconds is None else call_seconds
+        bound = None if call_seconds == UNBOUNDED else min(call_seconds, patience_seconds)
+        attempt = 0
         while True:
+            attempt += 1
             tried = self._clock.monotonic()
             try:
                 async with AsyncExitStack() as stack:
@@ -174,16 +178,16 @@ class Database:
                     return await work(connection)
             except FAULTS as error:
                 now = self._clock.monotonic()
+                pause = _BACKOFF.pause_seconds(attempt, self._clock.random())
                 # Another try may take as long as this one, and has to have ended in time, too.
-                if not may_pass(error) or now + pause + (now - tried) > began + self._patience_seconds:
+                if not may_pass(error) or now + pause + (now - tried) > began + patience_seconds:
                     raise failure_of(self.address, error, f"Tried for {now - began:.1f} seconds.") from error
-            await self._clock.sleep(pause * (0.5 + self._clock.random()))
-            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+            await self._clock.sleep(pause)
 
     @asynccontextmanager
     async def _limits(self, connection: Connection, bound: float | None) -> AsyncIterator[None]:
         """Have the server give up work before we do: nothing that was reported as failed takes effect later."""
-        waits = self._patience_seconds if bound is None else bound * _OF_LOCKS
+        waits = self.limits.patience_seconds if bound is None else bound * _OF_LOCKS
         runs = 0 if bound is None else bound * _OF_STATEMENTS
         limits = f"lock_timeout = {waits * 1000:.0f}; SET {{0}} statement_timeout = {runs * 1000:.0f}"
         if await self.is_direct():
@@ -252,7 +256,7 @@ def _shared_readers(database: Database) -> _Connections:
     place = (asyncio.get_running_loop(), database.address.dsn, database.read_only)
     readers = _shared.get(place)
     if readers is None or readers.closed:
-        readers = _shared[place] = _Connections(database.connect, _READERS)
+        readers = _shared[place] = _Connections(database.connect, database.limits.read_connections)
     readers.users.add(database)
     return readers
 

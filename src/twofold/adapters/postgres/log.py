@@ -12,11 +12,12 @@ from msgspec.structs import astuple
 
 from twofold.adapters.postgres.address import Address
 from twofold.adapters.postgres.batch import batch_arguments, criteria_columns, outcomes_of
-from twofold.adapters.postgres.database import PATIENCE_SECONDS, Connection, Database
+from twofold.adapters.postgres.database import UNBOUNDED, Connection, Database
 from twofold.adapters.postgres.upgrade import check_prepared, upgrade
 from twofold.adapters.postgres.wakeup import Signal
 from twofold.adapters.statements import load_statements
 from twofold.clock import Clock, SystemClock
+from twofold.limits import Limits, PostgresqlLimits
 from twofold.log import (
     ALL,
     Append,
@@ -49,12 +50,12 @@ class PostgresStore:
     Args:
         url: such as ``postgresql://user:password@host:5432/database?schema=orders``; the schema is made if need be.
         clock: for the pauses between tries.
-        patience_seconds: for how long a call goes on trying before it raises `twofold.errors.LogUnavailable`.
+        limits: among them, for how long a call goes on trying before it raises `twofold.errors.LogUnavailable`.
     """
 
-    def __init__(self, url: str, clock: Clock | None = None, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, url: str, clock: Clock | None = None, limits: PostgresqlLimits = PostgresqlLimits()) -> None:
         clock = clock or SystemClock()
-        self._database = Database(Address.of(url), clock, patience_seconds)
+        self._database = Database(Address.of(url), clock, limits)
         self._sql = self._statements("digest")
         self._signal = Signal(self._database, clock)
         self._turn = asyncio.Lock()
@@ -67,7 +68,7 @@ class PostgresStore:
         return {name: statement.format(schema=schema, digest=digest) for name, statement in _SQL.items()}
 
     async def open(self, *, read_only: bool = False) -> None:
-        await self._database.run(self._check if read_only else self._prepare, call_seconds=None)
+        await self._database.run(self._check if read_only else self._prepare, call_seconds=UNBOUNDED)
 
     async def _check(self, connection: Connection) -> None:
         address = self._database.address
@@ -138,13 +139,19 @@ class PostgresStore:
     async def read_processed(self, since: int, until: int, after: str = "", limit: int = 1000) -> list[ProcessedId]:
         arguments = (after, since, until, min(limit, _MOST))
         statement = self._sql["read_processed_lately" if since else "read_processed"]
-        rows = await self._database.run(lambda connection: connection.fetch(statement, *arguments), call_seconds=None)
+        rows = await self._database.run(
+            lambda connection: connection.fetch(statement, *arguments), call_seconds=UNBOUNDED
+        )
         return [ProcessedId(*row) for row in rows]
 
     async def restore(self, events: Sequence[RecordedEvent], processed: Sequence[ProcessedId]) -> None:
         async with self._turn:
             # Thousands of events at once may take a busy server a while, and nobody waits behind them.
-            await self._database.write(partial(self._restore, events, processed), call_seconds=PATIENCE_SECONDS)
+            restore, patience_seconds = (
+                partial(self._restore, events, processed),
+                self._database.limits.patience_seconds,
+            )
+            await self._database.write(restore, call_seconds=patience_seconds)
 
     async def _restore(
         self, events: Sequence[RecordedEvent], processed: Sequence[ProcessedId], connection: Connection
@@ -182,6 +189,6 @@ class PostgresStore:
         await self._database.close()
 
 
-def open_store(url: str, clock: Clock) -> PostgresStore:
+def open_log(url: str, clock: Clock, limits: Limits) -> PostgresStore:
     """Return the store of a URL such as ``postgresql://user:password@host:5432/database?schema=bank``."""
-    return PostgresStore(url, clock)
+    return PostgresStore(url, clock, limits.postgresql)

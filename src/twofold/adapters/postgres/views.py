@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 
 from twofold.adapters.postgres.address import Address
 from twofold.adapters.postgres.claims import Claims
-from twofold.adapters.postgres.database import CALL_SECONDS, Connection, Database
+from twofold.adapters.postgres.database import UNBOUNDED, Connection, Database
 from twofold.adapters.postgres.failures import FAULTS, failure_of, is_refused
 from twofold.adapters.postgres.rebuilding import Rebuilding
 from twofold.adapters.postgres.upgrade import check_prepared, upgrade
@@ -24,6 +24,7 @@ from twofold.clock import Clock
 from twofold.errors import DeclarationError, LeaseLost, ValueRefused
 from twofold.followers import Checkpoint, Claim, Parked, Progress, Segment, Standing, standings
 from twofold.followers.division import merge, split
+from twofold.limits import Limits, PostgresqlLimits
 from twofold.views import Layout, TableChange, Write
 from twofold.views.tables import table_of
 
@@ -34,14 +35,13 @@ _SQL = load_statements("twofold.adapters.postgres", "views.sql")
 _TYPES = {int: "bigint", float: "double precision", bool: "boolean", str: "text"}
 # Text is ordered by code points, as everywhere else, and not as in the language of the database.
 _COLLATIONS: dict[type, str] = {str: ' COLLATE "C"'}
-_MORE_SESSIONS = 5
 
 
 class PostgresViews:
     """The views' database and schema that a URL names, written by any number of processes."""
 
-    def __init__(self, url: str, clock: Clock) -> None:
-        self._database = Database(Address.of(url), clock)
+    def __init__(self, url: str, clock: Clock, limits: PostgresqlLimits = PostgresqlLimits()) -> None:
+        self._database = Database(Address.of(url), clock, limits)
         self._address = self._database.address
         self._claims = Claims(self._address)
         self._sql = {
@@ -54,7 +54,7 @@ class PostgresViews:
         # A replica will do for reading.
         self._database.read_only = read_only
         prepare = check_prepared if read_only else upgrade
-        await self._database.run(lambda connection: prepare(connection, self._address, "views"), call_seconds=None)
+        await self._database.run(lambda connection: prepare(connection, self._address, "views"), call_seconds=UNBOUNDED)
 
     async def create(self, layout: Layout) -> None:
         expected = _described(layout)
@@ -88,7 +88,7 @@ class PostgresViews:
         try:
             engine = await self._engine()
             async with AsyncExitStack() as stack:
-                async with asyncio.timeout(CALL_SECONDS):
+                async with asyncio.timeout(self._database.limits.call_seconds):
                     session = await stack.enter_async_context(engine.connect())
                     await stack.enter_async_context(session.begin())
                     # SQLAlchemy begins with the first statement, and what is done on the driver's side should be within.
@@ -110,7 +110,8 @@ class PostgresViews:
         """
         direct = await self._database.is_direct()
         if self._pool is None:
-            kept: dict[str, Any] = {"pool_size": 1, "max_overflow": _MORE_SESSIONS, "pool_pre_ping": True}
+            more = self._database.limits.query_connections - 1
+            kept: dict[str, Any] = {"pool_size": 1, "max_overflow": more, "pool_pre_ping": True}
             self._pool = create_async_engine(
                 "postgresql+asyncpg://",
                 async_creator=self._database.connect,
@@ -326,6 +327,6 @@ def _columns(layout: Layout, rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]
     return lists
 
 
-def open_views(url: str, clock: Clock) -> PostgresViews:
+def open_views(url: str, clock: Clock, limits: Limits) -> PostgresViews:
     """Return the views' store of a URL such as ``postgresql://user:password@host:5432/database?schema=bank``."""
-    return PostgresViews(url, clock)
+    return PostgresViews(url, clock, limits.postgresql)

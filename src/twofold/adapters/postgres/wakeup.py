@@ -8,10 +8,11 @@ from typing import Any
 
 from twofold.adapters.postgres.database import Database, close
 from twofold.adapters.postgres.failures import FAILURES
+from twofold.backoff import Backoff
 from twofold.clock import Clock
 
 _CHANNEL = "twofold_log"
-_PAUSE_SECONDS = 1.0
+_BACKOFF = Backoff(first_seconds=1.0, longest_seconds=5.0)
 
 
 class Signal:
@@ -34,12 +35,15 @@ class Signal:
         self._heard.clear()
 
     async def _listen(self) -> None:
+        failures = 0
         while True:
+            failures += 1
             with suppress(*FAILURES):
                 if not await self._database.is_direct():
                     return
                 await self._listen_until_cut_off()
-            await self._clock.sleep(_PAUSE_SECONDS)
+                failures = 1
+            await self._clock.sleep(_BACKOFF.pause_seconds(failures, self._clock.random()))
 
     async def _listen_until_cut_off(self) -> None:
         cut_off = asyncio.Event()

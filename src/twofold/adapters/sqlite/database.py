@@ -16,12 +16,12 @@ from urllib.parse import quote, unquote
 from twofold.adapters.sqlite.failures import failure_of
 from twofold.adapters.sqlite.files import MEMORY, Files
 from twofold.errors import LogUnavailable, SettingsError
+from twofold.limits import SqliteLimits
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
 Work = Callable[[], Any]
 
-_BUSY_SECONDS = 10.0
 _JOURNAL_BYTES = 8 << 20
 _LARGE_JOURNAL_BYTES = 12 << 20
 _TIDY_SECONDS = 1.0
@@ -38,10 +38,11 @@ class Connection:
     more than most statements.
     """
 
-    def __init__(self, path: str, *, durable: bool) -> None:
+    def __init__(self, path: str, *, durable: bool, limits: SqliteLimits = SqliteLimits()) -> None:
         self.path = path
         self.read_only = False
         self._durable = durable
+        self._limits = limits
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"sqlite-{Path(path).name}")
         self._connection: sqlite3.Connection | None = None
         self._files = Files(path)
@@ -95,13 +96,16 @@ class Connection:
         try:
             return work(), None
         except Exception as error:
-            return None, failure_of(self.path, error, _BUSY_SECONDS)
+            return None, failure_of(self.path, error, self._limits.busy_seconds)
         except BaseException as error:
             return None, error
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._connection = _look_at(self.path) if self.read_only else _connect(self.path, durable=self._durable)
+            if self.read_only:
+                self._connection = _look_at(self.path, self._limits)
+            else:
+                self._connection = _connect(self.path, self._limits, durable=self._durable)
             self._files.note()
         elif self._durable and not self._looked and self._files.are_lost():
             raise self._lost("Nothing of this batch was stored.")
@@ -146,7 +150,15 @@ class Connection:
         self._tidying = None
         if not self._closed and self._files.journal_bytes() > _LARGE_JOURNAL_BYTES:
             self._tidying = loop.call_later(_TIDY_SECONDS, self._tidy, loop)
-            self._ask_for(lambda: self._done(_truncate_journal), loop).add_done_callback(_forget)
+            self._ask_for(lambda: self._done(self._truncate_journal), loop).add_done_callback(_forget)
+
+    def _truncate_journal(self, connection: sqlite3.Connection) -> None:
+        """Empty the journal, if nobody needs it: writers wait for no more than a moment to find that out."""
+        connection.execute(f"PRAGMA busy_timeout = {_TIDY_BUSY_MS}")
+        try:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {self._limits.busy_seconds * 1000:.0f}")
 
     async def close(self, first: Callable[[sqlite3.Connection], object] = lambda connection: None) -> None:
         """Close the connection and end its thread, once what was asked for is done, and ``first`` is.
@@ -173,31 +185,22 @@ class Connection:
             self._connection = None
 
 
-def _truncate_journal(connection: sqlite3.Connection) -> None:
-    """Empty the journal, if nobody needs it: writers wait for no more than a moment to find that out."""
-    connection.execute(f"PRAGMA busy_timeout = {_TIDY_BUSY_MS}")
-    try:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    finally:
-        connection.execute(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}")
-
-
 def _forget(done: asyncio.Future[None]) -> None:
     """Let go of what became of something that is tried again: whoever comes next meets the same failure."""
     if not done.cancelled():
         done.exception()
 
 
-def _connect(path: str, *, durable: bool) -> sqlite3.Connection:
+def _connect(path: str, limits: SqliteLimits, *, durable: bool) -> sqlite3.Connection:
     if path != MEMORY:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(
-        path, timeout=_BUSY_SECONDS, isolation_level=None, cached_statements=512, check_same_thread=False
+        path, timeout=limits.busy_seconds, isolation_level=None, cached_statements=512, check_same_thread=False
     )
     try:
         _use_wal(connection)
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        connection.execute("PRAGMA cache_size = -16384")
+        connection.execute(f"PRAGMA cache_size = -{limits.cache_bytes >> 10}")
         connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
         # The first look at the file opens its journal, which is there from then on for as long as this connection is.
         connection.execute("SELECT 1 FROM sqlite_master").fetchall()
@@ -219,12 +222,12 @@ def _use_wal(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
 
 
-def _look_at(path: str) -> sqlite3.Connection:
+def _look_at(path: str, limits: SqliteLimits) -> sqlite3.Connection:
     """Connect to a file that is there, such that nothing is written to it and no writer is held up."""
     if not Path(path).exists():
         raise FileNotFoundError("there is no such file")
     uri = f"file:{quote(str(Path(path).absolute()))}?mode=ro"
-    return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(uri, uri=True, timeout=limits.busy_seconds, isolation_level=None, check_same_thread=False)
 
 
 def check_prepared(connection: sqlite3.Connection) -> None:

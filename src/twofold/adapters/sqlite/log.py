@@ -24,6 +24,7 @@ from twofold.adapters.sqlite.database import (
 )
 from twofold.adapters.statements import load_statements
 from twofold.clock import Clock
+from twofold.limits import Limits, SqliteLimits
 from twofold.log import (
     Append,
     Appended,
@@ -60,9 +61,9 @@ _SEPARATOR = "\x1f"
 class SqliteStore:
     """A log in the file at ``path``, written by one thread and read by another."""
 
-    def __init__(self, path: str) -> None:
-        self._writing = Connection(path, durable=True)
-        self._reading = Connection(path, durable=True)
+    def __init__(self, path: str, limits: SqliteLimits = SqliteLimits()) -> None:
+        self._writing = Connection(path, durable=True, limits=limits)
+        self._reading = Connection(path, durable=True, limits=limits)
         self._digest = "digest"
 
     async def open(self, *, read_only: bool = False) -> None:
@@ -275,6 +276,6 @@ def _arms(
     yield statement, (*few, first, after, *criterion.types, *many, limit)
 
 
-def open_store(url: str, clock: Clock) -> SqliteStore:
+def open_log(url: str, clock: Clock, limits: Limits) -> SqliteStore:
     """Return the store of a URL such as ``sqlite:///bank.db`` (relative) or ``sqlite:////var/lib/bank.db``."""
-    return SqliteStore(path_of(url))
+    return SqliteStore(path_of(url), limits.sqlite)

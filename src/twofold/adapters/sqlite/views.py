@@ -32,6 +32,7 @@ from twofold.clock import Clock
 from twofold.errors import DeclarationError, LeaseLost
 from twofold.followers import Checkpoint, Claim, Parked, Progress, Segment, Standing, standings
 from twofold.followers.division import merge, split
+from twofold.limits import Limits, SqliteLimits
 from twofold.views import Layout, TableChange, Write
 from twofold.views.tables import table_of
 
@@ -44,13 +45,13 @@ _MEMORY = ":memory:"
 class SqliteViews:
     """The views' database in the file at ``path``, or in memory at ``:memory:``."""
 
-    def __init__(self, path: str, clock: Clock) -> None:
+    def __init__(self, path: str, clock: Clock, limits: SqliteLimits = SqliteLimits()) -> None:
         self._clock = clock
-        self._writing = Connection(path, durable=False)
+        self._writing = Connection(path, durable=False, limits=limits)
         # A database in memory belongs to one connection. A file is read beside the writing, and users' statements, which
         # may take as long as they like, hold up neither followers nor the reading of single rows.
-        self._reading = self._writing if path == _MEMORY else Connection(path, durable=False)
-        self._selecting = self._writing if path == _MEMORY else Connection(path, durable=False)
+        self._reading = self._writing if path == _MEMORY else Connection(path, durable=False, limits=limits)
+        self._selecting = self._writing if path == _MEMORY else Connection(path, durable=False, limits=limits)
         self._sessions: dict[sqlite3.Connection, SqlalchemyConnection] = {}
 
     async def open(self, *, read_only: bool = False) -> None:
@@ -311,6 +312,6 @@ def _execute_fenced(connection: sqlite3.Connection, statement: str, values: tupl
         raise LeaseLost(f"{claim.follower} is followed by another process, or was rewound, since this one claimed it.")
 
 
-def open_views(url: str, clock: Clock) -> SqliteViews:
+def open_views(url: str, clock: Clock, limits: Limits) -> SqliteViews:
     """Return the views' store of a URL such as ``sqlite:///bank-views.db``, or ``memory:``."""
-    return SqliteViews(_MEMORY if url == "memory:" else path_of(url), clock)
+    return SqliteViews(_MEMORY if url == "memory:" else path_of(url), clock, limits.sqlite)
