@@ -4,7 +4,7 @@ import asyncio
 import sys
 
 from twofold.copies import contents, lines
-from twofold.copies.places import copy_log, import_log
+from twofold.copies.transfer import copy_log, import_log
 from twofold.log import reading
 
 # A pipe takes 64 kB: so it is never more than eight pages ahead of whoever reads what it says.

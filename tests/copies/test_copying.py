@@ -15,7 +15,7 @@ from tests.copies.copied_logs import CLOCK, everything, filled, nobody, on, what
 from tests.copies.test_lines import EVENTS, IDS, exported, imported, in_a_row
 from twofold.adapters.memory import MemoryStore
 from twofold.copies.copying import common_head, compare, copy
-from twofold.copies.places import copy_log, export_log, import_log
+from twofold.copies.transfer import copy_log, export_log, import_log
 from twofold.errors import LogCorrupted, LogDiverged, LogUnavailable, SettingsError, TwofoldError
 from twofold.log import Append, Log, NewEvent, ProcessedId, RecordedEvent, reading
 

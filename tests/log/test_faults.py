@@ -199,7 +199,7 @@ def test_closing_waits_for_no_store_that_hangs(caplog: pytest.LogCaptureFixture)
         inside = log.submit([event()])
         await store.entered.wait()
         behind = log.submit([event()])
-        waiting = asyncio.ensure_future(log.moved_past(0))
+        waiting = asyncio.ensure_future(log.advanced_past(0))
         await asyncio.sleep(0)
         with caplog.at_level(logging.WARNING):
             await asyncio.wait_for(log.close(), 60)
@@ -230,14 +230,14 @@ def test_whoever_waits_hears_of_an_interrupted_watcher() -> None:
     """Nobody looks for them any more; asking again has somebody look again."""
 
     async def scenario(log: Log, store: LogStore) -> None:
-        waiting = asyncio.ensure_future(log.moved_past(0))
+        waiting = asyncio.ensure_future(log.advanced_past(0))
         await asyncio.sleep(0)
         assert log._head._watcher is not None
         await asyncio.sleep(0)
         log._head._watcher.cancel()
         with pytest.raises(LogUnavailable):
             await asyncio.wait_for(waiting, 60)
-        again = asyncio.ensure_future(log.moved_past(0))
+        again = asyncio.ensure_future(log.advanced_past(0))
         await MemoryStore.write(store, [Append((event(),))], 0)
         await asyncio.wait_for(again, 60)
 

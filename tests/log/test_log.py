@@ -238,9 +238,9 @@ def test_a_follower_hears_of_an_error_that_will_not_pass() -> None:
     async def scenario(log: Log, store: LogStore) -> None:
         store.error = RuntimeError("a bug in an adapter")
         with pytest.raises(RuntimeError, match="a bug in an adapter"):
-            await asyncio.wait_for(log.moved_past(0), 60)
+            await asyncio.wait_for(log.advanced_past(0), 60)
         store.error = None
-        waiting = asyncio.ensure_future(log.moved_past(0))
+        waiting = asyncio.ensure_future(log.advanced_past(0))
         await MemoryStore.write(store, [Append((event(),))], 0)
         await asyncio.wait_for(waiting, 60)
 
@@ -253,7 +253,7 @@ def test_a_log_that_goes_back_is_not_followed() -> None:
     async def scenario(log: Log, store: LogStore) -> None:
         for _ in range(10):
             await log.append([event()])
-        waiting = asyncio.ensure_future(log.moved_past(10))
+        waiting = asyncio.ensure_future(log.advanced_past(10))
         store.lost = 4
         with pytest.raises(
             LogCorrupted, match=r"ended at position 10, and now it ends at 6: its database was replaced"
@@ -267,14 +267,14 @@ def test_whoever_waits_when_the_log_is_closed_is_told() -> None:
     """It is neither cancelled, as nobody cancelled it, nor left waiting; and so is who comes later."""
 
     async def scenario(log: Log, store: LogStore) -> None:
-        waiting = [asyncio.ensure_future(log.moved_past(0)), asyncio.ensure_future(anext(log.follow()))]
+        waiting = [asyncio.ensure_future(log.advanced_past(0)), asyncio.ensure_future(anext(log.follow()))]
         await asyncio.sleep(0)
         await log.close()
         for each in waiting:
             with pytest.raises(LogUnavailable, match="closed in this process"):
                 await each
         with pytest.raises(LogUnavailable, match="closed in this process"):
-            await log.moved_past(0)
+            await log.advanced_past(0)
 
     run(scenario)
 
@@ -284,7 +284,7 @@ def test_who_stops_waiting_leaves_nothing_behind() -> None:
 
     async def scenario(log: Log, store: LogStore) -> None:
         for _ in range(100):
-            waiting = asyncio.ensure_future(log.moved_past(0))
+            waiting = asyncio.ensure_future(log.advanced_past(0))
             await asyncio.sleep(0)
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)

@@ -174,7 +174,7 @@ def test_a_statement_that_is_refused_is_the_fault_of_its_event() -> None:
             await target.start(await claimed(store, "inserting_v1", "test", 0))
             with pytest.raises(EventFailed) as failure:
                 await target.apply(await log.read(target.criteria, 0, 10), 4, {})
-            assert failure.value.place == (3, "")
+            assert failure.value.subject == (3, "")
             assert [row.key for row in (await rows_of(store))[0]] == ["x", "y"]
             assert await store.position("inserting_v1") == 2
 

@@ -46,7 +46,7 @@ def check(target: str, service: str | None, file: str | None, no_fold: bool, as_
 
 async def _check(service: Service, file: str | None, report: Report, *, fold: bool) -> Checked:
     from twofold.compatibility.checking import Checked, check_events, check_log
-    from twofold.copies.places import opened_export
+    from twofold.copies.transfer import opened_export
     from twofold.operations.databases import opened_log
     from twofold.service import read_settings
 

@@ -1,4 +1,4 @@
-"""``twofold log copy``, ``export`` and ``import``: moving house."""
+"""``twofold log copy``, ``export`` and ``import``: a log in another place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from twofold.cli.target import JSON, SERVICE, TARGET, log_url
 from twofold.limits import read_limits
 
 if TYPE_CHECKING:
-    from twofold.copies.places import CopyResult
+    from twofold.copies.transfer import CopyResult
 
 
 @click.command(short_help="Copy a log to another place.")
@@ -31,12 +31,12 @@ def copy(target: str, url: str, service: str | None, compare_new: bool, as_json:
     use the copy before it is complete. Snapshots are not copied: the service makes them again.
     """
     from twofold.cli.output import progress_bar
-    from twofold.copies.places import copy_log
+    from twofold.copies.transfer import copy_log
 
     with progress_bar() as report:
         copying = copy_log(log_url(target, service), url, report, compare_all=not compare_new, limits=read_limits())
-        moved = asyncio.run(copying)
-    _print(moved, as_json)
+        result = asyncio.run(copying)
+    _print(result, as_json)
 
 
 @click.command(short_help="Write a log to a file.")
@@ -49,11 +49,11 @@ def export(target: str, file: str, service: str | None) -> None:
     A FILE whose name ends in .gz is compressed. An event is a line as `twofold log --json` prints it.
     """
     from twofold.cli.output import progress_bar
-    from twofold.copies.places import export_log
+    from twofold.copies.transfer import export_log
 
     with progress_bar() as report:
-        moved = asyncio.run(export_log(log_url(target, service), file, report, limits=read_limits()))
-    click.echo(f"{moved.events} events and {moved.handled} ids exported, {moved.digest}", err=True)
+        result = asyncio.run(export_log(log_url(target, service), file, report, limits=read_limits()))
+    click.echo(f"{result.events} events and {result.handled} ids exported, {result.digest}", err=True)
 
 
 @click.command("import", short_help="Restore a log from a file.")
@@ -66,20 +66,20 @@ def import_(file: str, url: str, as_json: bool) -> None:
     Again, it goes on where it was interrupted. Nobody may use the log before it is complete.
     """
     from twofold.cli.output import progress_bar
-    from twofold.copies.places import import_log
+    from twofold.copies.transfer import import_log
 
     with progress_bar() as report:
-        moved = asyncio.run(import_log(file, url, report, limits=read_limits()))
-    _print(moved, as_json)
+        result = asyncio.run(import_log(file, url, report, limits=read_limits()))
+    _print(result, as_json)
 
 
-def _print(moved: CopyResult, as_json: bool) -> None:
+def _print(result: CopyResult, as_json: bool) -> None:
     from twofold.cli.output import print_json, print_table
 
     if as_json:
-        print_json(moved)
+        print_json(result)
         return
     print_table(
         ["moved now", "equal from", "events", "ids", "digest"],
-        [[moved.moved, moved.after + 1, moved.events, moved.handled, moved.digest]],
+        [[result.moved, result.after + 1, result.events, result.handled, result.digest]],
     )

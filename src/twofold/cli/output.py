@@ -35,8 +35,8 @@ def print_json(value: Any) -> None:
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print rows under the names of their columns; numbers stand to the right."""
     table = Table(box=None, pad_edge=False)
-    for place, name in enumerate(columns):
-        is_number = all(isinstance(row[place], int) for row in rows)
+    for index, name in enumerate(columns):
+        is_number = all(isinstance(row[index], int) for row in rows)
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         table.add_row(*[Text(_shown(value)) for value in row])

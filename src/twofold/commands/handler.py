@@ -88,13 +88,11 @@ class CommandHandler:
         content = Content(id, content_digest(command)) if id else NO_CONTENT
         token = current.set(circumstances)
         try:
-            return await self._decide_until_settled(decider, command, context, content)
+            return await self._decide_until_final(decider, command, context, content)
         finally:
             current.reset(token)
 
-    async def _decide_until_settled(
-        self, decider: Decider, command: Command, context: Context, content: Content
-    ) -> int:
+    async def _decide_until_final(self, decider: Decider, command: Command, context: Context, content: Content) -> int:
         for attempt in range(1, self._attempts + 1):
             decided = _decide(decider, command, context, await self._states(decider, command))
             if decided.rejection or not (decided.events or content.id):

@@ -58,8 +58,8 @@ async def _compare(declaration: Declaration, log: Log, counts: Sequence[TypeCoun
 
 async def _samples(log: Log, counted: TypeCount) -> list[RecordedEvent]:
     """Return the first event of a type, and the last: between the two, the code was changed if it ever was."""
-    places = dict.fromkeys([counted.first, counted.last])
-    return [event for place in places for event in await log.read(ALL, place - 1, 1)]
+    positions = dict.fromkeys([counted.first, counted.last])
+    return [event for position in positions for event in await log.read(ALL, position - 1, 1)]
 
 
 def _told(declaration: Declaration, counts: Sequence[TypeCount], found: Sequence[Finding]) -> str:

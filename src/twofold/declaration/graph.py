@@ -176,15 +176,15 @@ def mermaid(graph: Graph) -> str:
       end
       n0 --> n1
     """
-    places = {node: f"n{number}" for number, node in enumerate(graph.nodes)}
+    names = {node: f"n{number}" for number, node in enumerate(graph.nodes)}
     lines = ["flowchart LR"]
     for number, service in enumerate(dict.fromkeys(node.service for node in graph.nodes.values())):
         lines.append(f"  subgraph s{number}[{_quoted(service)}]")
-        lines += [f"    {places[node.id]}{_shape(node)}" for node in graph.nodes.values() if node.service == service]
+        lines += [f"    {names[node.id]}{_shape(node)}" for node in graph.nodes.values() if node.service == service]
         lines.append("  end")
     for edge in graph.edges:
         arrow = "-. reads .->" if graph.nodes[edge.source].kind == "query" else "-->"
-        lines.append(f"  {places[edge.source]} {arrow} {places[edge.target]}")
+        lines.append(f"  {names[edge.source]} {arrow} {names[edge.target]}")
     return "\n".join(lines)
 
 

@@ -50,25 +50,25 @@ class StateType(msgspec.StructMeta):
         version: int = 1,
         **config: Any,
     ) -> StateType:
-        place = partial(class_location, class_name, namespace)
-        check_version(version, place)
+        location = partial(class_location, class_name, namespace)
+        check_version(version, location)
         for name, member in namespace.items():
             if role_of(member) not in ("", "decide", "evolve"):
                 raise DeclarationError(
-                    f"{place()}: {name} has @{role_of(member)}. A state has steps and decisions; write it as a function."
+                    f"{location()}: {name} has @{role_of(member)}. A state has steps and decisions; write it as a function."
                 )
         if key is not None:
             if tag_of(key) is None:
                 raise DeclarationError(
-                    f"{place()}: key={key!r} is not an identity. Make it one: AccountId = Annotated[str, Tag('account')]."
+                    f"{location()}: key={key!r} is not an identity. Make it one: AccountId = Annotated[str, Tag('account')]."
                 )
             identity_type(key, f"{namespace.get('__module__', '')}.{class_name}(key=…)")
             bases = tuple([_keyed(base, key) if isinstance(base, StateType) else base for base in bases])
         cls: StateType = struct_class(partial(super().__new__, mcls), class_name, bases, namespace, config)
         if "key" in inspect.get_annotations(cls) and any(isinstance(base, StateType) for base in bases):
             raise DeclarationError(
-                f"{place()}: every state has the field 'key', which says whose it is. Give its type as key=…, and your field "
-                "another name."
+                f"{location()}: every state has the field 'key', which says whose it is. Give its type as key=…, and your "
+                "field another name."
             )
         if key is not None:
             cls.state_key = key

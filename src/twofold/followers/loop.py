@@ -38,7 +38,7 @@ class EventFailed(Exception):
 
     def __init__(self, position: int, key: str, cause: BaseException, also: Sequence[EventFailed] = ()) -> None:
         super().__init__(storable_error(cause))
-        self.place = (position, key)
+        self.subject = (position, key)
         self.is_refused = isinstance(cause, ValueRefused)
         """Whether what was made of it is refused for good, so that trying again would not help."""
         self.also = also
@@ -85,15 +85,15 @@ class BatchHandler(Protocol):
 
 
 class Follower:
-    """One handler's loop in one process, over one segment of keys. ``moved`` is called after each batch."""
+    """One handler's loop in one process, over one segment of keys. ``advanced`` is called after each batch."""
 
     def __init__(
-        self, store: FollowerStore, handler: BatchHandler, clock: Clock, moved: Callable[[], None] = lambda: None
+        self, store: FollowerStore, handler: BatchHandler, clock: Clock, advanced: Callable[[], None] = lambda: None
     ) -> None:
         self._store = store
         self._handler = handler
         self._clock = clock
-        self._moved = moved
+        self._advanced = advanced
         self._turn = asyncio.Lock()
         self.position = 0
         self.fence = -1
@@ -132,7 +132,7 @@ class Follower:
     async def _follow(self, claim: Claim) -> None:
         async for found in self._handler.batches(claim.position):
             batch = _up_to(claim.merge_at, found)
-            await self._settle(batch)
+            await self._handle(batch)
             self._at(batch.position)
             self.failing = ""
             self._pause = _FIRST_PAUSE_SECONDS
@@ -153,9 +153,9 @@ class Follower:
 
     def _at(self, position: int) -> None:
         self.position = position
-        self._moved()
+        self._advanced()
 
-    async def _settle(self, batch: Batch[Any]) -> None:
+    async def _handle(self, batch: Batch[Any]) -> None:
         """Have a batch handled, with a pause after each failure; block the keys of what fails too often."""
         failures: Counter[tuple[int, str]] = Counter()
         while True:
@@ -163,8 +163,8 @@ class Follower:
                 async with self._turn:
                     await self._handler.apply(batch.events, batch.position, self._blocked)
             except EventFailed as failure:
-                failures[failure.place] += 1
-                attempts = failures[failure.place]
+                failures[failure.subject] += 1
+                attempts = failures[failure.subject]
                 # Where very many keys fail, it is not for a reason that passes, and the others have waited enough.
                 if not failure.is_refused and attempts < _ATTEMPTS and failures.total() <= _PAUSES_PER_BATCH:
                     self.failing = str(failure)
@@ -176,7 +176,7 @@ class Follower:
                 return
 
     def _park(self, failure: EventFailed, attempts: int) -> None:
-        position, key = failure.place
+        position, key = failure.subject
         # Nothing of the batch is stored: what failed first may be a later event, which met what is refused as a row.
         if key in self._blocked and self._blocked[key].since <= position:
             raise failure

@@ -81,7 +81,7 @@ class Endpoints:
         running = self._find()
         running.check_role("relay")
         if wait and await running.log.head() == after:
-            await exchange.wait_for(running.log.moved_past(after), seconds=wait)
+            await exchange.wait_for(running.log.advanced_past(after), seconds=wait)
         return json_response(await running.published(after, limit))
 
     async def live(self, exchange: Exchange) -> Response:

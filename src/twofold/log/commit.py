@@ -114,20 +114,20 @@ class Latest(msgspec.Struct, frozen=True):
 
 
 class GroupCommit:
-    """The queue of a log and its one writer. ``moved`` is told the position of the last event that was committed.
+    """The queue of a log and its one writer. ``committed`` is told the position of the last event that was committed.
 
     While one batch is being made durable, whoever comes queues up; the next batch is all of them. Where many come, two
     batches take turns: while one waits for the disk, those in the other are answered and go on.
     """
 
     def __init__(
-        self, store: LogStore, clock: Clock, moved: Callable[[int], None], limits: LogLimits = LogLimits()
+        self, store: LogStore, clock: Clock, committed: Callable[[int], None], limits: LogLimits = LogLimits()
     ) -> None:
         self.latest = Latest(1, [], 0)
         self._limits = limits
         self._store = store
         self._clock = clock
-        self._moved = moved
+        self._committed = committed
         self._queue: list[Ticket] = []
         self._taken: list[Ticket] = []
         self._unanswered: list[Ticket] = []
@@ -233,10 +233,10 @@ class GroupCommit:
         self._settle(failed, [error] * len(failed))
 
     def _answer(self) -> None:
-        settled, self._unanswered = self._unanswered, []
-        for ticket in settled:
+        resolved, self._unanswered = self._unanswered, []
+        for ticket in resolved:
             ticket.answer()
-        self._moved(max([each.outcome.last for each in settled if isinstance(each.outcome, Appended)], default=0))
+        self._committed(max([each.outcome.last for each in resolved if isinstance(each.outcome, Appended)], default=0))
 
     async def close(self) -> None:
         """Commit what is queued; a store that hangs is left after a few seconds, and who waits for it is told."""
@@ -281,30 +281,30 @@ def _resolved(tickets: Sequence[Ticket]) -> tuple[list[Ticket], Checked]:
     """Turn tickets into positions, or into indexes in this batch; what counts on a refused append is refused."""
     batch: list[Ticket] = []
     appends = Checked()
-    places: dict[Ticket, int] = {}
+    indexes: dict[Ticket, int] = {}
     for ticket in tickets:
         conditions = []
         for guard in ticket.guards:
             criteria, after = guard.criteria, guard.after
-            condition = _behind(criteria, after, places) if isinstance(after, Ticket) else Condition(criteria, after)
+            condition = _behind(criteria, after, indexes) if isinstance(after, Ticket) else Condition(criteria, after)
             if condition is None:
                 ticket.outcome = Conflict()
                 ticket.answer()
                 break
             conditions.append(condition)
         else:
-            places[ticket] = len(batch)
+            indexes[ticket] = len(batch)
             batch.append(ticket)
             appends.append(Append(ticket.events, tuple(conditions), ticket.id, ticket.digest))
     return batch, appends
 
 
-def _behind(criteria: Criteria, after: Ticket, places: dict[Ticket, int]) -> Condition | None:
+def _behind(criteria: Criteria, after: Ticket, indexes: dict[Ticket, int]) -> Condition | None:
     """Return the condition that counts from an append which was queued before; None if that one added nothing."""
     if isinstance(after.outcome, Appended) and not after.outcome.repeated:
         return Condition(criteria, after.outcome.last)
-    place = places.get(after)
-    return None if place is None else Condition(criteria, behind=place)
+    index = indexes.get(after)
+    return None if index is None else Condition(criteria, behind=index)
 
 
 def _latest(batch: Sequence[Ticket], recorded_at_us: int) -> Latest:

@@ -50,10 +50,10 @@ class Head:
                 f"The log ended at position {known}, and now it ends at {found}: its database was replaced, or taken back "
                 "to an earlier state, while this process ran. Stop all processes that use it, and look."
             )
-        self.moved(found)
+        self.advance(found)
         return self.position
 
-    async def moved_past(self, position: int) -> None:
+    async def advanced_past(self, position: int) -> None:
         """Return once the head is greater than ``position``.
 
         It may be for ever that nothing comes; closing the log ends it.
@@ -65,26 +65,26 @@ class Head:
             return
         if self._closed:
             raise closed()
-        moved = asyncio.get_running_loop().create_future()
-        self._waiting.append((position, moved))
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append((position, waiter))
         if self._watcher is None:
             self._watcher = asyncio.create_task(self._watch())
         try:
-            await moved
+            await waiter
         except asyncio.CancelledError:
-            self._waiting = [each for each in self._waiting if each[1] is not moved]
+            self._waiting = [each for each in self._waiting if each[1] is not waiter]
             raise
 
-    def moved(self, head: int) -> None:
+    def advance(self, head: int) -> None:
         """Take note that the log ends there now, and wake who has waited for that."""
         if head <= self.position:
             return
         self.position = head
         if self._waiting:
-            for position, moved in self._waiting:
-                if position < head and not moved.done():
-                    moved.set_result(None)
-            self._waiting = [(position, moved) for position, moved in self._waiting if not moved.done()]
+            for position, waiter in self._waiting:
+                if position < head and not waiter.done():
+                    waiter.set_result(None)
+            self._waiting = [(position, waiter) for position, waiter in self._waiting if not waiter.done()]
 
     async def _watch(self) -> None:
         """Look for other processes' appends while anybody waits: the store's hint first, asking for the head always."""
@@ -104,9 +104,9 @@ class Head:
                 raise
 
     def _give_up(self, error: Exception) -> None:
-        for _, moved in self._waiting:
-            if not moved.done():
-                moved.set_exception(error)
+        for _, waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_exception(error)
         self._waiting = []
 
     def close(self) -> None:

@@ -38,7 +38,7 @@ class Log:
         self.store = store
         self._limits = limits
         self._head = Head(store, clock, head, limits)
-        self._commits = GroupCommit(store, clock, self._head.moved, limits)
+        self._commits = GroupCommit(store, clock, self._head.advance, limits)
         self._closing = False
 
     @classmethod
@@ -142,7 +142,7 @@ class Log:
         if limit == 0:
             raise ValueRefused("A batch has at least one event, or nobody would get ahead. Give a limit of 1 or more.")
         while True:
-            await self._head.moved_past(after)
+            await self._head.advanced_past(after)
             head = self._head.position
             if head - after <= limit and self._commits.latest.is_all(after, head):
                 # What this process has just written need not be read back.
@@ -152,13 +152,13 @@ class Log:
             after = events[-1].position if len(events) == limit else max(head, events[-1].position if events else 0)
             yield Batch(events, after, max(head, after))
 
-    async def moved_past(self, position: int) -> None:
+    async def advanced_past(self, position: int) -> None:
         """Return once the head is greater than ``position``.
 
         Raises:
             LogUnavailable: the log is closed, or was closed meanwhile.
         """
-        await self._head.moved_past(position)
+        await self._head.advanced_past(position)
 
     async def close(self) -> None:
         """Commit what is queued, then let go of the store. What comes later is refused.

@@ -87,9 +87,9 @@ def _is_plain(hint: Any) -> bool:
 
 
 def _check_same(name: str, field: str, given: Any, found: Any) -> None:
-    if place := difference(given, found, field):
+    if path := difference(given, found, field):
         raise UnrecordableEvent(
-            f"{name}: {place} would come back from the log as something else: {field} is {_shown(given)}, and becomes "
+            f"{name}: {path} would come back from the log as something else: {field} is {_shown(given)}, and becomes "
             f"{_shown(found)}. Annotate the field with the type that it holds, or give it what its type says."
         )
 

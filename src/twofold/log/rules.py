@@ -46,7 +46,7 @@ def check_batch(batch: Sequence[Append]) -> None:
     """
     if isinstance(batch, Checked):
         return
-    for place, append in enumerate(batch):
+    for index, append in enumerate(batch):
         if not isinstance(append, Append):
             raise _refused("What is appended is an Append", append)
         size_of(append.events, append.id, append.digest)
@@ -55,7 +55,7 @@ def check_batch(batch: Sequence[Append]) -> None:
             if not isinstance(condition, Condition):
                 raise _refused("A condition is a Condition", condition)
             check_position(condition.after)
-            if condition.behind is not None and not (type(condition.behind) is int and 0 <= condition.behind < place):
+            if condition.behind is not None and not (type(condition.behind) is int and 0 <= condition.behind < index):
                 raise _refused("A condition is behind an append that comes before it, by its index", condition.behind)
             names = check_condition(condition.criteria, names)
 

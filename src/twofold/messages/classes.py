@@ -68,7 +68,7 @@ def _body_flaws(cls: Any, bases: tuple[type, ...], namespace: Mapping[str, Any])
             )
 
 
-def check_version(version: Any, place: Callable[[], str]) -> None:
+def check_version(version: Any, location: Callable[[], str]) -> None:
     """Check that a version is a whole number from 1 on.
 
     Raises:
@@ -76,11 +76,11 @@ def check_version(version: Any, place: Callable[[], str]) -> None:
     """
     if type(version) is not int or version < 1:
         raise DeclarationError(
-            f"{place()}: version={version!r} is not a version; versions start at 1 and are whole numbers."
+            f"{location()}: version={version!r} is not a version; versions start at 1 and are whole numbers."
         )
 
 
-def check_name(name: Any, place: Callable[[], str]) -> None:
+def check_name(name: Any, location: Callable[[], str]) -> None:
     """Check that a name can be kept in every log, and be part of a path.
 
     Raises:
@@ -89,8 +89,8 @@ def check_name(name: Any, place: Callable[[], str]) -> None:
     is_plain = isinstance(name, str) and name.isprintable() and not _SEPARATORS & {*name} and name.strip(".")
     if not is_plain or len(name) > _LONGEST_NAME:
         raise DeclarationError(
-            f"{place()}: name={name!r} is not a name: write letters, digits, '_', '-' and '.', at most {_LONGEST_NAME}; what "
-            "separates names, such as a slash, a colon or a space, is in none."
+            f"{location()}: name={name!r} is not a name: write letters, digits, '_', '-' and '.', at most {_LONGEST_NAME}; "
+            "what separates names, such as a slash, a colon or a space, is in none."
         )
 
 

@@ -54,9 +54,9 @@ def received(message: M) -> M:
         differs = back != message
     except (msgspec.MsgspecError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         raise InvalidMessage(f"{kind.message_name}: {error}") from error
-    if differs and (place := difference(message, back)):
+    if differs and (path := difference(message, back)):
         raise InvalidMessage(
-            f"{kind.message_name}: {place} would be received as something else than what it is. Give it a value of its type."
+            f"{kind.message_name}: {path} would be received as something else than what it is. Give it a value of its type."
         )
     return back
 

@@ -28,7 +28,7 @@ def _line_of(cls: type) -> str:
 
 
 def class_location(class_name: str, namespace: Mapping[str, Any]) -> str:
-    """Return the place of a class that is being made: its statement is the one that its module is at now."""
+    """Return the location of a class that is being made: its statement is the one that its module is at now."""
     module = namespace.get("__module__")
     if module is None:
         return class_name

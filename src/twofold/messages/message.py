@@ -39,14 +39,14 @@ class MessageType(msgspec.StructMeta):
         source: str = "",
         **config: Any,
     ) -> MessageType:
-        place = partial(class_location, class_name, namespace)
-        check_version(version, place)
-        check_name(class_name if name is None else name, place)
+        location = partial(class_location, class_name, namespace)
+        check_version(version, location)
+        check_name(class_name if name is None else name, location)
         if source and (flaw := service_name_flaw(source)):
-            raise DeclarationError(f"{place()}: source={source!r} is not the name of a service: {flaw}")
+            raise DeclarationError(f"{location()}: source={source!r} is not the name of a service: {flaw}")
         cls: MessageType = struct_class(partial(super().__new__, mcls), class_name, bases, namespace, config)
         for flaw in _step_flaws(cls, namespace, version):
-            raise DeclarationError(f"{place()}: {flaw}")
+            raise DeclarationError(f"{location()}: {flaw}")
         local = name or class_name
         cls.message_name = f"{source}.{local}" if source else local
         cls.message_version = version

@@ -130,8 +130,8 @@ def _parts(plain: Any) -> Iterator[tuple[Any, Step]]:
     if issubclass(origin, Mapping):
         yield from zip(parts, (iter, _values), strict=False)
     elif origin is tuple and not (len(parts) == 2 and parts[1] is ...):
-        for place, part in enumerate(parts):
-            yield part, functools.partial(_at, place)
+        for index, part in enumerate(parts):
+            yield part, functools.partial(_at, index)
     elif issubclass(origin, Collection):
         yield parts[0], iter
 
@@ -140,8 +140,8 @@ def _values(mapping: Mapping[Any, Any]) -> Iterable[Any]:
     return mapping.values()
 
 
-def _at(place: int, items: tuple[Any, ...]) -> tuple[Any]:
-    return (items[place],)
+def _at(index: int, items: tuple[Any, ...]) -> tuple[Any]:
+    return (items[index],)
 
 
 @functools.cache

@@ -100,7 +100,7 @@ class _RowHandler:
             (event,) = events
             keys = await self._keys_refused(event, blocked)
             first, *also = [EventFailed(event.position, key, error) for key in keys]
-            raise EventFailed(*first.place, error, also) from error
+            raise EventFailed(*first.subject, error, also) from error
         for event in events:
             await self.apply([event], event.position, blocked)
         await self.apply([], position, blocked)
@@ -200,7 +200,7 @@ class ViewHandler(_RowHandler):
                         if not failure.is_refused:
                             raise
                         # All of a batch are found at once, and parked together.
-                        refused.setdefault(failure.place[1], failure)
+                        refused.setdefault(failure.subject[1], failure)
         if refused:
             first, *also = refused.values()
             first.also = also

@@ -21,7 +21,7 @@ from tests.copies.test_copying import changed
 from tests.copies.test_lines import EVENTS, in_a_row
 from tests.support.cut_connection import POINTS, CuttingProxy
 from twofold.adapters.postgres import PostgresStore
-from twofold.copies.places import CopyResult, copy_log, export_log, import_log
+from twofold.copies.transfer import CopyResult, copy_log, export_log, import_log
 from twofold.errors import LogDiverged, ValueRefused
 from twofold.log import Append, Appended, Condition, Conflict, Criterion, LogStore, NewEvent, Outcome, RecordedEvent
 from twofold.service import Settings

@@ -1,4 +1,4 @@
-"""Moving house: a log from one URL to another, to a file, and from a file."""
+"""A log from one URL to another, to a file, and from a file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from twofold.urls import without_password
 
 
 class CopyResult(msgspec.Struct, frozen=True):
-    """What has been moved, and what is there now.
+    """What has been copied, and what is there now.
 
     ``moved`` is how many events this run has added, after those that were there. ``events`` and ``handled`` are how many
     events and ids were then read back, from the position ``after`` on, and ``digest`` is what stands for all of these.
@@ -67,7 +67,7 @@ async def copy_log(
         added = await copy(source, target.store, before, report)
         after = 0 if compare_all else before
         found = await compare(source, target.store, after, report)
-    return _moved(added.events, after, found)
+    return _result(added.events, after, found)
 
 
 @asynccontextmanager
@@ -80,7 +80,7 @@ async def _opened_target(url: str, limits: Limits) -> AsyncIterator[Log]:
         await log.close()
 
 
-def _moved(moved: int, after: int, found: Digest) -> CopyResult:
+def _result(moved: int, after: int, found: Digest) -> CopyResult:
     return CopyResult(moved, after, found.events, found.processed, str(found))
 
 
@@ -97,7 +97,7 @@ async def export_log(url: str, file: str, report: Report, *, limits: Limits = Li
         events = await log.head()
         with _written(file) as out:
             written = await _export(log, events, out, report)
-    return _moved(0, 0, written)
+    return _result(0, 0, written)
 
 
 async def _export(log: Log, events: int, out: IO[bytes], report: Report) -> Digest:
@@ -143,7 +143,7 @@ async def import_log(file: str, url: str, report: Report, *, limits: Limits = Li
                     done += len(chunk.events)
                     report("importing", done, export.events)
             found = await _read_back(target, export, report)
-    return _moved(max(0, found.events - before), 0, found)
+    return _result(max(0, found.events - before), 0, found)
 
 
 @contextmanager
