@@ -121,6 +121,26 @@ def test_nobody_else_appends_to_a_log() -> None:
     assert callers(lambda call: is_call_of(call, "restore", of={"target", "store"})) == RESTORE
 
 
+# How old a folder is goes by the time of the file system, which no clock of a service decides.
+READ_TIME = {"clock.py", "adapters/sqlite/files.py"}
+
+
+def test_the_clock_is_the_only_source_of_time_chance_and_ids() -> None:
+    """A test or a simulation that puts its own clock in place decides all three; the suites for users bring theirs."""
+    sources = {"time", "random", "uuid", "secrets"}
+    asking = callers(
+        lambda call: (
+            isinstance(call.func, ast.Attribute)
+            and isinstance(call.func.value, ast.Name)
+            and (
+                call.func.value.id in sources
+                or (call.func.value.id, call.func.attr) in {("datetime", "now"), ("os", "urandom")}
+            )
+        )
+    )
+    assert asking == READ_TIME
+
+
 def test_importing_twofold_imports_no_driver_and_no_web_server() -> None:
     """Whoever uses the core alone pays for the core alone."""
     heavy = ["sqlalchemy", "sqlite3", "asyncpg", "starlette", "uvicorn", "httpx", "click", "rich", "pytest"]
