@@ -22,7 +22,7 @@ from twofold.messages import Receipt
 from twofold.queries import answers
 from twofold.queries.answers import AnswerCache, Answers, EncodedAnswer, Result
 from twofold.service import Settings
-from twofold.service.running import opened
+from twofold.service.opening import opened
 from twofold.testing import running
 
 OPERATIONS = st.tuples(

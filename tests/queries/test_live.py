@@ -32,7 +32,7 @@ from twofold.errors import FutureReceipt, InvalidReceipt, NotRunning, ReceiptTim
 from twofold.messages import Receipt
 from twofold.queries.live import KEPT_UPDATES
 from twofold.service import QueryFailure, Running, Settings, Subscription, Update
-from twofold.service.running import opened as open_service
+from twofold.service.opening import opened as open_service
 from twofold.testing import running, service_fixture
 
 start = service_fixture(tally)

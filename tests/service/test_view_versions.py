@@ -18,7 +18,7 @@ from twofold.http import asgi
 from twofold.operations.databases import Databases
 from twofold.operations.rebuilding import begin_rebuild
 from twofold.service import Running, Settings
-from twofold.service.running import opened
+from twofold.service.opening import opened
 from twofold.views.shadow import HELD
 
 

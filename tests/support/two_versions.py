@@ -12,7 +12,7 @@ from tests.support.waiting import until
 from twofold import Query, Service, View, Views, answer, evolve, replace
 from twofold.clock import SystemClock
 from twofold.service import Running, Settings
-from twofold.service.running import opened
+from twofold.service.opening import opened
 from twofold.views import Layout, ViewStore, layout
 
 

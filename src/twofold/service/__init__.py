@@ -5,8 +5,9 @@ from twofold.followers import Progress
 from twofold.messaging import Delivery
 from twofold.queries.answers import EncodedAnswer
 from twofold.queries.live import QueryFailure, Subscription, Update
+from twofold.service.opening import start
 from twofold.service.roles import ROLES, Role, roles_of
-from twofold.service.running import PATIENCE_SECONDS, Running, start
+from twofold.service.running import PATIENCE_SECONDS, Running
 from twofold.service.service import Service, System
 from twofold.service.settings import Settings, read_settings
 

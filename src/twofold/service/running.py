@@ -1,15 +1,15 @@
-"""A service that runs: its log, its followers, and the two things that one can do with it."""
+"""A service that runs: its log, its followers, and what one can do with it: `send`, `ask`, `watch`."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from twofold.clock import Clock, SystemClock
+from twofold.clock import Clock
 from twofold.commands import CommandHandler
 from twofold.compatibility.comparing import tell_unread
 from twofold.declaration import Declaration, filled_by
@@ -20,12 +20,10 @@ from twofold.messages import Command, Metadata, Query, Receipt
 from twofold.messaging import Delivery, InboxHandler, Outbox, RelayHandler, Transport, inbox_name
 from twofold.queries.answers import AnswerCache, Answers, EncodedAnswer, Result
 from twofold.queries.live import LiveQueries, QueryFailure, ResumeToken, Subscription, Update, parse_resume_token
-from twofold.service.beginning import tell_what_is_new
-from twofold.service.closing import Closing
-from twofold.service.roles import ROLES, Role, check_role, roles_of
-from twofold.service.settings import Settings, check_files, open_log, open_transport, open_views
+from twofold.service.roles import Role, check_role
+from twofold.service.settings import Settings
 from twofold.service.view_versions import ViewVersions, view_handlers
-from twofold.views import ViewStore, layout
+from twofold.views import ViewStore
 from twofold.views.rebuilding import rebuild
 from twofold.views.shadow import shadowed
 
@@ -331,77 +329,3 @@ class Running:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._handler.states.close()
-
-
-@asynccontextmanager
-async def start(
-    declaration: Declaration,
-    settings: Settings,
-    *,
-    roles: Collection[Role] = ROLES,
-    transport: Transport | None = None,
-    clock: Clock | None = None,
-) -> AsyncIterator[Running]:
-    """Run a service until the block ends.
-
-    Raises:
-        SettingsError: a URL is wrong or its driver is missing.
-        LogUnavailable: a database cannot be opened.
-        DeclarationError: a view's table has other columns than the view.
-    """
-    async with opened(declaration, settings, roles=roles, transport=transport, clock=clock) as running:
-        running.follow()
-        yield running
-
-
-@asynccontextmanager
-async def opened(
-    declaration: Declaration,
-    settings: Settings,
-    *,
-    roles: Collection[Role] = ROLES,
-    transport: Transport | None = None,
-    clock: Clock | None = None,
-    closing: Closing | None = None,
-) -> AsyncIterator[Running]:
-    """Open a service's databases and let it take commands; its followers start with `Running.follow`.
-
-    Services that are closed together have one bound for that: ``closing``.
-
-    Raises:
-        SettingsError: a URL is wrong or its driver is missing.
-        LogUnavailable: a database cannot be opened.
-        DeclarationError: a view's table has other columns than the view.
-    """
-    clock, roles = clock or SystemClock(), roles_of(roles)
-    check_files(settings)
-    name, close = declaration.name, (closing or Closing(clock)).close
-    async with AsyncExitStack() as stack:
-        views = open_views(settings.views, clock, settings.limits)
-        stack.push_async_callback(close, f"The views of {name}", views.close)
-        await _prepare(views, declaration, roles)
-        log = await Log.open(
-            open_log(settings.log, clock, settings.limits), clock, settings.limits.log, read_only=roles == {"queries"}
-        )
-        stack.push_async_callback(close, f"The log of {name}", log.close)
-        if transport is None and settings.transport:
-            transport = open_transport(settings.transport, clock, settings.limits, declaration.sources)
-            stack.push_async_callback(close, f"The transport of {name}", transport.close)
-        running = Running(declaration, settings, log, views, transport, clock, roles)
-        await tell_what_is_new(declaration, settings, log, views if "followers" in roles else None)
-        if roles & {"queries", "followers"}:
-            await running.view_versions.open(may_write="followers" in roles)
-        stack.push_async_callback(close, name, running.close)
-        running.compare()
-        _logger.info("%s runs; its log is at position %d", running.name, log.known_head)
-        yield running
-
-
-async def _prepare(views: ViewStore, declaration: Declaration, roles: frozenset[Role]) -> None:
-    """Open the views as far as the roles need: to write, to read (a replica, perhaps), or not at all."""
-    if roles & {"followers", "relay"}:
-        await views.open()
-        for view in declaration.views:
-            await views.create(layout(view))
-    elif "queries" in roles:
-        await views.open(read_only=True)

@@ -16,8 +16,9 @@ from twofold.messages import Command, Event, Metadata, Query, Receipt, source_lo
 from twofold.messaging import LogTransport, Outbox, Transport
 from twofold.queries.live import Update
 from twofold.service.closing import Closing
+from twofold.service.opening import opened, start
 from twofold.service.roles import ROLES, Role
-from twofold.service.running import PATIENCE_SECONDS, Running, opened, start
+from twofold.service.running import PATIENCE_SECONDS, Running
 from twofold.service.settings import Settings, read_settings, variable
 from twofold.views import Projection, View
 

@@ -12,7 +12,7 @@ from twofold.adapters.postgres.views import PostgresViews
 from twofold.clock import SystemClock
 from twofold.queries import answers
 from twofold.service import Settings
-from twofold.service.running import opened
+from twofold.service.opening import opened
 
 EVERYTHING: list[Operation] = [
     *REWOUND,

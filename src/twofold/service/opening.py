@@ -1,0 +1,94 @@
+"""Opening a service: its databases as far as its roles need them, and the order in which all is let go of again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from twofold.clock import Clock, SystemClock
+from twofold.declaration import Declaration
+from twofold.log import Log
+from twofold.messaging import Transport
+from twofold.service.beginning import tell_what_is_new
+from twofold.service.closing import Closing
+from twofold.service.roles import ROLES, Role, roles_of
+from twofold.service.running import Running
+from twofold.service.settings import Settings, check_files, open_log, open_transport, open_views
+from twofold.views import ViewStore, layout
+
+_logger = logging.getLogger("twofold.service")
+
+
+@asynccontextmanager
+async def start(
+    declaration: Declaration,
+    settings: Settings,
+    *,
+    roles: Collection[Role] = ROLES,
+    transport: Transport | None = None,
+    clock: Clock | None = None,
+) -> AsyncIterator[Running]:
+    """Run a service until the block ends.
+
+    Raises:
+        SettingsError: a URL is wrong or its driver is missing.
+        LogUnavailable: a database cannot be opened.
+        DeclarationError: a view's table has other columns than the view.
+    """
+    async with opened(declaration, settings, roles=roles, transport=transport, clock=clock) as running:
+        running.follow()
+        yield running
+
+
+@asynccontextmanager
+async def opened(
+    declaration: Declaration,
+    settings: Settings,
+    *,
+    roles: Collection[Role] = ROLES,
+    transport: Transport | None = None,
+    clock: Clock | None = None,
+    closing: Closing | None = None,
+) -> AsyncIterator[Running]:
+    """Open a service's databases and let it take commands; its followers start with `Running.follow`.
+
+    Services that are closed together have one bound for that: ``closing``.
+
+    Raises:
+        SettingsError: a URL is wrong or its driver is missing.
+        LogUnavailable: a database cannot be opened.
+        DeclarationError: a view's table has other columns than the view.
+    """
+    clock, roles = clock or SystemClock(), roles_of(roles)
+    check_files(settings)
+    name, close = declaration.name, (closing or Closing(clock)).close
+    async with AsyncExitStack() as stack:
+        views = open_views(settings.views, clock, settings.limits)
+        stack.push_async_callback(close, f"The views of {name}", views.close)
+        await _prepare(views, declaration, roles)
+        log = await Log.open(
+            open_log(settings.log, clock, settings.limits), clock, settings.limits.log, read_only=roles == {"queries"}
+        )
+        stack.push_async_callback(close, f"The log of {name}", log.close)
+        if transport is None and settings.transport:
+            transport = open_transport(settings.transport, clock, settings.limits, declaration.sources)
+            stack.push_async_callback(close, f"The transport of {name}", transport.close)
+        running = Running(declaration, settings, log, views, transport, clock, roles)
+        await tell_what_is_new(declaration, settings, log, views if "followers" in roles else None)
+        if roles & {"queries", "followers"}:
+            await running.view_versions.open(may_write="followers" in roles)
+        stack.push_async_callback(close, name, running.close)
+        running.compare()
+        _logger.info("%s runs; its log is at position %d", running.name, log.known_head)
+        yield running
+
+
+async def _prepare(views: ViewStore, declaration: Declaration, roles: frozenset[Role]) -> None:
+    """Open the views as far as the roles need: to write, to read (a replica, perhaps), or not at all."""
+    if roles & {"followers", "relay"}:
+        await views.open()
+        for view in declaration.views:
+            await views.create(layout(view))
+    elif "queries" in roles:
+        await views.open(read_only=True)
