@@ -125,8 +125,8 @@ class QueryLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("QUERI
     cached_bytes: Bytes = 16 << 20
     """How many bytes of such answers are kept; one that is larger than a sixteenth of that is not."""
     worthwhile_ratio: Annotated[float, Meta(ge=0, le=1_000_000)] = 10.0
-    """An answer is kept if finding it takes so many times as long as looking whether it still holds. Smaller: memory for
-    answers that are found as fast; larger: slow ones are found again. With 0, all are kept."""
+    """An answer is kept if finding it takes so many times as long as looking whether it still holds, which is one reading of
+    the database, too. Smaller: memory for answers that are found as fast; larger: slow ones are found again."""
 
 
 class LiveLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("LIVE")):

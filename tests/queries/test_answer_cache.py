@@ -18,8 +18,8 @@ from twofold.adapters.sqlite.views import SqliteViews
 from twofold.clock import SystemClock
 from twofold.errors import FutureReceipt, InvalidMessage, ReceiptTimeout
 from twofold.followers import Standing
+from twofold.limits import Limits, QueryLimits
 from twofold.messages import Receipt
-from twofold.queries import answers
 from twofold.queries.answers import AnswerCache, Answers, EncodedAnswer, Result
 from twofold.service import Settings
 from twofold.service.opening import opened
@@ -34,10 +34,8 @@ OPERATIONS = st.tuples(
 )
 
 
-@pytest.fixture
-def always_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep every answer, however little it takes to find it."""
-    monkeypatch.setattr(answers, "_WORTHWHILE", 0.0)
+# Every answer is kept, however little it takes to find it.
+ALWAYS_KEPT = Limits(queries=QueryLimits(worthwhile_ratio=0))
 
 
 @settings(max_examples=12)
@@ -47,24 +45,24 @@ def test_a_kept_answer_is_the_one_that_would_be_found(operations: list[Operation
     """Whatever another process does on the same file: write, park, retry, divide, rewind, come and go."""
 
     async def scenario(folder: Path) -> None:
-        urls = Settings(log=f"sqlite:///{folder}/tally.db", views=f"sqlite:///{folder}/views.db")
+        urls = Settings(log=f"sqlite:///{folder}/tally.db", views=f"sqlite:///{folder}/views.db", limits=ALWAYS_KEPT)
         async with AsyncExitStack() as stack:
             asked = await stack.enter_async_context(opened(tally.declaration, urls))
             store = SqliteViews(f"{folder}/views.db", SystemClock())
             stack.push_async_callback(store.close)
             await always_the_same(asked, Elsewhere(store), operations)
 
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
-        patched.setattr(answers, "_WORTHWHILE", 0.0)
+    with tempfile.TemporaryDirectory() as folder:
         asyncio.run(scenario(Path(folder)))
 
 
-@pytest.mark.usefixtures("always_kept")
 def test_a_kept_answer_is_not_given_to_who_has_seen_more(tmp_path: Path) -> None:
     """A receipt is waited for as ever, and what it stands for is in the answer, a hundred times in a row."""
 
     async def scenario() -> None:
-        urls = Settings(log=f"sqlite:///{tmp_path}/tally.db", views=f"sqlite:///{tmp_path}/tally-views.db")
+        urls = Settings(
+            log=f"sqlite:///{tmp_path}/tally.db", views=f"sqlite:///{tmp_path}/tally-views.db", limits=ALWAYS_KEPT
+        )
         async with opened(tally.declaration, urls) as asked:
             assert (await asked.answered(Totals())).data == b"[]"
             receipt = await asked.send(Add())
@@ -111,12 +109,11 @@ class SlowViews(SqliteViews):
 class Asked:
     """Cached answers over a follower that stands still, with a count of how often one was found."""
 
-    def __init__(self, seconds: float, data: Any = 0) -> None:
+    def __init__(self, seconds: float, data: Any = 0, limits: Limits = Limits()) -> None:
         self.clock = ManualClock()
         self.views = SlowViews(self.clock)
-        self.cache = AnswerCache(
-            Answers(tally.declaration.answers, tally.declaration.followers, self.views), self.views, self.clock
-        )
+        answers = Answers(tally.declaration.answers, tally.declaration.followers, self.views)
+        self.cache = AnswerCache(answers, self.views, self.clock, limits.queries)
         self.found = 0
         self._seconds = seconds
         self._data = data
@@ -147,13 +144,12 @@ async def dearer(query: Dearer, views: Views) -> list[str]:
     return [str(query.than)]
 
 
-@pytest.mark.usefixtures("always_kept")
 @pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
 def test_a_query_that_json_would_confuse_with_another_is_refused(number: str) -> None:
     """JSON has one null for these and for None, so the answer to one would be kept for, and told to, who asks another."""
 
     async def scenario() -> None:
-        async with Asked(60) as asked:
+        async with Asked(60, limits=ALWAYS_KEPT) as asked:
             await asked.ask(Dearer(than=None))
             with pytest.raises(InvalidMessage, match="than would be received as something else"):
                 await asked.ask(Dearer(than=float(number)))
@@ -191,23 +187,24 @@ def test_what_takes_long_to_find_is_found_once() -> None:
 
 def test_what_is_kept_is_bounded() -> None:
     """In number and in size: the one that was not asked for longest goes, and a very large one is not kept at all."""
+    most = QueryLimits()
 
     async def scenario() -> None:
         async with Asked(seconds=50) as asked:
-            for number in range(answers.CACHED_ANSWERS + 1):
+            for number in range(most.cached_answers + 1):
                 await asked.ask(TotalOf(counter=str(number)))
                 await asked.ask(TotalOf(counter="0"))
-            assert asked.found == answers.CACHED_ANSWERS + 1
+            assert asked.found == most.cached_answers + 1
             await asked.ask(TotalOf(counter="1"))
-            assert asked.found == answers.CACHED_ANSWERS + 2
-        size = answers.KEPT_BYTES // 20
+            assert asked.found == most.cached_answers + 2
+        size = most.cached_bytes // 20
         async with Asked(seconds=50, data="x" * size) as asked:
             for _ in range(2):
                 for number in range(21):
                     await asked.ask(TotalOf(counter=str(number)))
             assert asked.found == 42
-            assert asked.cache._bytes <= answers.KEPT_BYTES
-        async with Asked(seconds=50, data="x" * (answers.KEPT_BYTES // 10)) as asked:
+            assert asked.cache._bytes <= most.cached_bytes
+        async with Asked(seconds=50, data="x" * (most.cached_bytes // 10)) as asked:
             for _ in range(2):
                 await asked.ask(TotalOf())
             assert (asked.found, asked.cache._bytes) == (2, 0)

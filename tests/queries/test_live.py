@@ -29,11 +29,13 @@ from tests.support.tally_service import (
 from tests.support.waiting import until
 from twofold import Query, Service, View, Views, answer, evolve, replace
 from twofold.errors import FutureReceipt, InvalidReceipt, NotRunning, ReceiptTimeout, UnknownMessage
+from twofold.limits import LiveLimits
 from twofold.messages import Receipt
-from twofold.queries.live import KEPT_UPDATES
 from twofold.service import QueryFailure, Running, Settings, Subscription, Update
 from twofold.service.opening import opened as open_service
 from twofold.testing import running, service_fixture
+
+KEPT_UPDATES = LiveLimits().kept_updates
 
 start = service_fixture(tally)
 

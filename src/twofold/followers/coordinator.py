@@ -18,9 +18,9 @@ from twofold.errors import LeaseLost, TwofoldError
 from twofold.followers.loop import BatchHandler, Follower
 from twofold.followers.model import WHOLE, Claim, Segment
 from twofold.followers.store import FollowerStore
+from twofold.limits import FollowerLimits
 
-LEASE_SECONDS = 3.0
-_LOOK_SECONDS = LEASE_SECONDS / 6
+_LOOKS_PER_LEASE = 6
 _FAREWELL_SECONDS = 1.0
 
 _logger = logging.getLogger("twofold.followers")
@@ -64,8 +64,10 @@ class Coordinator:
         clock: Clock,
         service: str,
         report: Callable[[str, int], None] = lambda name, position: None,
+        limits: FollowerLimits = FollowerLimits(),
     ) -> None:
         self._store = store
+        self._limits = limits
         self._handlers = handlers
         self._clock = clock
         # As an operator knows it; two instances in one process are two owners.
@@ -104,7 +106,8 @@ class Coordinator:
 
     async def _wait(self) -> None:
         """Wait until it is time to look again, or something has ended."""
-        waiting = [asyncio.ensure_future(self._clock.sleep(_LOOK_SECONDS)), asyncio.ensure_future(self._again.wait())]
+        look_seconds = self._limits.lease_seconds / _LOOKS_PER_LEASE
+        waiting = [asyncio.ensure_future(self._clock.sleep(look_seconds)), asyncio.ensure_future(self._again.wait())]
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -130,7 +133,7 @@ class Coordinator:
 
     async def _attend(self, ready: list[str]) -> list[Claim]:
         """Ask for claims; what is given too late is waited for, so that leaving comes after it and gives it back."""
-        attending = asyncio.ensure_future(self._store.attend(self.owner, ready, LEASE_SECONDS))
+        attending = asyncio.ensure_future(self._store.attend(self.owner, ready, self._limits.lease_seconds))
         try:
             return await asyncio.shield(attending)
         except asyncio.CancelledError:
@@ -157,7 +160,7 @@ class Coordinator:
         name = claim.follower
         if place not in self._followers:
             self._followers[place] = Follower(
-                self._store, self._handlers[name](), self._clock, lambda: self._tell(name)
+                self._store, self._handlers[name](), self._clock, lambda: self._tell(name), self._limits
             )
         follower = self._followers[place]
         if claim.fence == follower.fence:

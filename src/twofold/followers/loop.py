@@ -14,18 +14,18 @@ from typing import Any, Protocol
 
 import msgspec
 
+from twofold.backoff import Backoff
 from twofold.clock import Clock
 from twofold.errors import ValueRefused
 from twofold.followers.model import Claim, Parked
 from twofold.followers.storable import storable_error
 from twofold.followers.store import FollowerStore
+from twofold.limits import FollowerLimits
 from twofold.log import Batch
 
 _RETRIES_SECONDS = 0.5
-_ATTEMPTS = 4
 _PAUSES_PER_BATCH = 12
-_FIRST_PAUSE_SECONDS = 0.05
-_LONGEST_PAUSE_SECONDS = 5.0
+_FIRST_PAUSE_SECONDS = 0.1
 
 _logger = logging.getLogger("twofold.followers")
 
@@ -88,18 +88,25 @@ class Follower:
     """One handler's loop in one process, over one segment of keys. ``advanced`` is called after each batch."""
 
     def __init__(
-        self, store: FollowerStore, handler: BatchHandler, clock: Clock, advanced: Callable[[], None] = lambda: None
+        self,
+        store: FollowerStore,
+        handler: BatchHandler,
+        clock: Clock,
+        advanced: Callable[[], None] = lambda: None,
+        limits: FollowerLimits = FollowerLimits(),
     ) -> None:
         self._store = store
         self._handler = handler
         self._clock = clock
         self._advanced = advanced
+        self._attempts = limits.attempts
+        self._backoff = Backoff(_FIRST_PAUSE_SECONDS, limits.longest_pause_seconds)
         self._turn = asyncio.Lock()
         self.position = 0
         self.fence = -1
         self.failing = ""
         self._noted = ""
-        self._pause = _FIRST_PAUSE_SECONDS
+        self._failures = 0
         self._blocked: dict[str, Block] = {}
 
     @property
@@ -135,15 +142,14 @@ class Follower:
             await self._handle(batch)
             self._at(batch.position)
             self.failing = ""
-            self._pause = _FIRST_PAUSE_SECONDS
+            self._failures = 0
             if claim.merge_at == batch.position:
                 return
 
     def next_pause(self) -> float:
         """Return for how many seconds to wait before it is followed again; longer each time that it has not moved."""
-        pause = self._pause
-        self._pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-        return pause
+        self._failures += 1
+        return self._backoff.pause_seconds(self._failures, self._clock.random())
 
     def goes_on(self) -> None:
         """Take note that it still goes on: what failed before the last such note has passed."""
@@ -166,9 +172,9 @@ class Follower:
                 failures[failure.subject] += 1
                 attempts = failures[failure.subject]
                 # Where very many keys fail, it is not for a reason that passes, and the others have waited enough.
-                if not failure.is_refused and attempts < _ATTEMPTS and failures.total() <= _PAUSES_PER_BATCH:
+                if not failure.is_refused and attempts < self._attempts and failures.total() <= _PAUSES_PER_BATCH:
                     self.failing = str(failure)
-                    await self._clock.sleep(_FIRST_PAUSE_SECONDS * 2**attempts)
+                    await self._clock.sleep(self._backoff.pause_seconds(attempts, self._clock.random()))
                     continue
                 for each in (failure, *failure.also):
                     self._park(each, attempts)

@@ -11,17 +11,17 @@ from twofold.clock import Clock
 from twofold.errors import ReceiptTimeout
 from twofold.followers.model import Standing
 from twofold.followers.store import FollowerStore
+from twofold.limits import QueryLimits
 
-_POLL_SECONDS = 0.02
-_LOOK_SECONDS = 0.05
 _PAUSES_PER_LOOK = 10
 
 
 class PositionWaiter:
     """Knows how far followers are: by being told, in this process, and by asking, for what others follow."""
 
-    def __init__(self, ask: Callable[[str], Awaitable[int]]) -> None:
+    def __init__(self, ask: Callable[[str], Awaitable[int]], limits: QueryLimits = QueryLimits()) -> None:
         self._ask = ask
+        self._poll_seconds = limits.poll_seconds
         self._positions: defaultdict[str, int] = defaultdict(int)
         self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
         self.advanced = asyncio.Event()
@@ -64,7 +64,7 @@ class PositionWaiter:
                     return
                 quiet = True
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_POLL_SECONDS):
+                    async with asyncio.timeout(self._poll_seconds):
                         await advanced
                         quiet = not self._positions[name]
 
@@ -85,8 +85,11 @@ class StandingsWatcher:
     At once after a move that this process makes, and every so often for what others follow; only while `run` runs.
     """
 
-    def __init__(self, store: FollowerStore, positions: PositionWaiter, clock: Clock) -> None:
+    def __init__(
+        self, store: FollowerStore, positions: PositionWaiter, clock: Clock, limits: QueryLimits = QueryLimits()
+    ) -> None:
         self._store = store
+        self._look_seconds = limits.look_seconds
         self._positions = positions
         self._clock = clock
         self._standings: dict[str, Standing] | None = None
@@ -108,7 +111,7 @@ class StandingsWatcher:
             took = self._clock.monotonic() - began
             await self._clock.sleep(took)
             with suppress(TimeoutError):
-                async with asyncio.timeout(max(_LOOK_SECONDS, _PAUSES_PER_LOOK * took)):
+                async with asyncio.timeout(max(self._look_seconds, _PAUSES_PER_LOOK * took)):
                     await self._positions.advanced.wait()
 
     async def _look(self) -> tuple[dict[str, Standing] | None, Exception | None]:

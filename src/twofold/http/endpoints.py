@@ -21,7 +21,7 @@ from twofold.http.exchange import (
 from twofold.http.health import readiness, state_of
 from twofold.http.parameters import Parameters, parsed
 from twofold.messages import Receipt, parse_receipts
-from twofold.service import PATIENCE_SECONDS, Declaration, Running
+from twofold.service import Declaration, Running
 
 LONGEST_WAIT_SECONDS = 30
 LARGEST_FEED_PAGE = 1000
@@ -124,14 +124,14 @@ def _receipts(exchange: Exchange) -> tuple[Receipt, ...]:
     return receipts
 
 
-def _patience(exchange: Exchange) -> float:
-    """Return how long the caller wants to wait for receipts: ``Prefer: wait=10`` (RFC 7240), up to a bound."""
+def _patience(exchange: Exchange) -> float | None:
+    """Return how long the caller wants to wait for receipts, None if it does not say: ``Prefer: wait=10`` (RFC 7240)."""
     prefer = exchange.headers.get(b"prefer", b"").decode("latin-1")
     for part in prefer.split(","):
         name, _, value = part.strip().partition("=")
         if name.lower() == "wait" and value.isascii() and value.isdigit():
             return min(float(value[:9]), LONGEST_WAIT_SECONDS)
-    return PATIENCE_SECONDS
+    return None
 
 
 def _whole(parameters: dict[str, str], name: str, default: int, least: int, most: int) -> int:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from twofold.declaration import check_filled, filled_by
 from twofold.errors import NotFound
-from twofold.followers import LEASE_SECONDS, Coordinator
+from twofold.followers import Coordinator
 from twofold.operations.databases import Databases
 from twofold.service.view_versions import view_handlers
 from twofold.views import rebuilding as views
@@ -72,10 +72,11 @@ async def followed(databases: Databases, follower: str, *, elsewhere: bool) -> A
         NotFound: the code at hand fills nothing under that name.
     """
     check_filled(databases.declaration, follower)
-    handlers = view_handlers(databases.declaration, databases.log, databases.views, databases.clock)
+    limits = databases.limits.followers
+    handlers = view_handlers(databases.declaration, databases.log, databases.views, databases.clock, limits)
     own = {name: handlers[name] for name in (follower, shadow_follower(follower)) if name in handlers}
-    coordinator = Coordinator(databases.views, own, databases.clock, databases.service)
-    following = asyncio.create_task(_follow(databases, coordinator, LEASE_SECONDS if elsewhere else 0))
+    coordinator = Coordinator(databases.views, own, databases.clock, databases.service, limits=limits)
+    following = asyncio.create_task(_follow(databases, coordinator, limits.lease_seconds if elsewhere else 0))
     try:
         yield
     finally:

@@ -12,18 +12,14 @@ import msgspec
 from twofold.clock import Clock
 from twofold.errors import UnknownMessage
 from twofold.followers import Standing
+from twofold.limits import QueryLimits
 from twofold.messages import Query, encode, received
 from twofold.queries.views import Answer, Reading, Views
 from twofold.views import ViewStore
 
-CACHED_ANSWERS = 1000
-KEPT_BYTES = 16 << 20
 _DIGEST_BYTES = 12
 
-# An answer is kept if finding it takes so many times as long as finding out that it still holds. That is one reading of the
-# database too, so where a row is got by its key there is nothing to gain.
-_WORTHWHILE = 10.0
-# How often it is found out all the same, to know how long that takes.
+# How often it is found out whether a cached answer still holds, to know how long that takes.
 _LOOKS_APART = 1000
 _FORGETTING = 1.02
 
@@ -107,8 +103,9 @@ class _CachedAnswer(msgspec.Struct, frozen=True):
 class AnswerCache:
     """Answers that took long to find. Each is given again only while all the followers stand where they stood before it."""
 
-    def __init__(self, answers: Answers, store: ViewStore, clock: Clock) -> None:
+    def __init__(self, answers: Answers, store: ViewStore, clock: Clock, limits: QueryLimits = QueryLimits()) -> None:
         self._answers = answers
+        self._limits = limits
         self._store = store
         self._clock = clock
         self._kept: OrderedDict[tuple[str, bytes], _CachedAnswer] = OrderedDict()
@@ -149,7 +146,7 @@ class AnswerCache:
     def _is_worthwhile(self, name: str) -> bool:
         if self._looking_seconds is None or self._asked % _LOOKS_APART == 0:
             return True
-        return self._finding_seconds.get(name, 0.0) >= _WORTHWHILE * self._looking_seconds
+        return self._finding_seconds.get(name, 0.0) >= self._limits.worthwhile_ratio * self._looking_seconds
 
     async def _find(self, query: Query[Any], find: Callable[[], Awaitable[Result]]) -> Result:
         began = self._clock.monotonic()
@@ -160,10 +157,10 @@ class AnswerCache:
 
     def _keep(self, key: tuple[str, bytes], answered: EncodedAnswer, standings: dict[str, Standing]) -> None:
         self._forget(key)
-        if standings and len(answered.data) <= KEPT_BYTES // 16:
+        if standings and len(answered.data) <= self._limits.cached_bytes // 16:
             self._kept[key] = _CachedAnswer(answered, standings)
             self._bytes += _size(key, answered)
-        while len(self._kept) > CACHED_ANSWERS or self._bytes > KEPT_BYTES:
+        while len(self._kept) > self._limits.cached_answers or self._bytes > self._limits.cached_bytes:
             self._forget(next(iter(self._kept)))
 
     def _forget(self, key: tuple[str, bytes]) -> None:

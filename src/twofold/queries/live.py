@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
+from twofold.backoff import Backoff
 from twofold.clock import Clock
 from twofold.errors import InvalidReceipt, NotRunning, TwofoldError, ViewNotReady
 from twofold.followers import StandingsWatcher
+from twofold.limits import LiveLimits
 from twofold.messages import Metadata, Query, Receipt, current, parse_receipts
 from twofold.queries.answers import Answers, EncodedAnswer, Result, as_json, key_of
 
@@ -21,11 +23,8 @@ if TYPE_CHECKING:
 
 A = TypeVar("A")
 
-KEPT_UPDATES = 64
-KEPT_BYTES = 1 << 20
-_FINDING_AT_ONCE = 8
 _LONGEST_DEBT_SECONDS = 0.01
-_PAUSE_SECONDS = 1.0
+_BACKOFF = Backoff(first_seconds=1.0, longest_seconds=1.0)
 _ANYWHERE = 2**63
 
 _logger = logging.getLogger("twofold.service")
@@ -196,7 +195,7 @@ class _Room:
             except Exception as error:
                 self._fail(QueryFailure(error, correlation))
                 known = None
-                await self._live.clock.sleep(_PAUSE_SECONDS)
+                await self._live.clock.sleep(_BACKOFF.pause_seconds(1, self._live.clock.random()))
             if self.number > number:
                 await self._give_way()
 
@@ -238,9 +237,10 @@ class _Room:
         self._recent.append(entry)
         self._bytes += _size(entry)
         self.number += 1
+        limits = self._live.limits
         last = min([each.number for each in self.subscribers if each.number is not None], default=self.number - 1)
-        needed = min(self.number - last, KEPT_UPDATES)
-        while len(self._recent) > 1 and (len(self._recent) > needed or self._bytes > KEPT_BYTES):
+        needed = min(self.number - last, limits.kept_updates)
+        while len(self._recent) > 1 and (len(self._recent) > needed or self._bytes > limits.kept_bytes):
             self._bytes -= _size(self._recent.popleft())
         self.news, told = asyncio.Event(), self.news
         told.set()
@@ -270,13 +270,15 @@ class LiveQueries:
         find: Callable[[Query[Any]], Awaitable[Result]],
         watcher: StandingsWatcher,
         clock: Clock,
+        limits: LiveLimits = LiveLimits(),
     ) -> None:
         self.service = service
+        self.limits = limits
         self._answers = answers
         self._find = find
         self.watcher = watcher
         self.clock = clock
-        self._turn = asyncio.Semaphore(_FINDING_AT_ONCE)
+        self._turn = asyncio.Semaphore(limits.concurrent_answers)
         self._owed_seconds = 0.0
         self._rooms: dict[tuple[str, bytes], _Room] = {}
         self._tasks: dict[_Room, asyncio.Task[None]] = {}

@@ -7,12 +7,11 @@ from twofold.queries.answers import EncodedAnswer
 from twofold.queries.live import QueryFailure, Subscription, Update
 from twofold.service.opening import start
 from twofold.service.roles import ROLES, Role, roles_of
-from twofold.service.running import PATIENCE_SECONDS, Running
+from twofold.service.running import Running
 from twofold.service.service import Service, System
 from twofold.service.settings import Settings, read_settings
 
 __all__ = [
-    "PATIENCE_SECONDS",
     "ROLES",
     "Declaration",
     "Delivery",

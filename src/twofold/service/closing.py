@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 
 from twofold.clock import Clock
 
-CLOSING_SECONDS = 5.0
 _LEAST_SECONDS = 0.1
 
 _logger = logging.getLogger("twofold.service")
@@ -20,7 +19,7 @@ class Closing:
     A database that does not answer holds up whoever embeds a service for so long, and not for so long a connection.
     """
 
-    def __init__(self, clock: Clock, seconds: float = CLOSING_SECONDS) -> None:
+    def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock = clock
         self._seconds = seconds
         self._deadline: float | None = None

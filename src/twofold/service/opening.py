@@ -62,7 +62,7 @@ async def opened(
     """
     clock, roles = clock or SystemClock(), roles_of(roles)
     check_files(settings)
-    name, close = declaration.name, (closing or Closing(clock)).close
+    name, close = declaration.name, (closing or Closing(clock, settings.limits.service.closing_seconds)).close
     async with AsyncExitStack() as stack:
         views = open_views(settings.views, clock, settings.limits)
         stack.push_async_callback(close, f"The views of {name}", views.close)

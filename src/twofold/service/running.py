@@ -29,10 +29,6 @@ from twofold.views.shadow import shadowed
 
 A = TypeVar("A")
 
-PATIENCE_SECONDS = 5.0
-"""How long a query waits for its receipts unless told otherwise."""
-
-_DRAINING_SECONDS = 3.0
 _COMPARING_SECONDS = 0.5
 _NEEDS = {"commands": {"log"}, "queries": {"views"}}
 
@@ -52,16 +48,19 @@ class Running:
         self.log = log
         self.views = views
         self.clock = clock
+        self.limits = limits = settings.limits
         self.outbox = Outbox(declaration.name, declaration.publishes, log)
         self._transport = transport
-        self._handler = CommandHandler(log, declaration.deciders, clock)
+        self._handler = CommandHandler(log, declaration.deciders, clock, limits.commands)
         self._answers = Answers(declaration.answers, declaration.followers, views)
-        self._kept = AnswerCache(self._answers, views, clock)
-        self._positions = PositionWaiter(views.position)
-        watcher = StandingsWatcher(views, self._positions, clock)
-        self._live = LiveQueries(declaration.name, self._answers, self._find_now, watcher, clock)
-        self.view_versions = ViewVersions(declaration, log, views, self._positions, clock)
-        self.coordinator = Coordinator(views, self._handlers(), clock, self.name, self._positions.advance)
+        self._kept = AnswerCache(self._answers, views, clock, limits.queries)
+        self._positions = PositionWaiter(views.position, limits.queries)
+        watcher = StandingsWatcher(views, self._positions, clock, limits.queries)
+        self._live = LiveQueries(declaration.name, self._answers, self._find_now, watcher, clock, limits.live)
+        self.view_versions = ViewVersions(declaration, log, views, self._positions, clock, limits)
+        self.coordinator = Coordinator(
+            views, self._handlers(), clock, self.name, self._positions.advance, limits.followers
+        )
         self._following: asyncio.Task[None] | None = None
         self._tending: asyncio.Task[None] | None = None
         self._comparing: asyncio.Task[None] | None = None
@@ -103,11 +102,12 @@ class Running:
                 self._drained.set()
 
     async def ask(
-        self, query: Query[A], *, after: Receipt | Iterable[Receipt] = (), timeout_seconds: float = PATIENCE_SECONDS
+        self, query: Query[A], *, after: Receipt | Iterable[Receipt] = (), timeout_seconds: float | None = None
     ) -> A:
         """Answer a query, from views that have seen at least what the receipts stand for.
 
-        A receipt of another service, from which this one hears, is waited for too.
+        A receipt of another service, from which this one hears, is waited for too. All of that takes no longer than
+        ``timeout_seconds``, or as long as the limits have patience.
 
         Raises:
             ReceiptTimeout: the views did not get there in time.
@@ -120,14 +120,14 @@ class Running:
         """
         self.check_role("queries")
         self._answers.check(query)
-        deadline = self.clock.monotonic() + timeout_seconds
+        deadline = self._deadline(timeout_seconds)
         position = await self._own_position(after, deadline)
         return cast(
             "A", (await self._answers.find(query, partial(self.view_versions.reading, position, deadline))).value
         )
 
     async def answered(
-        self, query: Query[Any], *, after: Receipt | Iterable[Receipt] = (), timeout_seconds: float = PATIENCE_SECONDS
+        self, query: Query[Any], *, after: Receipt | Iterable[Receipt] = (), timeout_seconds: float | None = None
     ) -> EncodedAnswer:
         """Answer a query like `ask`, as JSON.
 
@@ -139,7 +139,7 @@ class Running:
         """
         self.check_role("queries")
         self._answers.check(query)
-        deadline = self.clock.monotonic() + timeout_seconds
+        deadline = self._deadline(timeout_seconds)
         position = await self._own_position(after, deadline)
         find = partial(self._answers.find, query, partial(self.view_versions.reading, position, deadline))
         return await self._kept.answered(query, position, find)
@@ -150,7 +150,7 @@ class Running:
         *,
         after: Receipt | Iterable[Receipt] = (),
         since: str = "",
-        timeout_seconds: float = PATIENCE_SECONDS,
+        timeout_seconds: float | None = None,
     ) -> AsyncGenerator[Update[A], None]:
         """Answer a query, and again whenever the answer has changed, for as long as one goes on asking.
 
@@ -182,7 +182,7 @@ class Running:
         *,
         after: Receipt | Iterable[Receipt] = (),
         since: str = "",
-        timeout_seconds: float = PATIENCE_SECONDS,
+        timeout_seconds: float | None = None,
     ) -> Subscription[A]:
         """Return a place among those who `watch` a query, once there is a first answer.
 
@@ -192,7 +192,7 @@ class Running:
         """
         self.check_role("queries")
         self._answers.check(query)
-        deadline = self.clock.monotonic() + timeout_seconds
+        deadline = self._deadline(timeout_seconds)
         seen = parse_resume_token(since) if since else ResumeToken(Receipt(self.name, 0), "")
         if seen.receipt.service != self.name:
             raise InvalidReceipt(
@@ -233,6 +233,10 @@ class Running:
     async def _reach(self, position: int, deadline: float, follower: str) -> None:
         if position:
             await self._positions.reach(follower, position, self._until(deadline))
+
+    def _deadline(self, timeout_seconds: float | None) -> float:
+        patience_seconds = self.limits.queries.patience_seconds if timeout_seconds is None else timeout_seconds
+        return self.clock.monotonic() + patience_seconds
 
     def _until(self, deadline: float) -> float:
         return max(0.0, deadline - self.clock.monotonic())
@@ -288,7 +292,7 @@ class Running:
     def _handlers(self) -> dict[str, Callable[[], BatchHandler]]:
         handlers: dict[str, Callable[[], BatchHandler]] = {}
         if "followers" in self.roles:
-            handlers |= view_handlers(self.declaration, self.log, self.views, self.clock)
+            handlers |= view_handlers(self.declaration, self.log, self.views, self.clock, self.limits.followers)
         if "relay" in self.roles and self._transport is not None:
             handlers |= self._carrying(self._transport)
         return handlers
@@ -321,7 +325,7 @@ class Running:
         if self._sending:
             self._drained.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(_DRAINING_SECONDS):
+                async with asyncio.timeout(self.limits.service.draining_seconds):
                     await self._drained.wait()
         # All at once: closing has one bound, and one of them that takes long must not leave the others going.
         tasks = [*filter(None, (self._comparing, self._tending, self._following))]

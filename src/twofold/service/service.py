@@ -18,7 +18,7 @@ from twofold.queries.live import Update
 from twofold.service.closing import Closing
 from twofold.service.opening import opened, start
 from twofold.service.roles import ROLES, Role
-from twofold.service.running import PATIENCE_SECONDS, Running
+from twofold.service.running import Running
 from twofold.service.settings import Settings, read_settings, variable
 from twofold.views import Projection, View
 
@@ -140,7 +140,7 @@ class Service:
         return await self.running.send(command, id=id, metadata=metadata)
 
     async def ask(
-        self, query: Query[A], *, after: Receipt | Iterable[Receipt] = (), timeout_seconds: float = PATIENCE_SECONDS
+        self, query: Query[A], *, after: Receipt | Iterable[Receipt] = (), timeout_seconds: float | None = None
     ) -> A:
         """`Running.ask` of the running instance."""
         return await self.running.ask(query, after=after, timeout_seconds=timeout_seconds)
@@ -151,7 +151,7 @@ class Service:
         *,
         after: Receipt | Iterable[Receipt] = (),
         since: str = "",
-        timeout_seconds: float = PATIENCE_SECONDS,
+        timeout_seconds: float | None = None,
     ) -> AsyncGenerator[Update[A], None]:
         """`Running.watch` of the running instance."""
         return self.running.watch(query, after=after, since=since, timeout_seconds=timeout_seconds)
@@ -210,7 +210,9 @@ class System:
         self._check_heard(settings)
         outboxes: dict[str, Outbox] = {}
         shared = LogTransport(outboxes)
-        closing = Closing(clock or SystemClock())
+        closing = Closing(
+            clock or SystemClock(), max(each.limits.service.closing_seconds for each in settings.values())
+        )
         async with AsyncExitStack() as stack:
             running = {}
             for name, service in self.services.items():

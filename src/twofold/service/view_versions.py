@@ -14,7 +14,8 @@ import msgspec
 from twofold.clock import Clock
 from twofold.declaration import Declaration, layouts
 from twofold.errors import TwofoldError, ViewNotReady
-from twofold.followers import LEASE_SECONDS, BatchHandler, Coordinator, PositionWaiter, Progress
+from twofold.followers import BatchHandler, Coordinator, PositionWaiter, Progress
+from twofold.limits import FollowerLimits, Limits
 from twofold.log import Log
 from twofold.queries.views import at_once
 from twofold.views import ProjectionHandler, ViewHandler, ViewStore, table_name
@@ -27,9 +28,6 @@ _NEAR_EVENTS = 2000
 _HOLD_SECONDS = 0.5
 _LOOKS_BEFORE_HOLD = 3
 _LOOKS_PER_HOLD = 30
-_POLL_SECONDS = 0.02
-# A process whose followers have all failed pauses for a while, and says meanwhile of none that it is there for it.
-_GONE_SECONDS = 3 * LEASE_SECONDS
 _ADVICE = "Ask again later, or a process that runs the code of before."
 
 _logger = logging.getLogger("twofold.service")
@@ -46,7 +44,13 @@ class ViewVersions:
     """What a service's tables are filled with in the end, and which of them are whole."""
 
     def __init__(
-        self, declaration: Declaration, log: Log, store: ViewStore, positions: PositionWaiter, clock: Clock
+        self,
+        declaration: Declaration,
+        log: Log,
+        store: ViewStore,
+        positions: PositionWaiter,
+        clock: Clock,
+        limits: Limits,
     ) -> None:
         self._declaration = declaration
         self._log = log
@@ -59,6 +63,8 @@ class ViewVersions:
         self._floors: dict[str, int] = {}
         self._goals: dict[str, _Goal] = {}
         self._neck_and_neck: Counter[str] = Counter()
+        self._poll_seconds = limits.queries.poll_seconds
+        self._gone_seconds = _gone_seconds(limits.followers)
         self._gone_since: dict[str, float] = {}
 
     async def open(self, *, may_write: bool) -> None:
@@ -131,7 +137,7 @@ class ViewVersions:
                 return other
             if not self._left(deadline):
                 raise ViewNotReady(f"{await self._how_far(follower)} {_ADVICE}")
-            await self._clock.sleep(_POLL_SECONDS)
+            await self._clock.sleep(self._poll_seconds)
 
     async def _predecessor(self, table: str) -> str:
         """Return the newest earlier version of a table that is whole, if rows of this version can be read from it."""
@@ -227,7 +233,7 @@ class ViewVersions:
         now = self._clock.monotonic()
         self._gone_since = {other: self._gone_since.get(other, now) for other in old if other not in there}
         for other, since in self._gone_since.items():
-            if now - since >= _GONE_SECONDS and await self._drop(other):
+            if now - since >= self._gone_seconds and await self._drop(other):
                 _logger.warning(
                     "%s was dropped, with its table: %s answers, and no process declares it.", other, old[other]
                 )
@@ -258,16 +264,24 @@ def _lag(follower: str, progress: Sequence[Progress]) -> int:
     return max(lags, default=0)
 
 
+def _gone_seconds(limits: FollowerLimits) -> float:
+    """Return for how long nobody may be there for a follower before it is taken to be gone for good.
+
+    A process whose followers have all failed pauses for a while, and says meanwhile of none that it is there for it.
+    """
+    return limits.lease_seconds + max(2 * limits.lease_seconds, limits.longest_pause_seconds)
+
+
 def view_handlers(
-    declaration: Declaration, log: Log, store: ViewStore, clock: Clock
+    declaration: Declaration, log: Log, store: ViewStore, clock: Clock, limits: FollowerLimits
 ) -> dict[str, Callable[[], BatchHandler]]:
     """Return what fills the views, and what fills their shadows when they are rebuilt, by the followers' names."""
     handlers: dict[str, Callable[[], BatchHandler]] = {}
     for view in declaration.folded:
-        make = partial(ViewHandler, view, log, store, clock)
+        make = partial(ViewHandler, view, log, store, clock, limits=limits)
         handlers[table_name(view)], handlers[shadow_follower(table_name(view))] = make, partial(make, as_shadow=True)
     for projection in declaration.projections:
-        run = partial(ProjectionHandler, projection, log, store, clock)
+        run = partial(ProjectionHandler, projection, log, store, clock, limits=limits)
         handlers[projection.name], handlers[shadow_follower(projection.name)] = run, partial(run, as_shadow=True)
     return handlers
 

@@ -12,6 +12,7 @@ from twofold.clock import Clock
 from twofold.errors import InvalidMessage, LeaseLost, LogUnavailable, ValueRefused
 from twofold.folding import fold_of
 from twofold.followers import Block, Checkpoint, Claim, EventFailed, Parked, Segment, storable_key
+from twofold.limits import FollowerLimits
 from twofold.log import Batch, Criteria, Criterion, Log, RecordedEvent
 from twofold.messages import Event, Tag, reader, tag_fields
 from twofold.messages.tags import identities
@@ -34,19 +35,27 @@ class _RowHandler:
     criteria: Criteria
 
     def __init__(
-        self, views: Sequence[type[View]], log: Log, store: ViewStore, clock: Clock, *, as_shadow: bool
+        self,
+        views: Sequence[type[View]],
+        log: Log,
+        store: ViewStore,
+        clock: Clock,
+        *,
+        as_shadow: bool,
+        limits: FollowerLimits,
     ) -> None:
         self._views = views
         self._as_shadow = as_shadow
         self._log = log
         self._store = store
         self._clock = clock
-        self._rows = Transaction(store, views, as_shadow=as_shadow)
+        self._batch_events = limits.batch_events
+        self._rows = Transaction(store, views, as_shadow=as_shadow, limits=limits)
         self._claim: Claim
         self._position = 0
 
     def batches(self, after: int) -> AsyncIterator[Batch[RecordedEvent]]:
-        return self._log.follow(self.criteria, after)
+        return self._log.follow(self.criteria, after, self._batch_events)
 
     async def start(self, claim: Claim) -> Collection[str]:
         self._claim = claim
@@ -166,8 +175,17 @@ class _RowHandler:
 class ViewHandler(_RowHandler):
     """Fills one view, or its shadow: every event is folded into the rows of the keys that it names."""
 
-    def __init__(self, view: type[View], log: Log, store: ViewStore, clock: Clock, *, as_shadow: bool = False) -> None:
-        super().__init__([view], log, store, clock, as_shadow=as_shadow)
+    def __init__(
+        self,
+        view: type[View],
+        log: Log,
+        store: ViewStore,
+        clock: Clock,
+        *,
+        as_shadow: bool = False,
+        limits: FollowerLimits = FollowerLimits(),
+    ) -> None:
+        super().__init__([view], log, store, clock, as_shadow=as_shadow, limits=limits)
         self._folding = fold_of(view)
         self._steps = self._folding.steps
         self._tag = fold_of(view).tag
@@ -300,9 +318,16 @@ class ProjectionHandler(_RowHandler):
     """
 
     def __init__(
-        self, projection: Projection, log: Log, store: ViewStore, clock: Clock, *, as_shadow: bool = False
+        self,
+        projection: Projection,
+        log: Log,
+        store: ViewStore,
+        clock: Clock,
+        *,
+        as_shadow: bool = False,
+        limits: FollowerLimits = FollowerLimits(),
     ) -> None:
-        super().__init__(projection.views, log, store, clock, as_shadow=as_shadow)
+        super().__init__(projection.views, log, store, clock, as_shadow=as_shadow, limits=limits)
         self._projection = projection
         self.name = shadow_follower(projection.name) if as_shadow else projection.name
         self.criteria: Criteria = (Criterion(types=tuple(sorted(projection.events))),)

@@ -7,14 +7,13 @@ from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar
 
 from twofold.errors import DeclarationError, ValueRefused
+from twofold.limits import FollowerLimits
 from twofold.views.bounds import Packer
 from twofold.views.shadow import shadow_layout
 from twofold.views.store import TableChange, ViewStore, Write
 from twofold.views.view import View, layout
 
 V = TypeVar("V", bound=View)
-
-_ROWS_KEPT = 50_000
 
 _Change: TypeAlias = tuple[Any, Any]
 """A row as it is to be; or None and a key as it is stored, whose row is to go."""
@@ -35,8 +34,16 @@ class Transaction:
     ``as_shadow`` everything goes to the shadows of the views' tables.
     """
 
-    def __init__(self, store: ViewStore, views: Sequence[type[View]], *, as_shadow: bool = False) -> None:
+    def __init__(
+        self,
+        store: ViewStore,
+        views: Sequence[type[View]],
+        *,
+        as_shadow: bool = False,
+        limits: FollowerLimits = FollowerLimits(),
+    ) -> None:
         self._store = store
+        self._cached_rows = limits.cached_rows
         self._shadows = as_shadow
         shapes = [layout(view) for view in views]
         self._layouts = {shape.table: shadow_layout(shape) if as_shadow else shape for shape in shapes}
@@ -199,7 +206,7 @@ class Transaction:
 
     def accept(self) -> None:
         """Take note that everything was stored."""
-        if len(self._known) > _ROWS_KEPT:
+        if len(self._known) > self._cached_rows:
             self._known.clear()
         for changed in (self._changed_before, self._changed):
             self._known.update({at: row for at, (row, _) in changed.items()})

@@ -3,14 +3,12 @@
 import asyncio
 from contextlib import AsyncExitStack, aclosing
 
-import pytest
-
 from tests.support.cached_answers import REWOUND, Elsewhere, Operation, always_the_same
 from tests.support.postgres import PostgresServer
 from tests.support.tally_service import Add, Share, TotalOf, tally
 from twofold.adapters.postgres.views import PostgresViews
 from twofold.clock import SystemClock
-from twofold.queries import answers
+from twofold.limits import Limits, QueryLimits
 from twofold.service import Settings
 from twofold.service.opening import opened
 
@@ -29,13 +27,14 @@ EVERYTHING: list[Operation] = [
 ]
 
 
-def test_a_kept_answer_is_the_one_that_would_be_found(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kept_answer_is_the_one_that_would_be_found(database: str) -> None:
     """Whatever another process does to the views: write, park, retry, divide, rewind, take over."""
-    monkeypatch.setattr(answers, "_WORTHWHILE", 0.0)
+    always_kept = Limits(queries=QueryLimits(worthwhile_ratio=0))
 
     async def scenario() -> None:
         async with AsyncExitStack() as stack:
-            asked = await stack.enter_async_context(opened(tally.declaration, Settings(log=database, views=database)))
+            settings = Settings(log=database, views=database, limits=always_kept)
+            asked = await stack.enter_async_context(opened(tally.declaration, settings))
             store = PostgresViews(database, SystemClock())
             stack.push_async_callback(store.close)
             await always_the_same(asked, Elsewhere(store), EVERYTHING)
