@@ -167,9 +167,10 @@ class CommandHandler:
     async def _nothing_appended(self, decided: _Decided, position: int, content: Content) -> int:
         processed = await self._log.store.processed(content.id) if content.id else None
         if processed is not None:
-            if processed.digest and processed.digest != content.digest:
+            outcome = processed.answers(content.digest)
+            if isinstance(outcome, Reused):
                 raise _id_reused(content.id)
-            return processed.last
+            return outcome.last
         if decided.rejection:
             raise decided.rejection
         return position

@@ -25,7 +25,7 @@ from twofold.log.outcomes import resolve
 from twofold.log.recorder import ForeignEvent, RecordableEvent, foreign_event, recordable
 from twofold.log.restoring import lacking, not_remembered, tag_rows
 from twofold.log.rules import check_batch, check_id, check_query
-from twofold.log.store import LogStore, Snapshot
+from twofold.log.store import LogStore, Snapshot, SnapshotStore
 
 __all__ = [
     "ALL",
@@ -47,6 +47,7 @@ __all__ = [
     "RecordedEvent",
     "Reused",
     "Snapshot",
+    "SnapshotStore",
     "StoredPayload",
     "Ticket",
     "TypeCount",

@@ -17,6 +17,18 @@ class Snapshot(msgspec.Struct, frozen=True):
     data: bytes
 
 
+class SnapshotStore(Protocol):
+    """A home for snapshots. It is a cache, so it may lose them, and may fail: then the events are folded instead."""
+
+    async def load_snapshot(self, fold: str, key: str) -> Snapshot | None:
+        """Return the snapshot stored for a fold and a key."""
+        ...
+
+    async def save_snapshot(self, fold: str, key: str, snapshot: Snapshot) -> None:
+        """Keep a snapshot, in place of an earlier one; a newer one stays."""
+        ...
+
+
 class LogStore(Protocol):
     """A log's home. `twofold.testing.LogConformance` says, by tests, all that an adapter must hold to.
 
@@ -97,12 +109,9 @@ class LogStore(Protocol):
         """Return when another process may have appended, or after the timeout. It is a hint: too often does no harm."""
         ...
 
-    async def load_snapshot(self, fold: str, key: str) -> Snapshot | None:
-        """Return the snapshot stored for a fold and a key."""
-        ...
-
-    async def save_snapshot(self, fold: str, key: str, snapshot: Snapshot) -> None:
-        """Keep a snapshot, in place of an earlier one; a newer one stays."""
+    @property
+    def snapshots(self) -> SnapshotStore:
+        """Where states that took many events to fold are kept: here, or wherever an adapter thinks best."""
         ...
 
     async def close(self) -> None:

@@ -374,13 +374,13 @@ class LogConformance(LogBatches, LogRaces, LogRestoring, LogRules, LogTypes):
         """A slow process may come late with an older one."""
 
         async def scenario(log: Log) -> None:
-            store = log.store
-            assert await store.load_snapshot("Account:1", "account:ann") is None
-            await store.save_snapshot("Account:1", "account:ann", Snapshot(5, b"five"))
-            await store.save_snapshot("Account:1", "account:ann", Snapshot(7, b"seven"))
-            await store.save_snapshot("Account:1", "account:ann", Snapshot(6, b"six"))
-            assert await store.load_snapshot("Account:1", "account:ann") == Snapshot(7, b"seven")
-            assert await store.load_snapshot("Account:2", "account:ann") is None
+            snapshots = log.store.snapshots
+            assert await snapshots.load_snapshot("Account:1", "account:ann") is None
+            await snapshots.save_snapshot("Account:1", "account:ann", Snapshot(5, b"five"))
+            await snapshots.save_snapshot("Account:1", "account:ann", Snapshot(7, b"seven"))
+            await snapshots.save_snapshot("Account:1", "account:ann", Snapshot(6, b"six"))
+            assert await snapshots.load_snapshot("Account:1", "account:ann") == Snapshot(7, b"seven")
+            assert await snapshots.load_snapshot("Account:2", "account:ann") is None
 
         self.run(stores, scenario)
 

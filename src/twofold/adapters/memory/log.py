@@ -7,6 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from typing import Self
 
 from twofold.clock import Clock
 from twofold.limits import Limits
@@ -140,6 +141,10 @@ class MemoryStore:
 
     async def changed(self, timeout_seconds: float) -> None:
         await asyncio.sleep(timeout_seconds)
+
+    @property
+    def snapshots(self) -> Self:
+        return self
 
     async def load_snapshot(self, fold: str, key: str) -> Snapshot | None:
         return self._snapshots.get((fold, key))

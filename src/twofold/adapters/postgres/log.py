@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from msgspec.structs import astuple
@@ -173,6 +173,10 @@ class PostgresStore:
 
     async def changed(self, timeout_seconds: float) -> None:
         await self._signal.wait(timeout_seconds)
+
+    @property
+    def snapshots(self) -> Self:
+        return self
 
     async def load_snapshot(self, fold: str, key: str) -> Snapshot | None:
         row = await self._row("load_snapshot", fold, stored_key(key))

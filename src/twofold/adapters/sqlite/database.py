@@ -140,8 +140,8 @@ class Connection:
         for answer, result, error in done:
             if answer.done():
                 continue
-            if error or lost:
-                answer.set_exception(error or lost or AssertionError)
+            if failure := error or lost:
+                answer.set_exception(failure)
             else:
                 answer.set_result(result)
 

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, Self
 
 from msgspec.structs import astuple
 
@@ -118,6 +118,10 @@ class SqliteStore:
 
     async def changed(self, timeout_seconds: float) -> None:
         await asyncio.sleep(timeout_seconds)
+
+    @property
+    def snapshots(self) -> Self:
+        return self
 
     async def load_snapshot(self, fold: str, key: str) -> Snapshot | None:
         row = await self._reading.run(
