@@ -15,8 +15,7 @@ from examples.bank import bank
 from tests.http.conftest import use_files
 from tests.support.serving import served
 from twofold.errors import SettingsError
-from twofold.http import asgi, exchange
-from twofold.http import server as serving
+from twofold.http import asgi
 from twofold.http.access import read_access
 from twofold.testing import running
 
@@ -395,9 +394,16 @@ def test_who_asks_before_sending_a_body_is_told_at_once(address: tuple[str, int]
         assert answer.startswith((b"HTTP/1.1 404 ", b"HTTP/1.1 415 "))
 
 
-def test_a_body_that_is_too_large_is_not_waited_for(address: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a body take a moment to arrive, and not longer because of its size."""
+    monkeypatch.setenv("TWOFOLD_HTTP_BODY_SECONDS", "0.1")
+    monkeypatch.setenv("TWOFOLD_HTTP_BODY_BYTES_PER_SECOND", str(1 << 23))
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_body_that_is_too_large_is_not_waited_for(address: tuple[str, int]) -> None:
     """Who says that much will come, and sends nothing, is answered too."""
-    monkeypatch.setattr(exchange, "_BODY_SECONDS", 0.1)
     assert said(address, DEPOSITING + b"Content-Length: 2000000\r\n\r\n").startswith(b"HTTP/1.1 413 ")
 
 
@@ -461,7 +467,7 @@ def test_an_upgrade_is_not_made(address: tuple[str, int], caplog: pytest.LogCapt
 def test_a_head_that_does_not_come_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that sends a letter now and then is closed; a request that is answered in its time is not touched."""
     use_files(tmp_path, monkeypatch)
-    monkeypatch.setattr(serving, "HEAD_SECONDS", 1)
+    monkeypatch.setenv("TWOFOLD_HTTP_HEAD_SECONDS", "1")
     with served(bank) as url, httpx.Client(base_url=url) as http:
         host, _, port = url.removeprefix("http://").partition(":")
         silent, slow = (socket.create_connection((host, int(port)), timeout=30) for _ in range(2))
@@ -471,10 +477,9 @@ def test_a_head_that_does_not_come_is_not_waited_for(tmp_path: Path, monkeypatch
         assert http.get("/feed?wait=3").status_code == 200
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(address: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("impatient")
+def test_a_body_that_does_not_come_is_not_waited_for(address: tuple[str, int]) -> None:
     """The answer says so, and the connection is closed."""
-    monkeypatch.setattr("twofold.http.exchange._BODY_SECONDS", 0)
-    monkeypatch.setattr("twofold.http.exchange._BYTES_PER_SECOND", 1 << 23)
     head = b"POST /commands/Deposit HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     answer = said(address, head + b"Content-Length: 50\r\n\r\n{")
     assert answer.startswith(b"HTTP/1.1 408 ")

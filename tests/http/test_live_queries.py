@@ -18,7 +18,6 @@ import pytest
 from tests.http.conftest import files, use_files
 from tests.support.serving import ServingProcess, served
 from tests.support.tally_service import UNLUCKY, tally
-from twofold.http import events
 
 Event = dict[str, str]
 
@@ -168,9 +167,16 @@ def test_a_failure_in_the_middle_is_an_event_and_not_the_end(http: httpx.Client)
         assert next(stream)["data"] == str(UNLUCKY + 1)
 
 
-def test_a_stream_without_news_shows_that_it_is_alive(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def heartbeat(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have streams beat at an interval of a test's own."""
+    monkeypatch.setenv("TWOFOLD_HTTP_HEARTBEAT_SECONDS", request.param)
+
+
+@pytest.mark.parametrize("heartbeat", ["0.05"], indirect=True)
+@pytest.mark.usefixtures("heartbeat")
+def test_a_stream_without_news_shows_that_it_is_alive(http: httpx.Client) -> None:
     """By a comment, which is no event."""
-    monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.05)
     with watching(http) as stream:
         next(stream)
         next(stream)
@@ -290,12 +296,11 @@ def test_one_that_does_not_read_costs_little_and_is_told_what_it_missed(http: ht
         slow.read_until(b'"note":"last"')
 
 
-def test_one_that_does_not_read_for_long_is_given_up(
-    http: httpx.Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.mark.parametrize("heartbeat", ["0.3"], indirect=True)
+@pytest.mark.usefixtures("heartbeat")
+def test_one_that_does_not_read_for_long_is_given_up(http: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
     """Its stream is cut short, which is no proper end, so that it comes back; what was kept for it is gone."""
     caplog.set_level(logging.INFO, "twofold.http")
-    monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.3)
     with slow_subscriber(http, "/queries/RowOf") as slow:
         while "takes nothing any more" not in caplog.text:
             add(http, note="x" * 100_000)

@@ -17,9 +17,10 @@ from tests.http.message_shapes import Make, shapes
 from tests.support.serving import served
 from twofold import Command
 from twofold.errors import SettingsError, ValueRefused
-from twofold.http import asgi, read_max_body_bytes
+from twofold.http import asgi
 from twofold.http.bodies import Body
 from twofold.http.problems import Problem
+from twofold.limits import read_limits
 from twofold.service import Running, Settings
 
 CUP = {"thing": "cup", "count": 1, "price": "1"}
@@ -426,7 +427,7 @@ def test_a_limit_that_is_no_number_is_said_at_the_start(value: str) -> None:
     """With the variable's name and a valid value, and without what is secret in a URL that was put there."""
     told = r"TWOFOLD_MAX_BODY_BYTES=.* For example TWOFOLD_MAX_BODY_BYTES=1048576"
     with pytest.raises(SettingsError, match=told) as raised:
-        read_max_body_bytes({"TWOFOLD_MAX_BODY_BYTES": value})
+        read_limits({"TWOFOLD_MAX_BODY_BYTES": value})
     assert len(str(raised.value)) < 250
     assert "s3cret" not in str(raised.value)
 

@@ -18,8 +18,8 @@ Headers of a response:
 - ``X-Correlation-ID``, always; ``Retry-After`` where trying again may help; ``Allow`` where the method was wrong.
 """
 
-from twofold.http.app import Served, asgi, check_settings, read_max_body_bytes
-from twofold.http.server import DRAIN_SECONDS, serve
+from twofold.http.app import Served, asgi, check_settings
+from twofold.http.server import serve
 from twofold.http.sockets import listen_for, url_of
 
-__all__ = ["DRAIN_SECONDS", "Served", "asgi", "check_settings", "listen_for", "read_max_body_bytes", "serve", "url_of"]
+__all__ = ["Served", "asgi", "check_settings", "listen_for", "serve", "url_of"]

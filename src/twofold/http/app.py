@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import TypeAlias
 
+import msgspec
 from starlette.routing import BaseRoute, Match, Mount, Route, Router
 from starlette.types import Receive, Scope, Send
 
 from twofold.clock import SystemClock
-from twofold.errors import NotRunning, SettingsError
+from twofold.errors import NotRunning
 from twofold.http.access import Access, read_access
 from twofold.http.docs import page
 from twofold.http.endpoints import Endpoints
@@ -21,17 +20,14 @@ from twofold.http.exchange import Endpoint, Exchange, Response, Stream, json_res
 from twofold.http.health import readiness
 from twofold.http.openapi import openapi
 from twofold.http.problems import Problem
+from twofold.limits import HttpLimits, read_limits
 from twofold.service import Declaration, Running, Service, System
-from twofold.urls import without_passwords
 
 Served: TypeAlias = Service | System | Running | Mapping[str, Running]
 _Answer: TypeAlias = Callable[[Exchange], Awaitable[Response | Stream]]
 _Route: TypeAlias = Callable[[str, _Answer], Route]
 _Lifespan: TypeAlias = Callable[[object], AbstractAsyncContextManager[None]]
 
-_BODY_BYTES = 1 << 20
-_BYTES = re.compile(r"0{0,9}[1-9][0-9]{0,17}", re.ASCII)
-_LONGEST_SHOWN = 100
 _CLOCK = SystemClock()
 
 
@@ -47,8 +43,9 @@ def asgi(
     Its lifespan starts what does not run yet, by the settings in the environment; where another application's lifespan
     does that (``FastAPI(lifespan=bank.lifespan)``), it is just mounted: ``app.mount("/bank", asgi(bank))``.
 
-    What is not given is read from the environment: ``TWOFOLD_MAX_BODY_BYTES``, ``TWOFOLD_ALLOWED_HOSTS`` (names that it
-    answers to besides local ones) and ``TWOFOLD_ALLOWED_ORIGINS`` (sites whose pages may use it).
+    What is not given is read from the environment: ``TWOFOLD_ALLOWED_HOSTS`` (names that it answers to besides local ones) and
+    ``TWOFOLD_ALLOWED_ORIGINS`` (sites whose pages may use it). What a request may have is among the limits of what runs; those
+    of what does not run yet are in the environment.
 
     It is a router without Starlette's middleware: every endpoint turns what goes wrong into a problem document by itself.
 
@@ -59,17 +56,19 @@ def asgi(
     Raises:
         SettingsError: one of them is not written as it should be.
     """
-    limit = max_body_bytes or read_max_body_bytes()
-    route = partial(_route, read_access(hosts=allowed_hosts, origins=allowed_origins))
+    limits = _limits_of(served)
+    if max_body_bytes:
+        limits = msgspec.structs.replace(limits, max_body_bytes=max_body_bytes)
+    route = partial(_route, read_access(hosts=allowed_hosts, origins=allowed_origins), limits)
     if isinstance(served, Service):
-        return _service_app(served, limit, route)
+        return _service_app(served, route)
     if isinstance(served, Running):
-        return _router(_routes(Endpoints(served.declaration, lambda: served, limit), served.declaration, route), route)
+        return _router(_routes(Endpoints(served.declaration, lambda: served), served.declaration, route), route)
     if isinstance(served, System):
-        return _system_app(served, limit, route)
+        return _system_app(served, route)
     running = dict(served)
     declarations = {name: each.declaration for name, each in running.items()}
-    return _router(_several(declarations, running.__getitem__, limit, route), route)
+    return _router(_several(declarations, running.__getitem__, route), route)
 
 
 def check_settings() -> None:
@@ -78,26 +77,18 @@ def check_settings() -> None:
     Raises:
         SettingsError: one of them is not written as it should be.
     """
-    read_max_body_bytes()
+    read_limits()
     read_access()
 
 
-def read_max_body_bytes(environment: Mapping[str, str] = os.environ) -> int:
-    """Read ``TWOFOLD_MAX_BODY_BYTES``: how large a body may be; 1 MiB unless set.
-
-    Raises:
-        SettingsError: it is not a number of bytes.
-    """
-    text = environment.get("TWOFOLD_MAX_BODY_BYTES", str(_BODY_BYTES))
-    if not _BYTES.fullmatch(text):
-        raise SettingsError(
-            f"TWOFOLD_MAX_BODY_BYTES={without_passwords(text[:_LONGEST_SHOWN])!r} is not a number of bytes. For example "
-            "TWOFOLD_MAX_BODY_BYTES=1048576"
-        )
-    return int(text)
+def _limits_of(served: Served) -> HttpLimits:
+    if isinstance(served, Service | System):
+        return read_limits().http
+    running = served if isinstance(served, Running) else next(iter(served.values()))
+    return running.limits.http
 
 
-def _service_app(service: Service, limit: int, route: _Route) -> Router:
+def _service_app(service: Service, route: _Route) -> Router:
     @asynccontextmanager
     async def lifespan(app: object) -> AsyncIterator[None]:
         if service.is_running:
@@ -106,11 +97,11 @@ def _service_app(service: Service, limit: int, route: _Route) -> Router:
             async with service:
                 yield
 
-    endpoints = Endpoints(service.declaration, lambda: service.running, limit)
+    endpoints = Endpoints(service.declaration, lambda: service.running)
     return _router(_routes(endpoints, service.declaration, route), route, lifespan)
 
 
-def _system_app(system: System, limit: int, route: _Route) -> Router:
+def _system_app(system: System, route: _Route) -> Router:
     running: dict[str, Running] = {}
 
     @asynccontextmanager
@@ -126,7 +117,7 @@ def _system_app(system: System, limit: int, route: _Route) -> Router:
         return running[name]
 
     declarations = {name: service.declaration for name, service in system.services.items()}
-    return _router(_several(declarations, find, limit, route), route, lifespan)
+    return _router(_several(declarations, find, route), route, lifespan)
 
 
 def _router(routes: list[BaseRoute], route: _Route, lifespan: _Lifespan | None = None) -> Router:
@@ -161,10 +152,8 @@ def _routes(endpoints: Endpoints, declaration: Declaration, route: _Route) -> li
     ]
 
 
-def _several(
-    declarations: dict[str, Declaration], find: Callable[[str], Running], limit: int, route: _Route
-) -> list[BaseRoute]:
-    each = {name: Endpoints(declaration, _finder(find, name), limit) for name, declaration in declarations.items()}
+def _several(declarations: dict[str, Declaration], find: Callable[[str], Running], route: _Route) -> list[BaseRoute]:
+    each = {name: Endpoints(declaration, _finder(find, name)) for name, declaration in declarations.items()}
 
     async def ready(exchange: Exchange) -> Response:
         return readiness([await endpoints.state() for endpoints in each.values()])
@@ -183,8 +172,8 @@ def _finder(find: Callable[[str], Running], name: str) -> Callable[[], Running]:
     return lambda: find(name)
 
 
-def _route(access: Access, path: str, answer: _Answer) -> Route:
-    return _Path(path, Endpoint(answer, _CLOCK.new_id, access))
+def _route(access: Access, limits: HttpLimits, path: str, answer: _Answer) -> Route:
+    return _Path(path, Endpoint(answer, _CLOCK.new_id, access, limits))
 
 
 class _Path(Route):

@@ -8,10 +8,7 @@ from collections.abc import Mapping
 from starlette.types import Scope
 
 from twofold.http.problems import Problem
-
-MOST_HEADERS = 100
-MOST_HEADER_BYTES = 32 << 10
-MOST_URL_BYTES = 8 << 10
+from twofold.limits import HttpLimits
 
 _JOIN = b"".join
 
@@ -30,17 +27,17 @@ _ONCE = frozenset(
 _JSON = re.compile(r"application/([\w.-]+\+)?json", re.ASCII)
 
 
-def checked_headers(scope: Scope) -> Mapping[bytes, bytes]:
+def checked_headers(scope: Scope, limits: HttpLimits) -> Mapping[bytes, bytes]:
     """Return the headers of a request by name.
 
     Raises:
         Problem: there are too many or too long ones, one is given twice that has one value, or the URL is too long.
     """
     found = scope["headers"]
-    if len(found) > MOST_HEADERS or len(_JOIN(map(_JOIN, found))) > MOST_HEADER_BYTES:
-        raise too_many()
-    if len(scope["query_string"]) > MOST_URL_BYTES or len(scope["path"]) > MOST_URL_BYTES:
-        raise _too_long()
+    if len(found) > limits.max_headers or len(_JOIN(map(_JOIN, found))) > limits.max_header_bytes:
+        raise too_many(limits)
+    if len(scope["query_string"]) > limits.max_url_bytes or len(scope["path"]) > limits.max_url_bytes:
+        raise _too_long(limits)
     if b"%2" in (raw := scope.get("raw_path") or b"") and b"%2f" in raw.lower():
         raise _hidden_separator(scope["path"])
     headers = dict(found)
@@ -114,13 +111,13 @@ def _shown(value: bytes) -> str:
     return value[:100].decode("ascii", "backslashreplace")
 
 
-def too_many() -> Problem:
+def too_many(limits: HttpLimits) -> Problem:
     """Return the problem of a request with too many headers, or too long ones."""
     return Problem(
         431,
         "headers-too-large",
         "There are too many headers, or too long ones",
-        f"A request has at most {MOST_HEADERS} headers of {MOST_HEADER_BYTES} bytes together here. Send fewer.",
+        f"A request has at most {limits.max_headers} headers of {limits.max_header_bytes} bytes together here. Send fewer.",
         connection="close",
     )
 
@@ -132,10 +129,11 @@ def _hidden_separator(path: str) -> Problem:
     return Problem(404, "not-found", "There is nothing at this path", f"{detail} Write it as /.")
 
 
-def _too_long() -> Problem:
+def _too_long(limits: HttpLimits) -> Problem:
     return Problem(
         414,
         "url-too-long",
         "The URL is too long",
-        f"A path and a query string have at most {MOST_URL_BYTES} bytes each here. Ask with POST, and the query as the body.",
+        f"A path and a query string have at most {limits.max_url_bytes} bytes each here. Ask with POST, and the query as the "
+        "body.",
     )

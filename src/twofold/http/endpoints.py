@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable
 from typing import Any
 
+from twofold.backoff import Backoff
 from twofold.errors import InvalidMessage, InvalidReceipt, NotRunning, UnknownMessage
 from twofold.http.bodies import Body
 from twofold.http.events import LAST_EVENT_ID, EventStream, wants_events
@@ -27,17 +28,15 @@ LONGEST_WAIT_SECONDS = 30
 LARGEST_FEED_PAGE = 1000
 LAST_POSITION = 2**62
 MOST_RECEIPTS = 100
-# From one to two seconds, so that they do not all come back at once.
-_RETRY_MS = 1000
+_RECONNECTING = Backoff(first_seconds=2.0, longest_seconds=2.0)
 
 
 class Endpoints:
     """The paths of one service. ``find`` gives the running instance, or raises `twofold.errors.NotRunning`."""
 
-    def __init__(self, declaration: Declaration, find: Callable[[], Running], limit_bytes: int) -> None:
+    def __init__(self, declaration: Declaration, find: Callable[[], Running]) -> None:
         self._name = declaration.name
         self._find = find
-        self._limit_bytes = limit_bytes
         self._commands = {name: Body(kind) for name, kind in declaration.commands.items()}
         self._queries = {name: Body(answer.query) for name, answer in declaration.queries.items()}
         self._parameters = {name: Parameters(each.kind) for name, each in self._queries.items()}
@@ -46,7 +45,7 @@ class Endpoints:
         """Have a command decided; the response has its receipt."""
         body = _named(exchange, self._commands, "command")
         exchange.require("POST")
-        command = body.read(await exchange.json_body(self._limit_bytes))
+        command = body.read(await exchange.json_body())
         key = exchange.idempotency_key()
         append_id = f"{body.name}:{key}" if key else ""
         receipt = str(await self._find().send(command, id=append_id))
@@ -58,14 +57,15 @@ class Endpoints:
         parameters = self._parameters[body.name]
         exchange.require(*(("GET", "HEAD", "POST") if parameters.suffice else ("POST",)))
         if exchange.scope["method"] == "POST":
-            query = body.read(await exchange.json_body(self._limit_bytes))
+            query = body.read(await exchange.json_body())
         else:
             query = parameters.read(exchange.scope["query_string"])
         running, receipts, patience = self._find(), _receipts(exchange), _patience(exchange)
         if wants_events(exchange):
             seen = exchange.header(LAST_EVENT_ID)
             subscription = await running.subscribe(query, after=receipts, since=seen, timeout_seconds=patience)
-            return EventStream(exchange, subscription, int(_RETRY_MS * (1 + running.clock.random())))
+            retry_seconds = _RECONNECTING.pause_seconds(1, running.clock.random())
+            return EventStream(exchange, subscription, int(retry_seconds * 1000))
         answered = await running.answered(query, after=receipts, timeout_seconds=patience)
         if exchange.scope["method"] == "POST":
             return encoded_response(answered.data)

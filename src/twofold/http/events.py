@@ -16,12 +16,6 @@ from twofold.service import QueryFailure, Subscription, Update
 
 LAST_EVENT_ID = b"last-event-id"
 
-HEARTBEAT_SECONDS = 20.0
-"""How often a stream without news says that it is there: that keeps proxies from closing it, and finds out who is gone.
-
-A subscriber that takes nothing of what is sent from one heartbeat to the next is given up.
-"""
-
 _FAREWELL_SECONDS = 1.0
 _PIECE_BYTES = 1 << 16
 _HEADERS = [
@@ -89,19 +83,20 @@ class EventStream:
         self._sending = False
 
     async def _keep_alive(self, send: Send) -> None:
-        """Send a comment if nothing else was sent.
+        """Send a comment if nothing else was sent: that keeps proxies from closing the stream, and finds out who is gone.
 
         Raises:
-            TimeoutError: the subscriber has taken nothing for too long.
+            TimeoutError: the subscriber has taken nothing from one heartbeat to the next.
         """
+        heartbeat_seconds = self._exchange.limits.heartbeat_seconds
         while True:
             sent = self._sent
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+            await asyncio.sleep(heartbeat_seconds)
             if self._sent != sent:
                 continue
             if self._sending:
                 raise TimeoutError
-            async with asyncio.timeout(HEARTBEAT_SECONDS):
+            async with asyncio.timeout(heartbeat_seconds):
                 await send({"type": "http.response.body", "body": b":\n\n", "more_body": True})
 
 

@@ -14,6 +14,7 @@ from twofold.errors import NotRunning
 from twofold.http.access import Access, Headers, preflight
 from twofold.http.bounds import check_body_headers, check_transfer, checked_headers
 from twofold.http.problems import Problem, problem_of
+from twofold.limits import HttpLimits
 from twofold.messages import Metadata, current, encode
 from twofold.messages.metadata import NOTHING
 
@@ -36,10 +37,6 @@ _TAG = re.compile(rb'"[^"]*"')
 _DISCARDED_BYTES = 8 << 20
 _WITHOUT_BODY = (204, 304)
 
-_BODY_SECONDS = 20
-_BYTES_PER_SECOND = 16 << 10
-"""A body that is not whole when its request is, has this long to arrive, and longer the larger it may be."""
-
 Response = tuple[int, Headers, bytes]
 
 
@@ -58,10 +55,11 @@ class Gone(Exception):
 class Exchange:
     """A request as endpoints see it."""
 
-    __slots__ = ("_receive", "headers", "own_headers", "scope")
+    __slots__ = ("_receive", "headers", "limits", "own_headers", "scope")
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope, receive: Receive, limits: HttpLimits) -> None:
         self.scope = scope
+        self.limits = limits
         self.headers: Mapping[bytes, bytes] = {}
         self.own_headers: Headers = _OWN_HEADERS
         self._receive = receive
@@ -72,7 +70,7 @@ class Exchange:
         Raises:
             Problem: it may not, or it is.
         """
-        self.headers = checked_headers(self.scope)
+        self.headers = checked_headers(self.scope, self.limits)
         granted = access.admit(self.scope, self.headers)
         if not granted:
             return None
@@ -133,40 +131,40 @@ class Exchange:
                 allow=allowed,
             )
 
-    async def json_body(self, limit_bytes: int) -> bytes:
-        """Return the body.
+    async def json_body(self) -> bytes:
+        """Return the body. One that is not whole when its request is, has a while to arrive, and longer the larger it may be.
 
         Raises:
             Problem: it is over the limit, does not arrive, or is not said to be JSON that can be read here.
         """
         check_body_headers(self.headers)
-        length = _length(self.headers)
+        length, limit_bytes = _length(self.headers), self.limits.max_body_bytes
         if length > limit_bytes:
             # Who asks first whether to send it at all has not begun.
-            raise await self._too_large(limit_bytes, length <= _DISCARDED_BYTES and b"expect" not in self.headers)
+            raise await self._too_large(length <= _DISCARDED_BYTES and b"expect" not in self.headers)
         part, more = _content(await self._receive())
         if not more and len(part) <= limit_bytes:
             return part
         try:
-            async with asyncio.timeout(_BODY_SECONDS + limit_bytes / _BYTES_PER_SECOND):
-                return await self._rest(part, more, limit_bytes)
+            async with asyncio.timeout(self.limits.body_seconds + limit_bytes / self.limits.body_bytes_per_second):
+                return await self._rest(part, more)
         except TimeoutError:
             raise _too_slow() from None
 
-    async def _rest(self, first: bytes, more: bool, limit_bytes: int) -> bytes:
+    async def _rest(self, first: bytes, more: bool) -> bytes:
         body = bytearray(first)
-        while len(body) <= limit_bytes:
+        while len(body) <= self.limits.max_body_bytes:
             if not more:
                 return bytes(body)
             part, more = _content(await self._receive())
             body += part
-        raise await self._too_large(limit_bytes, more)
+        raise await self._too_large(more)
 
-    async def _too_large(self, limit_bytes: int, more: bool) -> Problem:
+    async def _too_large(self, more: bool) -> Problem:
         """Return the problem, once the client has sent the rest, if that is not too long: it might not look at it before."""
         discarded = 0
         with suppress(TimeoutError):
-            async with asyncio.timeout(_BODY_SECONDS):
+            async with asyncio.timeout(self.limits.body_seconds):
                 while more and discarded <= _DISCARDED_BYTES:
                     part, more = _content(await self._receive())
                     discarded += len(part)
@@ -174,7 +172,8 @@ class Exchange:
             413,
             "body-too-large",
             "The body is too large",
-            f"A body has at most {limit_bytes} bytes here. Send less in one message, or raise TWOFOLD_MAX_BODY_BYTES.",
+            f"A body has at most {self.limits.max_body_bytes} bytes here. Send less in one message, or raise "
+            "TWOFOLD_MAX_BODY_BYTES.",
             connection="close",
         )
 
@@ -262,16 +261,21 @@ class Endpoint:
     """An ASGI application for one path: ``answer`` gives the response, and what it raises becomes a problem document."""
 
     def __init__(
-        self, answer: Callable[[Exchange], Awaitable[Response | Stream]], new_id: Callable[[], str], access: Access
+        self,
+        answer: Callable[[Exchange], Awaitable[Response | Stream]],
+        new_id: Callable[[], str],
+        access: Access,
+        limits: HttpLimits,
     ) -> None:
         self._answer = answer
         self._new_id = new_id
         self._access = access
+        self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         token = current.set(NOTHING)
         try:
-            exchange = Exchange(scope, receive)
+            exchange = Exchange(scope, receive, self._limits)
             response = await self._response(exchange)
             if isinstance(response, tuple):
                 await _respond(response, exchange, current.get().correlation, send)

@@ -16,8 +16,6 @@ from twofold.http.exchange import Response, json_response
 from twofold.log import Criterion
 from twofold.service import Progress, Running
 
-_HEALTH_SECONDS = 3.0
-_NO_ANSWER = f"it does not answer within {_HEALTH_SECONDS:g} seconds"
 _FAILS = "it fails, and tries again: the log of the process says why"
 _NOBODY = (
     "nobody follows it, so answers from it stay as they are: start a process with --role followers, or with all roles; if "
@@ -38,14 +36,14 @@ def readiness(states: Iterable[dict[str, Any]]) -> Response:
 async def state_of(running: Running) -> dict[str, Any]:
     """Return the head of a service's log, where its views are, and what is wrong with any of it."""
     asked: dict[str, Callable[[], Awaitable[Any]]] = {"log": running.log.head, "views": partial(_followers, running)}
-    found = {name: await _tried(name, asked[name]()) for name in sorted(running.needs)}
+    found = {name: await _tried(running, name, asked[name]()) for name in sorted(running.needs)}
     failing = {name: reason for name, (_, reason) in found.items() if reason}
     head = found.get("log", (None, ""))[0] or running.log.known_head
     progress, there = found.get("views", (None, ""))[0] or ([], set())
     views = _views(running, progress, there, head) if "views" in running.needs else {}
     building: dict[str, str] = {}
     if running.roles & {"queries", "followers"}:
-        building = (await _tried("views", running.view_versions.unready()))[0] or {}
+        building = (await _tried(running, "views", running.view_versions.unready()))[0] or {}
     if "queries" in running.roles and "followers" not in running.roles and not failing:
         failing |= {name: _NOBODY for name, view in views.items() if not view["followed"]}
     failing = {**building, **dict.fromkeys(running.failing(), _FAILS), **failing}
@@ -80,20 +78,21 @@ def _views(
 
 async def _age(running: Running, position: int) -> float | None:
     """Return for how many seconds the event after a position has been in the log."""
-    events, _ = await _tried("log", running.log.read((Criterion(),), position, 1))
+    events, _ = await _tried(running, "log", running.log.read((Criterion(),), position, 1))
     if not events:
         return None
     recorded: float = events[0].recorded_at.timestamp()
     return max(0.0, round(running.clock.now_us() / 1e6 - recorded, 3))
 
 
-async def _tried(what: str, asked: Any) -> tuple[Any, str]:
+async def _tried(running: Running, what: str, asked: Any) -> tuple[Any, str]:
     """Return what a database answers, or in a few words that it does not."""
+    seconds = running.limits.http.health_seconds
     try:
-        async with asyncio.timeout(_HEALTH_SECONDS):
+        async with asyncio.timeout(seconds):
             return await asked, ""
     except TimeoutError:
-        return None, _NO_ANSWER
+        return None, f"it does not answer within {seconds:g} seconds"
     except Exception as error:
         _logger.warning("The %s cannot be read: %s", what, error, exc_info=not isinstance(error, TwofoldError))
         return None, _FAILS

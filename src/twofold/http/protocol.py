@@ -5,21 +5,42 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from twofold.http.bounds import MOST_HEADER_BYTES, MOST_URL_BYTES, too_many
+from twofold.http.bounds import too_many
 from twofold.http.problems import Problem
+from twofold.limits import HttpLimits
 from twofold.messages import encode
 
 _NOWHERE: deque[tuple[bytes, bytes]] = deque(maxlen=0)
-_MOST_HEAD_BYTES = MOST_HEADER_BYTES + 2 * MOST_URL_BYTES
+
+
+class Config(uvicorn.Config):
+    """How this server serves, and the limits of what it takes."""
+
+    def __init__(self, app: Any, limits: HttpLimits) -> None:
+        super().__init__(
+            app,
+            http=Protocol,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=limits.drain_seconds,
+            timeout_keep_alive=limits.keep_alive_seconds,
+            lifespan="on",
+            server_header=False,
+        )
+        self.limits = limits
 
 
 class Protocol(HttpToolsProtocol):
     """One connection. Its head is bounded before it is whole; trailers are left out, which would pass for headers."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, config: Config, *args: Any, **options: Any) -> None:
+        super().__init__(config, *args, **options)
+        self._limits = config.limits
+        self._most_head_bytes = config.limits.max_header_bytes + 2 * config.limits.max_url_bytes
         self._in_head = False
         self._head_bytes = 0
 
@@ -28,8 +49,8 @@ class Protocol(HttpToolsProtocol):
         super().data_received(data)
         if self._in_head:
             self._head_bytes += len(data)
-            if self._head_bytes > _MOST_HEAD_BYTES and not self.transport.is_closing():
-                self._refuse(too_many())
+            if self._head_bytes > self._most_head_bytes and not self.transport.is_closing():
+                self._refuse(too_many(self._limits))
 
     def on_message_begin(self) -> None:
         """Note that a head begins."""

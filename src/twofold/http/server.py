@@ -15,19 +15,14 @@ import uvicorn
 from twofold.errors import SettingsError
 from twofold.http.app import asgi, check_settings
 from twofold.http.exchange import ENDING
-from twofold.http.protocol import Protocol
+from twofold.http.protocol import Config, Protocol
 from twofold.http.sockets import listen, url_of
+from twofold.limits import read_limits
 from twofold.service import Service, System
 
 _OBJECTS_BEFORE_COLLECTION = 10_000
 
-HEAD_SECONDS = 20
-"""How long a connection is kept that sends no whole head of a request; up to twice that, as it is looked at so often."""
-
 _TICKS_PER_SECOND = 10
-
-DRAIN_SECONDS = 3
-"""How long requests that are under way may take after SIGTERM; the rest of five seconds is for closing databases."""
 
 
 async def serve(
@@ -59,18 +54,7 @@ async def serve(
 
 async def _serve(app: Any, listening: socket.socket, ready: Callable[[str], None] | None) -> None:
     _collect_seldom()
-    config = uvicorn.Config(
-        app,
-        http=Protocol,
-        ws="none",
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-        timeout_keep_alive=30,
-        lifespan="on",
-        server_header=False,
-    )
-    server = _Server(config, url_of(listening), ready)
+    server = _Server(Config(app, read_limits().http), url_of(listening), ready)
     with listening:
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         try:
@@ -91,8 +75,9 @@ def _collect_seldom() -> None:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, url: str, ready: Callable[[str], None] | None) -> None:
+    def __init__(self, config: Config, url: str, ready: Callable[[str], None] | None) -> None:
         super().__init__(config)
+        self._ticks_per_look = config.limits.head_seconds * _TICKS_PER_SECOND
         self._url = url
         self._ready = ready
         self._ending = asyncio.Event()
@@ -115,7 +100,7 @@ class _Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Do what uvicorn does ten times a second, and now and then see who sends nothing whole."""
-        if counter % (HEAD_SECONDS * _TICKS_PER_SECOND) == 0:
+        if counter % self._ticks_per_look == 0:
             self._end_slow()
         return await super().on_tick(counter)
 
