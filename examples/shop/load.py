@@ -11,10 +11,12 @@ from examples.shop import shop
 from examples.shop.orders import Order
 from examples.shop.totals import Refused
 from twofold import Receipt
+from twofold.followers import checkpoints
 from twofold.messages import encode, parse_receipts
 from twofold.messaging import inbox_name
 from twofold.operations.databases import Databases
 from twofold.service import Running
+from twofold.views import replacing
 
 SERVICE_OF = {
     command: service.name for service in shop.services.values() for command in service.declaration.commands.values()
@@ -115,10 +117,10 @@ async def _repeat(service: Running | Databases, follower: str, followed: Running
     """Send a follower back to the first event once it is through, and return when it is through again."""
     head = await followed.log.head()
     await _reach(service, follower, head)
-    await service.views.rewind(follower, ())
+    await replacing.rewind(service.views, follower, ())
     await _reach(service, follower, head)
 
 
 async def _reach(service: Running | Databases, follower: str, position: int) -> None:
-    while await service.views.position(follower) < position:  # noqa: ASYNC110 - a database has no event to wait for.
+    while await checkpoints.position(service.views, follower) < position:  # noqa: ASYNC110 - a database has no event to wait for.
         await asyncio.sleep(LOOK_AGAIN_SECONDS)

@@ -87,3 +87,12 @@ def moment(us: int) -> datetime:
     '1970-01-01T00:00:01.500000+00:00'
     """
     return _EPOCH + timedelta(microseconds=us)
+
+
+def microseconds(at: datetime) -> int:
+    """Turn an aware datetime into microseconds since 1970, exactly.
+
+    >>> microseconds(moment(1_500_000))
+    1500000
+    """
+    return (at - _EPOCH) // timedelta(microseconds=1)

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 
 from twofold import Command
 from twofold import Service as Declared
+from twofold.followers import checkpoints
 from twofold.service import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -152,7 +153,7 @@ class CommandLine:
             for command in commands:
                 await running.send(command)
             for follower in service.declaration.followers:
-                while await running.views.position(follower) < await running.log.head():
+                while await checkpoints.position(running.views, follower) < await running.log.head():
                     await asyncio.sleep(0.01)
 
     def write(self, file: str, text: str) -> None:

@@ -26,6 +26,7 @@ from twofold import (
     replace,
 )
 from twofold.errors import DeclarationError
+from twofold.followers import parking
 from twofold.testing import given, running
 from twofold.views import Transaction
 
@@ -512,7 +513,7 @@ def test_a_step_that_returns_another_row_is_parked() -> None:
     async def scenario() -> None:
         async with running(Service("s", decisions=[fill], views=[WanderingRow])) as started:
             await started.send(Fill(box="a"))
-            while not (parked := await started.views.parked("wandering_row_v1")):
+            while not (parked := await parking.parked(started.views, "wandering_row_v1")):
                 await asyncio.sleep(0.01)
             assert "evolves Filled to the WanderingRow of 'elsewhere' instead of 'a'" in parked[0].error
 

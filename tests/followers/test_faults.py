@@ -5,6 +5,7 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -16,11 +17,13 @@ from twofold import Event, Query, Service, Tag, View, Views, answer, evolve, rep
 from twofold.adapters.sqlite.views import SqliteViews
 from twofold.clock import SystemClock
 from twofold.errors import LogUnavailable
-from twofold.followers import Block, Checkpoint, Claim, Coordinator, EventFailed, Parked
+from twofold.followers import Block, Checkpoint, Claim, Coordinator, EventFailed, Parked, checkpoints, claiming, parking
+from twofold.followers.session import Unit
 from twofold.log import Batch, NewEvent
 from twofold.messages import encode, tagger
 from twofold.service import Running
 from twofold.testing import running
+from twofold.views import replacing
 
 BoxId = Annotated[str, Tag("box")]
 
@@ -69,7 +72,7 @@ async def followed(started: Running, position: int) -> None:
 
 
 async def is_at(started: Running, position: int) -> bool:
-    return await started.views.position("box_v1") >= position
+    return await checkpoints.position(started.views, "box_v1") >= position
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +117,7 @@ class Steps:
         kept = [event for event in events if event not in blocked]
         for event in kept:
             self.applying(event)
-        await self._store.settle(Checkpoint(self._claim, position))
+        await self._store.commit(Checkpoint(self._claim, position))
         self.done += kept
 
     async def retry(self, key: str) -> bool:
@@ -149,11 +152,17 @@ class WatchedViews(SqliteViews):
         self.may_claim: asyncio.Event | None = None
         self.away = False
 
-    async def attend(self, owner: str, followers: Sequence[str], lease_seconds: float) -> list[Claim]:
+    async def run(self, unit: Unit[Any], *, may_wait: bool = True) -> Any:
+        if not (isinstance(unit, partial) and unit.func is claiming._attend):
+            return await super().run(unit, may_wait=may_wait)
+        _, followers, _ = unit.args
+        return await self.attend(unit, followers)
+
+    async def attend(self, unit: Unit[list[Claim]], followers: Sequence[str]) -> list[Claim]:
         self.asked += 1
         if self.away:
             raise LogUnavailable("The disk is away.")
-        claims = await super().attend(owner, followers, lease_seconds)
+        claims = await super().run(unit)
         self.fences |= {claim.fence for claim in claims}
         self.claiming.set()
         if self.may_claim is not None:
@@ -193,7 +202,7 @@ def test_a_claim_that_comes_after_the_end_is_given_back(tmp_path: Path) -> None:
             async with follower_of(store, Steps(store), clock):
                 await store.claiming.wait()
                 asyncio.get_running_loop().call_later(0.01, store.may_claim.set)
-            assert [each.owner for each in await store.progress()] == [""]
+            assert [each.owner for each in await checkpoints.progress(store)] == [""]
 
     asyncio.run(scenario())
 
@@ -235,8 +244,8 @@ def test_a_pause_that_ends_while_claims_are_asked_for_is_not_forgotten(tmp_path:
     class Asked(WatchedViews):
         coordinator: Coordinator
 
-        async def attend(self, owner: str, followers: Sequence[str], lease_seconds: float) -> list[Claim]:
-            claims = await super().attend(owner, followers, lease_seconds)
+        async def attend(self, unit: Unit[list[Claim]], followers: Sequence[str]) -> list[Claim]:
+            claims = await super().attend(unit, followers)
             if not followers:
                 rested.set()
                 while self.coordinator._work:
@@ -329,11 +338,11 @@ def test_a_long_retry_does_not_lose_the_lease(tmp_path: Path) -> None:
         clock = QuickClock()
         async with watched_views(tmp_path, clock) as store:
             claim = await claimed(store, "steps", "earlier", 0)
-            await store.settle(Checkpoint(claim, 0, (Parked("steps", "a", 0, "broken", 4, 5),)))
+            await store.commit(Checkpoint(claim, 0, (Parked("steps", "a", 0, "broken", 4, 5),)))
             target = Steps(store)
             target.parked = {"a"}
             async with follower_of(store, target, clock):
-                await store.request_retry("steps", ["a"])
+                await parking.request_retry(store, "steps", ["a"])
                 await target.retrying.wait()
                 asked = store.asked
                 await until(lambda: _true(store.asked >= asked + 3))
@@ -349,8 +358,9 @@ def test_where_nothing_is_parked_nothing_is_asked(tmp_path: Path) -> None:
         clock = QuickClock()
 
         class Unasked(WatchedViews):
-            async def take_retries(self, claim: Claim) -> list[str]:
-                raise AssertionError("asked")
+            async def read(self, unit: Unit[Any]) -> Any:
+                assert not (isinstance(unit, partial) and unit.func is parking._retries)
+                return await super().read(unit)
 
         store = Unasked(str(tmp_path / "views.db"), clock)
         await store.open()
@@ -372,8 +382,8 @@ def test_what_waited_behind_a_discarded_event_flows_on(tmp_path: Path) -> None:
         REFUSED.add("elephant")
         async with running(boxes, tmp_path) as started:
             await followed(started, await put(started, "a:hat", "a:elephant", "a:shoe", "b:cap"))
-            assert len(await started.views.parked()) == 2
-            assert await started.views.discard("box_v1", "box:a", 2) == 1
+            assert len(await parking.parked(started.views)) == 2
+            assert await parking.discard(started.views, "box_v1", "box:a", 2) == 1
             await until(lambda: nothing_parked(started))
             await followed(started, position := await put(started, "a:coat"))
             assert await started.ask(ThingsIn(box="a")) == ("hat", "shoe", "coat")
@@ -389,7 +399,7 @@ def test_a_key_of_which_everything_was_discarded_is_a_key_like_others(tmp_path: 
         REFUSED.add("elephant")
         async with running(boxes, tmp_path) as started:
             await followed(started, await put(started, "a:hat", "a:elephant", "a:shoe"))
-            assert await started.views.discard("box_v1", "box:a") == 2
+            assert await parking.discard(started.views, "box_v1", "box:a") == 2
             await followed(started, await put(started, "a:coat"))
             await until(lambda: nothing_parked(started))
             await followed(started, await put(started, "a:belt"))
@@ -400,7 +410,7 @@ def test_a_key_of_which_everything_was_discarded_is_a_key_like_others(tmp_path: 
 
 
 async def nothing_parked(started: Running) -> bool:
-    return not await started.views.parked()
+    return not await parking.parked(started.views)
 
 
 def test_very_many_parked_events_of_one_key_are_retried_in_order(tmp_path: Path) -> None:
@@ -410,9 +420,9 @@ def test_very_many_parked_events_of_one_key_are_retried_in_order(tmp_path: Path)
         REFUSED.add("elephant")
         async with running(boxes, tmp_path) as started:
             await followed(started, await put(started, "a:elephant", *[f"a:{n}" for n in range(1100)]))
-            assert len(await started.views.parked(limit=2000)) == 1101
+            assert len(await parking.parked(started.views, limit=2000)) == 1101
             REFUSED.clear()
-            await started.views.request_retry("box_v1", ["box:a"])
+            await parking.request_retry(started.views, "box_v1", ["box:a"])
             await until(lambda: nothing_parked(started), 60)
             await followed(started, await put(started, "a:last"))
             expected = ("elephant", *[str(n) for n in range(1100)], "last")
@@ -429,7 +439,7 @@ def test_an_event_that_does_not_fit_is_parked_for_each_key_that_it_names(tmp_pat
             await put(started, "a:hat", "b:cap", "c:cape")
             await started.log.append([NewEvent("odd", "Put", 1, ("box:a", "box:b", "shelf:1"), b'{"box": 7}')])
             await followed(started, await put(started, "a:shoe", "b:sock", "c:coat"))
-            parked = [(each.key, each.position, bool(each.error)) for each in await started.views.parked()]
+            parked = [(each.key, each.position, bool(each.error)) for each in await parking.parked(started.views)]
             assert parked == [("box:a", 4, True), ("box:a", 5, False), ("box:b", 4, True), ("box:b", 6, False)]
             assert await started.ask(ThingsIn(box="c")) == ("cape", "coat")
 
@@ -456,14 +466,14 @@ def test_a_slow_process_is_replaced_and_can_store_nothing_more(
         async with running(boxes, tmp_path) as slow:
             await followed(slow, await put(slow, "a:hat"))
             held, going_on = asyncio.Event(), asyncio.Event()
-            apply = slow.views.apply
+            commit = slow.views.commit
 
             async def held_up(*arguments: Any) -> None:
                 held.set()
                 await going_on.wait()
-                await apply(*arguments)
+                await commit(*arguments)
 
-            slow.views.apply = held_up  # type: ignore[assignment,method-assign]
+            slow.views.commit = held_up  # type: ignore[assignment,method-assign]
             position = await put(slow, "a:shoe", "b:cap")
             await held.wait()
             async with running(boxes, tmp_path, clock=LaterClock()) as quick:
@@ -508,7 +518,7 @@ def test_two_halves_of_the_keys_are_followed_by_two_processes(tmp_path: Path) ->
 
 
 async def both_are_followed(started: Running) -> bool:
-    progress = await started.views.progress()
+    progress = await checkpoints.progress(started.views)
     return len(progress) == 2 and all(each.owner for each in progress)
 
 
@@ -519,7 +529,7 @@ def test_a_rewound_view_is_the_same_in_the_end_with_two_processes(tmp_path: Path
         async with running(boxes, tmp_path) as one, running(boxes, tmp_path) as other:
             position = await put(one, *[f"a:{n}" for n in range(50)])
             await followed(one, position)
-            await other.views.rewind("box_v1", ["box_v1"])
+            await replacing.rewind(other.views, "box_v1", ["box_v1"])
             await followed(other, position)
             assert await one.ask(ThingsIn(box="a")) == tuple(str(n) for n in range(50))
 

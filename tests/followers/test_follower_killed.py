@@ -16,6 +16,7 @@ from tests.support.waiting import until
 from twofold.adapters.sqlite import SqliteStore
 from twofold.adapters.sqlite.views import SqliteViews
 from twofold.clock import SystemClock
+from twofold.followers import checkpoints, parking
 from twofold.log import Log, NewEvent
 from twofold.messages import encode, tagger
 from twofold.testing import running
@@ -46,7 +47,9 @@ async def append(log: Log, numbers: range) -> None:
 
 
 async def is_past(views: SqliteViews, position: int) -> bool:
-    return min(await views.position("meter_v1"), await views.position("summing_v1")) >= position
+    return (
+        min(await checkpoints.position(views, "meter_v1"), await checkpoints.position(views, "summing_v1")) >= position
+    )
 
 
 def test_each_event_counts_once_however_often_the_follower_is_killed(tmp_path: Path) -> None:
@@ -75,7 +78,7 @@ def test_each_event_counts_once_however_often_the_follower_is_killed(tmp_path: P
             assert found == [Meter(key=key, count=len(each), last=each[-1]) for key, each in expected.items()]
             (total,) = await started.views.select(select(table_of(Sum)))
             assert Sum(**total._mapping) == Sum(key="all", count=EVENTS, total=EVENTS * (EVENTS + 1) // 2)
-            assert await started.views.parked() == []
+            assert await parking.parked(started.views) == []
         await views.close()
         await log.close()
 

@@ -13,11 +13,11 @@ from twofold import Event, Query, Service, Tag, View, Views, answer, evolve, pro
 from twofold.adapters.sqlite.views import SqliteViews
 from twofold.clock import SystemClock
 from twofold.errors import LeaseLost
-from twofold.followers import Checkpoint, Segment
+from twofold.followers import Checkpoint, Segment, checkpoints, claiming, parking
 from twofold.log import NewEvent
 from twofold.messages import encode, tagger
 from twofold.service import Running, Settings, start
-from twofold.views import Transaction
+from twofold.views import Transaction, replacing
 
 ItemId = Annotated[str, Tag("item")]
 
@@ -104,7 +104,7 @@ def test_a_failing_key_is_parked_in_order_and_all_others_flow_on(tmp_path: Path)
             await caught_up(running, await say(running, "a:four", "b:three"))
             assert await words(running, "a") == ("one",)
             assert await words(running, "b") == ("one", "two", "three")
-            parked = await running.views.parked("words_v1")
+            parked = await parking.parked(running.views, "words_v1")
             assert [(each.key, each.position, bool(each.error)) for each in parked] == [
                 ("item:a", 3, True),
                 ("item:a", 5, False),
@@ -113,12 +113,12 @@ def test_a_failing_key_is_parked_in_order_and_all_others_flow_on(tmp_path: Path)
             assert "cannot handle bad" in parked[0].error
 
             # A retry of what is still broken leaves it parked, and counts.
-            assert await running.views.request_retry("words_v1", ["item:a"]) == 3
+            assert await parking.request_retry(running.views, "words_v1", ["item:a"]) == 3
             await until(lambda: attempts_grow(running, parked[0].attempts))
             assert await words(running, "a") == ("one",)
 
             BROKEN.clear()
-            await running.views.request_retry("words_v1", ["item:a"])
+            await parking.request_retry(running.views, "words_v1", ["item:a"])
             await until(lambda: nothing_parked(running, "words_v1"))
             assert await words(running, "a") == ("one", "bad", "three", "four")
             await caught_up(running, await say(running, "a:five"))
@@ -128,11 +128,11 @@ def test_a_failing_key_is_parked_in_order_and_all_others_flow_on(tmp_path: Path)
 
 
 async def attempts_grow(running: Running, before: int) -> bool:
-    return (await running.views.parked("words_v1"))[0].attempts > before
+    return (await parking.parked(running.views, "words_v1"))[0].attempts > before
 
 
 async def nothing_parked(running: Running, follower: str) -> bool:
-    return not await running.views.parked(follower)
+    return not await parking.parked(running.views, follower)
 
 
 def test_what_is_parked_outlives_the_process(tmp_path: Path) -> None:
@@ -144,11 +144,11 @@ def test_what_is_parked_outlives_the_process(tmp_path: Path) -> None:
             await caught_up(running, await say(running, "a:bad", "a:two"))
         async with talk.run(files(tmp_path)) as running:
             await caught_up(running, await say(running, "a:three", "b:one"))
-            assert [each.position for each in await running.views.parked("words_v1", "item:a")] == [1, 2, 3]
+            assert [each.position for each in await parking.parked(running.views, "words_v1", "item:a")] == [1, 2, 3]
             assert await words(running, "b") == ("one",)
             BROKEN.clear()
-            assert await running.views.discard("words_v1", "item:a", 1) == 1
-            await running.views.request_retry("words_v1", ["item:a"])
+            assert await parking.discard(running.views, "words_v1", "item:a", 1) == 1
+            await parking.request_retry(running.views, "words_v1", ["item:a"])
             await until(lambda: nothing_parked(running, "words_v1"))
             assert await words(running, "a") == ("two", "three")
 
@@ -166,7 +166,7 @@ def test_what_fails_for_a_moment_is_not_parked(tmp_path: Path) -> None:
             BROKEN.clear()
             await caught_up(running, position)
             assert await words(running, "a") == ("one", "soon")
-            assert not await running.views.parked()
+            assert not await parking.parked(running.views)
             assert running.failing() == {}
 
     asyncio.run(scenario())
@@ -184,7 +184,7 @@ def test_an_event_that_does_not_fit_its_class_is_parked(tmp_path: Path) -> None:
             await running.log.append([NewEvent("id", "Said", 1, ("item:a",), b'{"item":"a","word":7}')])
             await caught_up(running, await say(running, "a:one", "b:one"))
             assert await words(running, "b") == ("one",)
-            assert [each.key for each in await running.views.parked("words_v1")] == ["item:a", "item:a"]
+            assert [each.key for each in await parking.parked(running.views, "words_v1")] == ["item:a", "item:a"]
 
     asyncio.run(scenario())
 
@@ -227,15 +227,15 @@ def test_who_has_lost_the_claim_can_store_nothing_more(tmp_path: Path) -> None:
         try:
             slow = await claimed(views, "words_v1", "slow", lease_seconds=0)
             quick = await claimed(views, "words_v1", "quick")
-            assert await views.attend("third", ["words_v1"], 60) == []
+            assert await claiming.attend(views, "third", ["words_v1"], 60) == []
             try:
-                await views.settle(Checkpoint(slow, 5))
+                await views.commit(Checkpoint(slow, 5))
             except LeaseLost:
-                assert await views.position("words_v1") == 0
+                assert await checkpoints.position(views, "words_v1") == 0
             else:
                 raise AssertionError("the slow one has stored its checkpoint")
-            await views.settle(Checkpoint(quick, 7))
-            assert await views.position("words_v1") == 7
+            await views.commit(Checkpoint(quick, 7))
+            assert await checkpoints.position(views, "words_v1") == 7
         finally:
             await views.close()
 
@@ -250,7 +250,7 @@ def test_a_rewound_view_is_filled_again_and_is_the_same(tmp_path: Path) -> None:
             position = await say(running, *[f"{n % 7}:word{n}" for n in range(200)])
             await caught_up(running, position)
             before = [await words(running, str(n)) for n in range(7)]
-            await running.views.rewind("words_v1", ["words_v1"])
+            await replacing.rewind(running.views, "words_v1", ["words_v1"])
             await until(lambda: is_at(running, position))
             assert [await words(running, str(n)) for n in range(7)] == before
 
@@ -258,7 +258,7 @@ def test_a_rewound_view_is_filled_again_and_is_the_same(tmp_path: Path) -> None:
 
 
 async def is_at(running: Running, position: int) -> bool:
-    return await running.views.position("words_v1") == position
+    return await checkpoints.position(running.views, "words_v1") == position
 
 
 @given(st.text(max_size=20), st.integers(1, (1 << 32) - 1))

@@ -16,7 +16,7 @@ from tests.followers.test_follower_killed import CLOCK, follower
 from tests.support.waiting import until
 from twofold.adapters.sqlite import SqliteStore
 from twofold.adapters.sqlite.views import SqliteViews
-from twofold.followers import WHOLE
+from twofold.followers import WHOLE, checkpoints, claiming, parking
 from twofold.log import Log, NewEvent
 from twofold.messages import encode, tagger
 from twofold.service import Running
@@ -55,11 +55,11 @@ async def databases(folder: Path) -> AsyncIterator[tuple[Log, SqliteViews]]:
 
 
 async def is_at(views: SqliteViews, position: int) -> bool:
-    return await views.position("meter_v1") >= position
+    return await checkpoints.position(views, "meter_v1") >= position
 
 
 async def owners(views: SqliteViews) -> list[str]:
-    return [each.owner for each in await views.progress() if each.follower == "meter_v1"]
+    return [each.owner for each in await checkpoints.progress(views) if each.follower == "meter_v1"]
 
 
 async def are_owned(views: SqliteViews, segments: int, by: int) -> bool:
@@ -78,16 +78,16 @@ def test_segments_are_split_shared_and_merged_while_events_arrive_and_processes_
                 with follower(tmp_path), follower(tmp_path) as killed, follower(tmp_path):
                     appending = asyncio.create_task(append(log, first, last))
                     await until(partial(is_at, views, seed.randrange(first, first + 1000)))
-                    await views.split("meter_v1", 4)
+                    await claiming.split(views, "meter_v1", 4)
                     await until(partial(is_at, views, seed.randrange(first + 1000, first + 2000)))
                     killed.kill()
                     await until(partial(is_at, views, seed.randrange(first + 2000, last)))
-                    await views.merge("meter_v1")
+                    await claiming.merge(views, "meter_v1")
                     await appending
                     await until(partial(is_at, views, last), 60)
                     await until(partial(are_owned, views, 1, 1))
             assert await rows(views) == expected(EVENTS)
-            assert await views.parked() == []
+            assert await parking.parked(views) == []
 
     asyncio.run(scenario())
 
@@ -99,7 +99,7 @@ def test_who_comes_takes_load_off_the_others_and_who_goes_leaves_it_to_them(tmp_
         async with databases(tmp_path) as (log, views), AsyncExitStack() as others, running(meters, tmp_path):
             await append(log, 1, 100)
             await until(partial(is_at, views, 100))
-            await views.split("meter_v1", 4)
+            await claiming.split(views, "meter_v1", 4)
             await until(partial(are_owned, views, 4, 1))
             for processes in (2, 3):
                 await others.enter_async_context(running(meters, tmp_path))
@@ -121,7 +121,7 @@ def test_a_receipt_is_waited_for_in_all_segments(tmp_path: Path) -> None:
         async with running(meters, tmp_path) as one:
             await append(one.log, 1, 60)
             await one._positions.reach("meter_v1", 60, 30)
-            await one.views.split("meter_v1", 3)
+            await claiming.split(one.views, "meter_v1", 3)
             for turn in range(2, 20):
                 await append(one.log, 60 * (turn - 1) + 1, 60 * turn)
                 await _reached(one, turn)
@@ -147,13 +147,13 @@ def test_what_names_no_key_is_parked_for_the_keys_of_each_segment(tmp_path: Path
         async with running(meters, tmp_path) as started:
             await append(started.log, 1, 60)
             await started._positions.reach("meter_v1", 60, 30)
-            await started.views.split("meter_v1", 2)
+            await claiming.split(started.views, "meter_v1", 2)
             await started.log.append([unreadable])
             await started._positions.reach("meter_v1", 61, 30)
-            parked = [each.key for each in await started.views.parked("meter_v1")]
+            parked = [each.key for each in await parking.parked(started.views, "meter_v1")]
             assert parked == [f"[0x0, {WHOLE // 2:#x})", f"[{WHOLE // 2:#x}, {WHOLE:#x})"]
             _mend(tmp_path)
-            await started.views.request_retry("meter_v1", parked)
+            await parking.request_retry(started.views, "meter_v1", parked)
             await until(partial(_nothing_parked, started))
             found: Any = started.views
             (mended,) = [row for row in await rows(found) if row.key == "m7"]
@@ -170,4 +170,4 @@ def _mend(folder: Path) -> None:
 
 
 async def _nothing_parked(started: Running) -> bool:
-    return not await started.views.parked("meter_v1")
+    return not await parking.parked(started.views, "meter_v1")

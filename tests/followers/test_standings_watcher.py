@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from twofold.adapters.sqlite.views import SqliteViews
 from twofold.clock import SystemClock
 from twofold.errors import LogUnavailable
-from twofold.followers import Checkpoint, Claim, PositionWaiter, Standing, StandingsWatcher
+from twofold.followers import Checkpoint, Claim, PositionWaiter, StandingsWatcher, checkpoints, claiming
+from twofold.followers.session import Unit
 
 
 class Counted(SqliteViews):
@@ -19,11 +22,11 @@ class Counted(SqliteViews):
     looks = 0
     away = False
 
-    async def standings(self) -> dict[str, Standing]:
+    async def read(self, unit: Unit[Any]) -> Any:
         self.looks += 1
         if self.away:
             raise LogUnavailable("views.db is away")
-        return await super().standings()
+        return await super().read(unit)
 
 
 @asynccontextmanager
@@ -31,8 +34,8 @@ async def looking(folder: Path) -> AsyncIterator[tuple[Counted, PositionWaiter, 
     """Look for moves of two followers during a block."""
     store = Counted(str(folder / "views.db"), SystemClock())
     await store.open()
-    claims = {each.follower: each for each in await store.attend("ann", ["words", "numbers"], 60)}
-    waiter = PositionWaiter(store.position)
+    claims = {each.follower: each for each in await claiming.attend(store, "ann", ["words", "numbers"], 60)}
+    waiter = PositionWaiter(partial(checkpoints.position, store))
     moves = StandingsWatcher(store, waiter, SystemClock())
     task = asyncio.create_task(moves.run())
     try:
@@ -55,7 +58,7 @@ def test_however_many_wait_one_looks(tmp_path: Path) -> None:
             other = asyncio.create_task(moves.wait({"numbers": known["numbers"]}))
             await asyncio.sleep(0)
             looks = store.looks
-            await store.settle(Checkpoint(claims["words"], 1))
+            await store.commit(Checkpoint(claims["words"], 1))
             waiter.advance("words", 1)
             told = await asyncio.gather(*waiting)
             assert {each["words"].position for each in told} == {1}
@@ -74,7 +77,7 @@ def test_what_another_process_follows_is_found_by_looking(tmp_path: Path) -> Non
         async with looking(tmp_path) as (store, _, moves, claims):
             known = await moves.wait(None)
             for position in range(1, 4):
-                await store.settle(Checkpoint(claims["words"], position))
+                await store.commit(Checkpoint(claims["words"], position))
                 known = await moves.wait({"words": known["words"]})
                 assert known["words"].position == position
 
@@ -90,7 +93,7 @@ def test_that_it_cannot_be_seen_is_told_until_it_can(tmp_path: Path) -> None:
             store.away = True
             with pytest.raises(LogUnavailable, match="away"):
                 await moves.wait({"words": known["words"]})
-            await store.settle(Checkpoint(claims["words"], 1))
+            await store.commit(Checkpoint(claims["words"], 1))
             store.away = False
             while True:
                 with suppress(LogUnavailable):

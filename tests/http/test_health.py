@@ -11,6 +11,7 @@ import pytest
 from tests.http.message_shapes import HowMany, Make, shapes
 from twofold import Receipt
 from twofold.clock import SystemClock
+from twofold.followers import claiming
 from twofold.http import asgi
 from twofold.service import Role, Running, Settings
 from twofold.service.settings import open_views
@@ -151,12 +152,12 @@ def test_a_view_is_followed_while_a_process_is_there_for_it(tmp_path: Path) -> N
         followers = open_views(settings.views, clock)
         await followers.open()
         async with shapes.run(settings, roles=["queries"]) as running, client(running) as http:
-            (claim,) = await followers.attend("somebody", ["total_v1"], 60)
+            (claim,) = await claiming.attend(followers, "somebody", ["total_v1"], 60)
             assert await until(http, 200) == {}
-            await followers.release(claim)
+            await claiming.release(followers, claim)
             assert [each.owner for each in await running.progress()] == [""]
             assert (await http.get("/health/ready")).status_code == 200
-            await followers.leave("somebody")
+            await claiming.leave(followers, "somebody")
             assert "nobody follows it" in (await until(http, 503))["total_v1"]
         await followers.close()
 

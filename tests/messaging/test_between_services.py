@@ -14,6 +14,7 @@ from tests.support.push_transport import PushingTransport
 from tests.support.waiting import until
 from twofold import Command, Event, Query, Service, System, Tag, View, Views, answer, decide, evolve, replace
 from twofold.errors import LogUnavailable
+from twofold.followers import checkpoints
 from twofold.messages import Metadata
 from twofold.messaging import Delivery
 from twofold.service import Running
@@ -219,7 +220,7 @@ def test_what_comes_again_takes_no_place_back(tmp_path: Path) -> None:
         async with connected(tmp_path, transport) as (telling, hearing):
             await telling.send(Place(order="o1", customer="ann", number=1))
             await until(lambda: repeated(transport))
-            assert await hearing.views.position("inbox:sales") == 2
+            assert await checkpoints.position(hearing.views, "inbox:sales") == 2
             assert await hearing.log.head() == 1
 
     asyncio.run(scenario())

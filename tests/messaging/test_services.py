@@ -13,7 +13,7 @@ from twofold import Event, Receipt, Service, System, View, evolve
 from twofold.adapters.memory import MemoryStore
 from twofold.clock import SystemClock
 from twofold.errors import DeclarationError, FutureReceipt, InvalidReceipt, ReceiptTimeout, ValueRefused
-from twofold.followers import Checkpoint, Claim, Segment
+from twofold.followers import Checkpoint, Claim, Segment, parking
 from twofold.log import Append, Log, NewEvent
 from twofold.messaging import InboxHandler, Published
 from twofold.service import Settings, start
@@ -73,7 +73,7 @@ def test_an_event_that_does_not_fit_is_recorded_as_it_came_and_parked(
             assert demand == Demand(key="rice", sales=1, units=1)
             first = (await running["buying"].log.read())[0]
             assert (first.type, first.data, first.tags) == ("till.Sold", odd.data, ())
-            assert [each.key for each in await running["buying"].views.parked()] == [""]
+            assert [each.key for each in await parking.parked(running["buying"].views)] == [""]
             assert "does not fit" in caplog.text
 
     asyncio.run(scenario())
@@ -127,7 +127,7 @@ class SettledOnly:
     def __init__(self) -> None:
         self.positions: list[int] = []
 
-    async def settle(self, checkpoint: Checkpoint) -> None:
+    async def commit(self, checkpoint: Checkpoint) -> None:
         self.positions.append(checkpoint.position)
 
 

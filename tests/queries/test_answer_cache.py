@@ -17,7 +17,8 @@ from twofold import Query, Service, Views, answer
 from twofold.adapters.sqlite.views import SqliteViews
 from twofold.clock import SystemClock
 from twofold.errors import FutureReceipt, InvalidMessage, ReceiptTimeout
-from twofold.followers import Standing
+from twofold.followers import claiming
+from twofold.followers.session import Unit
 from twofold.limits import Limits, QueryLimits
 from twofold.messages import Receipt
 from twofold.queries.answers import AnswerCache, Answers, EncodedAnswer, Result
@@ -100,10 +101,10 @@ class SlowViews(SqliteViews):
         self._manual = clock
         self.looks = 0
 
-    async def standings(self) -> dict[str, Standing]:
+    async def read(self, unit: Unit[Any]) -> Any:
         self.looks += 1
         self._manual.seconds += 1
-        return await super().standings()
+        return await super().read(unit)
 
 
 class Asked:
@@ -120,7 +121,7 @@ class Asked:
 
     async def __aenter__(self) -> "Asked":
         await self.views.open()
-        await self.views.attend("ann", ["total_v1"], 60)
+        await claiming.attend(self.views, "ann", ["total_v1"], 60)
         return self
 
     async def __aexit__(self, *_: object) -> None:

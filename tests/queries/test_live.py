@@ -34,6 +34,7 @@ from twofold.messages import Receipt
 from twofold.service import QueryFailure, Running, Settings, Subscription, Update
 from twofold.service.opening import opened as open_service
 from twofold.testing import running, service_fixture
+from twofold.views import replacing
 
 KEPT_UPDATES = LiveLimits().kept_updates
 
@@ -246,7 +247,7 @@ def test_who_comes_back_is_told_nothing_older_than_what_it_knows(tmp_path: Path)
             assert (await anext(updates)).answer == 0
             await started.send(Add(amount=5))
             seen = await anext(updates)
-            await started.views.rewind("total_v1", ["total_v1"])
+            await replacing.rewind(started.views, "total_v1", ["total_v1"])
             with await started.subscribe(TotalOf(), since=seen.id) as subscription:
                 await started.send(Add(amount=5))
                 assert (await told(subscription)).answer == 10

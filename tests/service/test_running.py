@@ -30,8 +30,10 @@ from twofold.errors import (
     SettingsError,
     UnknownMessage,
 )
+from twofold.followers import checkpoints
 from twofold.service import Settings
 from twofold.testing import running, running_system, service_fixture
+from twofold.views import replacing
 
 start_bank = service_fixture(bank)
 
@@ -113,7 +115,7 @@ def test_the_patience_of_a_question_is_for_all_that_it_waits_for() -> None:
             assert following is not None
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
-            await started.views.rewind("balance_v1", ["balance_v1"])
+            await replacing.rewind(started.views, "balance_v1", ["balance_v1"])
             async with asyncio.timeout(60):
                 with pytest.raises(ReceiptTimeout, match="after 0 seconds"):
                     await started.ask(Unreachable(), after=receipt, timeout_seconds=3000)
@@ -212,7 +214,7 @@ def test_a_lease_is_given_back_however_early_the_end_comes(tmp_path: Path) -> No
                 for _ in range(turns):
                     await asyncio.sleep(0)
             async with running(bank, tmp_path) as started:
-                assert [each.owner for each in await started.views.progress() if each.owner] in (
+                assert [each.owner for each in await checkpoints.progress(started.views) if each.owner] in (
                     [],
                     [started.coordinator.owner],
                 )

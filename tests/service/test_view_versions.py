@@ -13,13 +13,14 @@ import pytest
 from tests.support.rebuilt_tallies import Add
 from tests.support.two_versions import Count, Find, first, rolled_out, second, service, wider
 from twofold.errors import LeaseLost, ReceiptTimeout, ViewNotReady
-from twofold.followers import Checkpoint
+from twofold.followers import Checkpoint, checkpoints, claiming
 from twofold.http import asgi
 from twofold.operations.databases import Databases
 from twofold.operations.rebuilding import begin_rebuild
 from twofold.service import Running, Settings
 from twofold.service.opening import opened
-from twofold.views.shadow import HELD
+from twofold.views import replacing
+from twofold.views.replacing import HELD
 
 
 def files(folder: Path) -> Settings:
@@ -82,7 +83,7 @@ def test_an_earlier_version_that_is_not_whole_itself_does_not_answer(tmp_path: P
     async def scenario() -> None:
         await fill(tmp_path, None)
         async with starting(tmp_path, first()), starting(tmp_path, second()) as running:
-            await running.views.attend("somebody", ["tally_v1"], 60)
+            await claiming.attend(running.views, "somebody", ["tally_v1"], 60)
             with pytest.raises(ViewNotReady):
                 await running.ask(Find(tally="a"), timeout_seconds=0)
 
@@ -153,25 +154,25 @@ def test_a_view_is_held_for_a_shadow_that_is_close_again_and_again(
     async def scenario() -> None:
         async with starting(tmp_path, first()) as running:
             views, coordinator = running.views, running.coordinator
-            (live,) = await views.attend("somebody", ["tally_v1"], 60)
+            (live,) = await claiming.attend(views, "somebody", ["tally_v1"], 60)
             await begin_rebuild(Databases(running.declaration, running.log, views, running.clock), "tally_v1")
-            (shadow,) = await views.attend(owner or coordinator.owner, ["tally_v1:rebuild"], 60)
+            (shadow,) = await claiming.attend(views, owner or coordinator.owner, ["tally_v1:rebuild"], 60)
             found = []
             for moved in range(1, 7):
-                await views.settle(Checkpoint(live, 5000 + moved))
-                await views.settle(Checkpoint(shadow, 5000 + moved - behind))
+                await views.commit(Checkpoint(live, 5000 + moved))
+                await views.commit(Checkpoint(shadow, 5000 + moved - behind))
                 assert await running.view_versions._look(coordinator)
-                found.append(HELD in {each.owner for each in await views.progress()})
+                found.append(HELD in {each.owner for each in await checkpoints.progress(views)})
                 if found[-1]:
                     break
             assert found == ([False, False, True] if held else [False] * 6)
             if held:
                 with pytest.raises(LeaseLost):
-                    await views.settle(Checkpoint(live, 6000))
-            await views.settle(Checkpoint(shadow, 5000 + moved))
+                    await views.commit(Checkpoint(live, 6000))
+            await views.commit(Checkpoint(shadow, 5000 + moved))
             await running.view_versions._look(coordinator)
-            assert [each.follower for each in await views.progress()] == ["tally_v1"]
-            assert await views.position("tally_v1") == 5000 + moved
+            assert [each.follower for each in await checkpoints.progress(views)] == ["tally_v1"]
+            assert await checkpoints.position(views, "tally_v1") == 5000 + moved
 
     asyncio.run(scenario())
 
@@ -182,7 +183,7 @@ def test_a_table_that_was_dropped_while_its_code_started_is_made_again(tmp_path:
     async def scenario() -> None:
         await fill(tmp_path, first())
         async with starting(tmp_path, first()) as running:
-            assert await running.views.drop("tally_v1", ["tally_v1"])
+            assert await replacing.drop(running.views, "tally_v1", ["tally_v1"])
             running.follow()
             receipt = await running.send(Add(tally="a"))
             assert await running.ask(Find(tally="a"), after=receipt, timeout_seconds=60) == 4
@@ -197,22 +198,22 @@ def test_a_table_answers_from_no_earlier_than_its_predecessor_did_last(tmp_path:
         await fill(tmp_path, first())
         async with starting(tmp_path, second()) as running, AsyncExitStack() as stack:
             building, views, deadline = running.view_versions, running.views, running.clock.monotonic() + 60
-            (claim,) = await views.attend("somebody", ["tally_v2"], 60)
+            (claim,) = await claiming.attend(views, "somebody", ["tally_v2"], 60)
             async with building.reading(0, deadline, ["tally_v2"]) as names:
                 assert names == {"tally_v2": "tally_v1"}
             earlier = await stack.enter_async_context(AsyncExitStack())
             await earlier.enter_async_context(building.reading(0, deadline, ["tally_v2"]))
-            await views.mark_caught_up(["tally_v2"])
+            await checkpoints.mark_caught_up(views, ["tally_v2"])
             waiting = asyncio.create_task(stack.enter_async_context(building.reading(0, deadline, ["tally_v2"])))
             while await building.unready():
                 await asyncio.sleep(0)
             await fill(tmp_path, first(), 1)
             await earlier.aclose()
-            await views.settle(Checkpoint(claim, 3))
+            await views.commit(Checkpoint(claim, 3))
             assert await waiting == {}
             with pytest.raises(ReceiptTimeout, match="tally_v2 is at position 3 and not yet at 4"):
                 await running.ask(Find(tally="a"), timeout_seconds=0)
-            await views.settle(Checkpoint(claim, 4))
+            await views.commit(Checkpoint(claim, 4))
             assert await running.ask(Find(tally="a"), timeout_seconds=60) == 0
 
     asyncio.run(scenario())

@@ -5,10 +5,10 @@ from typing import Any
 
 from tests.support.tally_service import Greeting, Largest, RowOf, Share, Sum, Total, TotalOf, Totals
 from twofold import Query
-from twofold.followers import Checkpoint, Claim, Parked
+from twofold.followers import Checkpoint, Claim, Parked, claiming, parking
 from twofold.queries.answers import as_json
 from twofold.service import Running
-from twofold.views import TableChange, ViewStore, layout
+from twofold.views import TableChange, ViewStore, layout, replacing
 
 Operation = tuple[str, str, str, int, bool]
 
@@ -35,29 +35,29 @@ class Elsewhere:
         claim = claims[value % len(claims)]
         match what:
             case "write":
-                await self.store.apply(Checkpoint(claim, claim.position + 1), [_put(table, key, value)])
+                await self.store.commit(Checkpoint(claim, claim.position + 1), [_put(table, key, value)])
             case "move":
-                await self.store.settle(Checkpoint(claim, claim.position + 1))
+                await self.store.commit(Checkpoint(claim, claim.position + 1))
             case "park":
                 parked = Parked(table, f"counter:{key}", claim.position + 1, "broken", 1, 0)
-                await self.store.settle(Checkpoint(claim, claim.position + 1, (parked,)))
+                await self.store.commit(Checkpoint(claim, claim.position + 1, (parked,)))
             case "retry":
-                for each in (await self.store.parked(table))[:1]:
+                for each in (await parking.parked(self.store, table))[:1]:
                     settled = Checkpoint(claim, claim.position, unparked=((each.key, each.position),))
-                    await self.store.apply(settled, [_put(table, key, value)])
+                    await self.store.commit(settled, [_put(table, key, value)])
             case "split":
                 if len(claims) < 4 and not any(each.merge_at for each in claims):
-                    await self.store.split(table, 2)
+                    await claiming.split(self.store, table, 2)
             case "merge":
-                await self.store.merge(table)
+                await claiming.merge(self.store, table)
             case "rewind":
-                await self.store.rewind(table, [table])
+                await replacing.rewind(self.store, table, [table])
             case "take over":
                 self._owners += 1
 
     async def _claims(self, table: str) -> Sequence[Claim]:
         # Leases end at once, so that whoever comes next gets all there is.
-        found = await self.store.attend(f"owner {self._owners}", [table], 0.0)
+        found = await claiming.attend(self.store, f"owner {self._owners}", [table], 0.0)
         return [claim for claim in found if claim.follower == table]
 
 

@@ -14,10 +14,10 @@ from tests.support.waiting import until
 from twofold import Event, Index, Tag, View, evolve, replace
 from twofold.adapters.memory import MemoryStore
 from twofold.clock import SystemClock
-from twofold.followers import Follower, Segment, storable_key
+from twofold.followers import Follower, Segment, parking, storable_key
 from twofold.log import Log, NewEvent
 from twofold.messages import encode
-from twofold.views import ViewHandler, ViewStore, layout
+from twofold.views import ViewHandler, ViewStore, layout, replacing, schema
 from twofold.views.bounds import LONGEST_INDEXED_BYTES
 from twofold.views.tables import table_of
 
@@ -131,24 +131,24 @@ async def check_hostile(store: ViewStore) -> None:
     """Check that exactly the hostile keys are parked, at the event to blame, and that all others have their rows."""
     events = hostile_events()
     log = await logged(events)
-    await store.create(layout(Kept))
+    await schema.create(store, layout(Kept))
     following = await filled(store, log)
     assert following.failing == ""
     await _check_rows(store, events)
-    parked = await store.parked(limit=10_000)
+    parked = await parking.parked(store, limit=10_000)
     assert {each.key for each in parked} == hostile_keys()
     for key in hostile_keys():
-        first, *rest = await store.parked("kept_v1", key)
+        first, *rest = await parking.parked(store, "kept_v1", key)
         assert first.error
         assert len(first.error) < 5_000
         assert all(not each.error for each in rest)
         assert first.attempts == 1 or "error" in key
     await _retry_and_discard(store, log)
-    await store.begin_rebuild("kept_v1", [layout(Kept)])
+    await replacing.begin(store, "kept_v1", [layout(Kept)])
     await filled(store, log, "kept_v1:rebuild")
     await _taken_over(store)
     await _check_rows(store, events)
-    assert {each.key for each in await store.parked(limit=10_000)} == hostile_keys()
+    assert {each.key for each in await parking.parked(store, limit=10_000)} == hostile_keys()
     await log.close()
 
 
@@ -164,23 +164,23 @@ async def _check_rows(store: ViewStore, events: list[Given]) -> None:
 async def _retry_and_discard(store: ViewStore, log: Log) -> None:
     """Each parked key is found again by what is shown of it."""
     keys = sorted(hostile_keys())
-    before = {each.key: each.attempts for each in await store.parked(limit=10_000) if each.error}
-    assert await store.request_retry("kept_v1", keys) > len(keys) - 1
+    before = {each.key: each.attempts for each in await parking.parked(store, limit=10_000) if each.error}
+    assert await parking.request_retry(store, "kept_v1", keys) > len(keys) - 1
     target = ViewHandler(Kept, log, store, CLOCK)
     claim = await claimed(store, "kept_v1")
     await target.start(claim)
-    assert await store.take_retries(claim) == keys
+    assert await parking.take_retries(store, claim) == keys
     for key in keys:
         assert not await target.retry(key)
-    after = {each.key: each.attempts for each in await store.parked(limit=10_000) if each.error}
+    after = {each.key: each.attempts for each in await parking.parked(store, limit=10_000) if each.error}
     assert after == {key: attempts + 1 for key, attempts in before.items()}
     assert all(Segment().owns(key) and Segment(0, 1 << 31).owns(key) in (True, False) for key in keys)
-    assert await store.discard("kept_v1", keys[0]) > 0
-    assert {each.key for each in await store.parked(limit=10_000)} == {*keys[1:]}
+    assert await parking.discard(store, "kept_v1", keys[0]) > 0
+    assert {each.key for each in await parking.parked(store, limit=10_000)} == {*keys[1:]}
 
 
 async def _taken_over(store: ViewStore) -> None:
     async def is_done() -> bool:
-        return await store.take_over("kept_v1", [layout(Kept)])
+        return await replacing.take_over(store, "kept_v1", [layout(Kept)])
 
     await until(is_done)

@@ -15,7 +15,7 @@ from twofold import Event, Index, Tag, View, project, replace
 from twofold.clock import SystemClock
 from twofold.errors import LogUnavailable
 from twofold.log import Log
-from twofold.views import ProjectionHandler, Transaction, ViewStore, layout
+from twofold.views import ProjectionHandler, Transaction, ViewStore, layout, replacing
 from twofold.views.tables import table_of
 
 ItemId = Annotated[str, Tag("item")]
@@ -133,8 +133,8 @@ async def rows_of(store: ViewStore) -> tuple[list[Any], list[Any]]:
 async def rebuilt(store: ViewStore, log: Log, sizes: Sequence[int]) -> None:
     """Fill the views anew, in batches of other sizes, and let the new rows take over."""
     shapes = [layout(Item), layout(Seen)]
-    await store.begin_rebuild("items_v1", shapes)
+    await replacing.begin(store, "items_v1", shapes)
     await filled(store, log, sizes, "items_v1:rebuild")
     async with asyncio.timeout(30):
-        while not await store.take_over("items_v1", shapes):
+        while not await replacing.take_over(store, "items_v1", shapes):
             await asyncio.sleep(0.01)

@@ -29,12 +29,13 @@ from twofold import (
     replace,
 )
 from twofold.clock import SystemClock
+from twofold.followers import checkpoints, claiming, parking
+from twofold.followers.shadow import shadow_follower
 from twofold.log import ALL, Log, NewEvent
 from twofold.messages import encode, tagger
 from twofold.operations.databases import Databases, opened
 from twofold.service import Running, Settings
 from twofold.views import Transaction, ViewStore
-from twofold.views.shadow import shadow_follower
 
 TallyId = Annotated[str, Tag("tally")]
 
@@ -128,7 +129,7 @@ async def rebuilt_under_load(settings: Settings) -> None:
         await _append(one.log, BEFORE)
         other = await stack.enter_async_context(tallies.run(settings))
         await _until_caught_up(one, BEFORE)
-        await one.views.split("tally_v1", 3)
+        await claiming.split(one.views, "tally_v1", 3)
         ended = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             sending = group.create_task(_send(one, other, ended))
@@ -140,7 +141,7 @@ async def rebuilt_under_load(settings: Settings) -> None:
         await _until_caught_up(other, BEFORE + sent)
         assert await one.ask(AllTallies()) == await _folded(one.log)
         assert await one.ask(Total()) == BEFORE + sent
-        assert await one.views.parked() == []
+        assert await parking.parked(one.views) == []
 
 
 async def _append(log: Log, events: int) -> None:
@@ -216,7 +217,7 @@ async def killed_while_rebuilding(settings: Settings, kills: int) -> None:
             place = seed.randrange(BEFORE // 2)
             with rebuilding_process(settings):
                 await until(partial(_is_past, databases, shadows, place))
-            left = [each for each in await databases.views.progress() if each.follower in shadows]
+            left = [each for each in await checkpoints.progress(databases.views) if each.follower in shadows]
             in_the_middle += any(each.position < BEFORE for each in left)
             # Nobody is there now, and what there is answers with all that it knew.
             assert await _rows(databases.views) == (await _folded(databases.log), BEFORE)
@@ -229,7 +230,9 @@ async def killed_while_rebuilding(settings: Settings, kills: int) -> None:
 
 
 async def _is_past(databases: Databases, shadows: list[str], place: int) -> bool:
-    return any(each.follower in shadows and each.position >= place for each in await databases.views.progress())
+    return any(
+        each.follower in shadows and each.position >= place for each in await checkpoints.progress(databases.views)
+    )
 
 
 @contextmanager

@@ -11,9 +11,10 @@ from tests.support.rebuilt_tallies import Add, Added, Counter, TallyId
 from tests.support.waiting import until
 from twofold import Query, Service, View, Views, answer, evolve, replace
 from twofold.clock import SystemClock
+from twofold.followers import checkpoints
 from twofold.service import Running, Settings
 from twofold.service.opening import opened
-from twofold.views import Layout, ViewStore, layout
+from twofold.views import Layout, ViewStore, layout, schema
 
 
 class Find(Query[int]):
@@ -123,7 +124,7 @@ async def rolled_out(settings: Settings) -> None:
         await until(partial(_is_gone, after.views, shape))
         assert await after.ask(Find(tally="a"), after=receipt, timeout_seconds=3000) == receipt.position
         assert {each.follower for each in await after.progress()} == {"tally_v2"}
-        assert await after.views.caught_up() == {"tally_v2"}
+        assert await checkpoints.caught_up(after.views) == {"tally_v2"}
 
 
 async def _watch(running: Running, ended: asyncio.Event) -> int:
@@ -138,4 +139,4 @@ async def _watch(running: Running, ended: asyncio.Event) -> int:
 
 
 async def _is_gone(store: ViewStore, shape: Layout) -> bool:
-    return not await store.has(shape)
+    return not await schema.has(store, shape)

@@ -13,10 +13,10 @@ from twofold import Event, Tag, View, evolve, replace
 from twofold.adapters.memory import MemoryStore
 from twofold.clock import SystemClock
 from twofold.folding import fold_of
-from twofold.followers import Coordinator, Parked, Progress, storable_key
+from twofold.followers import Coordinator, Parked, Progress, checkpoints, claiming, parking, storable_key
 from twofold.log import ALL, Log, NewEvent
 from twofold.messages import encode, reader, tagger
-from twofold.views import ViewHandler, ViewStore, layout
+from twofold.views import ViewHandler, ViewStore, layout, replacing, schema
 from twofold.views.tables import table_of
 
 CLOCK = SystemClock()
@@ -47,11 +47,11 @@ async def check_standing(log: Log, store: ViewStore, view: Any) -> int:
     """Check a view where it stands, and return at which position; what moves while it is looked at is looked at again."""
     name = layout(view).table
     while True:
-        before = (await store.standings()).get(name)
+        before = (await checkpoints.standings(store)).get(name)
         rows = {row.key: view(**row._mapping) for row in await store.select(select(table_of(view)))}
-        segments = [each for each in await store.progress() if each.follower == name]
-        parked = await store.parked(name, limit=100_000)
-        if before is not None and (await store.standings()).get(name) == before:
+        segments = [each for each in await checkpoints.progress(store) if each.follower == name]
+        parked = await parking.parked(store, name, limit=100_000)
+        if before is not None and (await checkpoints.standings(store)).get(name) == before:
             break
         await asyncio.sleep(0)
     assert rows == await _folded(log, view, segments, parked)
@@ -85,7 +85,7 @@ async def check_under_fire(stores: Callable[[], ViewStore], seed: int, events: i
     opened = [stores() for _ in range(3)]
     for store in opened:
         await store.open()
-        await store.create(layout(Place))
+        await schema.create(store, layout(Place))
     owners = [asyncio.create_task(_own(log, store)) for store in opened[:2]]
     checked = []
     try:
@@ -95,12 +95,12 @@ async def check_under_fire(stores: Callable[[], ViewStore], seed: int, events: i
             await _trouble(random, opened[2], owners, log, opened)
             checked.append(await check_standing(log, opened[2], Place))
         async with asyncio.timeout(60):
-            while await opened[2].position("place_v1") < await log.head():
+            while await checkpoints.position(opened[2], "place_v1") < await log.head():
                 checked.append(await check_standing(log, opened[2], Place))
                 await asyncio.sleep(0.01)
         assert await check_standing(log, opened[2], Place) == events
         assert len({*checked}) > 1
-        assert await opened[2].parked()
+        assert await parking.parked(opened[2])
     finally:
         for task in owners:
             task.cancel()
@@ -131,13 +131,15 @@ async def _trouble(
             await asyncio.gather(owners[place], return_exceptions=True)
             owners[place] = asyncio.create_task(_own(log, opened[place]))
         case 1:
-            parked = {each.key for each in await store.parked("place_v1")}
-            await store.request_retry("place_v1", sorted(parked))
-        case 2 if await store.position("place_v1"):
-            await store.rewind("place_v1", ["place_v1"])
-        case 3 if len(await store.progress()) == 1 and not any(not each.key for each in await store.parked()):
-            await store.split("place_v1", 3)
-        case 4 if len(await store.progress()) == 3:
-            await store.merge("place_v1")
+            parked = {each.key for each in await parking.parked(store, "place_v1")}
+            await parking.request_retry(store, "place_v1", sorted(parked))
+        case 2 if await checkpoints.position(store, "place_v1"):
+            await replacing.rewind(store, "place_v1", ["place_v1"])
+        case 3 if len(await checkpoints.progress(store)) == 1 and not any(
+            not each.key for each in await parking.parked(store)
+        ):
+            await claiming.split(store, "place_v1", 3)
+        case 4 if len(await checkpoints.progress(store)) == 3:
+            await claiming.merge(store, "place_v1")
         case _:
             await asyncio.sleep(random.random() / 4)

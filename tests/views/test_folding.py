@@ -22,12 +22,12 @@ from twofold.adapters.sqlite.views import SqliteViews
 from twofold.clock import SystemClock
 from twofold.errors import LogUnavailable
 from twofold.folding import fold_of
-from twofold.followers import Checkpoint, Claim
+from twofold.followers import Checkpoint, Claim, parking
 from twofold.log import Log, NewEvent, RecordedEvent
 from twofold.messages import encode, tagger
 from twofold.service import Running
 from twofold.testing import running
-from twofold.views import ProjectionHandler, Transaction, ViewHandler, ViewStore, layout
+from twofold.views import ProjectionHandler, Transaction, ViewHandler, ViewStore, layout, schema
 from twofold.views.tables import table_of
 
 PlayerId = Annotated[str, Tag("player")]
@@ -95,7 +95,7 @@ async def views_at(path: str = ":memory:", *views: type[View]) -> AsyncIterator[
     store = SqliteViews(path, CLOCK)
     await store.open()
     for view in views:
-        await store.create(layout(view))
+        await schema.create(store, layout(view))
     yield store
     await store.close()
 
@@ -229,11 +229,11 @@ class Shaky(SqliteViews):
             raise LogUnavailable("The disk is away.")
         return await super().load(*arguments)
 
-    async def apply(self, *arguments: Any) -> None:
+    async def commit(self, *arguments: Any) -> None:
         if self.fails_before:
             self.fails_before -= 1
             raise LogUnavailable("The disk is full.")
-        await super().apply(*arguments)
+        await super().commit(*arguments)
         if self.fails_after:
             self.fails_after -= 1
             raise LogUnavailable("The disk answers no more.")
@@ -246,7 +246,7 @@ def test_a_batch_whose_storing_failed_is_folded_anew(fails: str, tmp_path: Path)
     async def scenario() -> None:
         store = Shaky(str(tmp_path / "views.db"))
         await store.open()
-        await store.create(layout(Standing))
+        await schema.create(store, layout(Standing))
         events = [Scored(player="ann", points=n) for n in range(6)]
         async with log_of(events) as log:
             target = ViewHandler(Standing, log, store, CLOCK)
@@ -272,11 +272,11 @@ def test_a_row_that_could_not_be_read_is_not_taken_for_absent(tmp_path: Path) ->
     async def scenario() -> None:
         store = Shaky(str(tmp_path / "views.db"))
         await store.open()
-        await store.create(layout(Total))
+        await schema.create(store, layout(Total))
         rows = Transaction(store, [Total])
         rows.put(Total(key=0, points=5))
         claim = await claimed(store, "totals_v1", "test", 0)
-        await store.apply(Checkpoint(claim, 1), rows.writes())
+        await store.commit(Checkpoint(claim, 1), rows.writes())
         again = Transaction(store, [Total])
         store.fails_loading = 1
         with pytest.raises(LogUnavailable):
@@ -316,11 +316,11 @@ odd = Service("odd", views=[Odd])
 
 
 async def tried_again(started: Running, attempts: int) -> bool:
-    return (await started.views.parked())[0].attempts > attempts
+    return (await parking.parked(started.views))[0].attempts > attempts
 
 
 async def nothing_parked(started: Running) -> bool:
-    return not await started.views.parked()
+    return not await parking.parked(started.views)
 
 
 @pytest.mark.parametrize("points", [13, 14, 15, 16])
@@ -334,18 +334,18 @@ def test_what_the_database_does_not_take_parks_its_key_alone(points: int, tmp_pa
             await started._positions.reach("odd_v1", len(scores), 30)
             rows = await rows_of(started.views, Odd)
             assert [(row.key, row.points) for row in rows] == [("ann", 1), ("bob", 3), ("cid", 1)]
-            parked = await started.views.parked()
+            parked = await parking.parked(started.views)
             assert [(each.key, each.position) for each in parked] == [("player:ann", 3), ("player:ann", 5)]
             assert parked[0].error
             assert (parked[0].attempts > 1) == (not parked[0].error.startswith("ValueRefused"))
 
             # Tried again while it is still so, it stays parked with its reason, and the follower goes on.
-            await started.views.request_retry("odd_v1", ["player:ann"])
+            await parking.request_retry(started.views, "odd_v1", ["player:ann"])
             await until(lambda: tried_again(started, parked[0].attempts))
             outcome = await started.log.append([new(Scored(player="bob", points=4))])
             await started._positions.reach("odd_v1", getattr(outcome, "last", 0), 30)
             assert [row.points for row in await rows_of(started.views, Odd)] == [1, 7, 1]
-            assert len(await started.views.parked()) == 2
+            assert len(await parking.parked(started.views)) == 2
 
     asyncio.run(scenario())
 
@@ -376,12 +376,12 @@ def test_a_statement_that_fails_parks_from_its_event_on(tmp_path: Path) -> None:
             await started.log.append([new(Scored(player=each, points=1)) for each in ("ann", "ada", "bob", "cid")])
             await started._positions.reach("noted_v1", 4, 30)
             assert await rows_of(started.views, Total) == [Total(key=0, events=2)]
-            parked = await started.views.parked()
+            parked = await parking.parked(started.views)
             assert [(each.position, bool(each.error)) for each in parked] == [(3, True), (4, False)]
             assert "UNIQUE" in parked[0].error
             mending = sqlite3.connect(path, isolation_level=None)
             mending.execute("DELETE FROM notes WHERE player = 'bob'")
-            await started.views.request_retry("noted_v1", [""])
+            await parking.request_retry(started.views, "noted_v1", [""])
             await until(lambda: nothing_parked(started))
             assert await rows_of(started.views, Total) == [Total(key=0, events=4)]
             assert mending.execute("SELECT count(*) FROM notes").fetchone() == (4,)
@@ -420,7 +420,7 @@ def test_of_an_event_with_two_keys_the_one_is_blamed_whose_row_is_refused(tmp_pa
             games = [Beat(winner="ann", loser="bob"), Beat(winner="cid", loser="ann"), Beat(winner="bob", loser="cid")]
             await started.log.append([new(game) for game in games])
             await started._positions.reach("standing_v1", len(games), 30)
-            parked = await started.views.parked()
+            parked = await parking.parked(started.views)
             assert [(each.key, each.position) for each in parked] == [("player:bob", 1), ("player:bob", 3)]
             assert "not bob" in parked[0].error
             assert parked[0].attempts == 1

@@ -22,7 +22,7 @@ from twofold.errors import DeclarationError, InvalidMessage
 from twofold.followers import Checkpoint
 from twofold.messages import encode
 from twofold.queries.views import at_once
-from twofold.views import TableChange, layout
+from twofold.views import TableChange, layout, schema
 
 MORNING = datetime(2026, 1, 1, 8, tzinfo=UTC)
 
@@ -52,7 +52,7 @@ async def stored(*rows: View, reading: Any = at_once) -> AsyncIterator[Views]:
     await store.open()
     try:
         for view in (Item, Other):
-            await store.create(layout(view))
+            await schema.create(store, layout(view))
         await write(store, *rows)
         yield Views(store, reading)
     finally:
@@ -62,7 +62,7 @@ async def stored(*rows: View, reading: Any = at_once) -> AsyncIterator[Views]:
 async def write(store: Any, *rows: View) -> None:
     claim = await claimed(store, "test", "test", 0)
     changes = [TableChange(layout(type(row)), [layout(type(row)).pack(row)], []) for row in rows]
-    await store.apply(Checkpoint(claim, 1), changes)
+    await store.commit(Checkpoint(claim, 1), changes)
 
 
 async def pages(views: Views, view: Any, limit: int, **how: Any) -> list[list[Any]]:

@@ -28,10 +28,10 @@ from twofold.adapters.memory import MemoryStore
 from twofold.adapters.sqlite.views import SqliteViews
 from twofold.clock import SystemClock
 from twofold.errors import LogUnavailable
-from twofold.followers import EventFailed
+from twofold.followers import EventFailed, checkpoints
 from twofold.log import Log, NewEvent
 from twofold.messages import encode, tagger
-from twofold.views import ProjectionHandler, Transaction, ViewStore, layout
+from twofold.views import ProjectionHandler, Transaction, ViewStore, layout, schema
 from twofold.views.tables import table_of
 
 CLOCK = SystemClock()
@@ -44,11 +44,11 @@ class Unsteady(SqliteViews):
         super().__init__(":memory:", CLOCK)
         self._failures: Iterator[str] = iter(failures)
 
-    async def apply(self, *arguments: Any) -> None:
+    async def commit(self, *arguments: Any) -> None:
         failure = next(self._failures, "")
         if failure == "before":
             raise LogUnavailable("The disk is full.")
-        await super().apply(*arguments)
+        await super().commit(*arguments)
         if failure == "after":
             raise LogUnavailable("The disk answers no more.")
 
@@ -59,7 +59,7 @@ async def prepared(events: Iterable[Event], failures: Iterable[str] = ()) -> Asy
     store = Unsteady(failures)
     await store.open()
     for view in (Item, Seen):
-        await store.create(layout(view))
+        await schema.create(store, layout(view))
     for event in events:
         kind = type(event)
         await log.append([NewEvent(CLOCK.new_id(), kind.message_name, 1, tagger(kind)(event), encode(event))])
@@ -151,7 +151,7 @@ def test_rows_of_a_view_that_is_not_named_are_refused(projection: Any) -> None:
 
     async def scenario() -> None:
         async with prepared([done()]) as (store, log):
-            await store.create(layout(Other))
+            await schema.create(store, layout(Other))
             target = ProjectionHandler(projection, log, store, CLOCK)
             await target.start(await claimed(store, projection.name, "test", 0))
             with pytest.raises(EventFailed, match=r"Other.*@project\(…, Other\)"):
@@ -176,7 +176,7 @@ def test_a_statement_that_is_refused_is_the_fault_of_its_event() -> None:
                 await target.apply(await log.read(target.criteria, 0, 10), 4, {})
             assert failure.value.subject == (3, "")
             assert [row.key for row in (await rows_of(store))[0]] == ["x", "y"]
-            assert await store.position("inserting_v1") == 2
+            assert await checkpoints.position(store, "inserting_v1") == 2
 
     asyncio.run(scenario())
 

@@ -20,6 +20,7 @@ from tests.support.rebuilt_tallies import (
 )
 from twofold import Service, Tag, View, project, replace
 from twofold.errors import NotNow
+from twofold.followers import parking
 from twofold.service import Settings
 from twofold.views import Transaction
 
@@ -73,7 +74,7 @@ def test_what_a_projection_says_of_its_own_tables_goes_to_their_shadows(tmp_path
             ]  # fmt: skip
             await running.rebuild("pointed_v1")
             assert await running.views.select(select(points).order_by(points.c.key)) == expected
-            assert await running.views.parked() == []
+            assert await parking.parked(running.views) == []
 
     asyncio.run(scenario())
 

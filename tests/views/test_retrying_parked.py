@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from twofold import Event, Service, Tag, View, evolve, replace
+from twofold.followers import parking
 from twofold.log import NewEvent
 from twofold.service import Running, Settings
 
@@ -42,7 +43,7 @@ def mended() -> Service:
 
 
 async def parked(running: Running) -> list[tuple[str, int]]:
-    return [(each.key, each.position) for each in await running.views.parked("points_v1")]
+    return [(each.key, each.position) for each in await parking.parked(running.views, "points_v1")]
 
 
 async def until_parked(running: Running, expected: list[tuple[str, int]]) -> None:
@@ -63,9 +64,9 @@ def test_retrying_what_names_no_key_leaves_other_keys_alone(tmp_path: Path) -> N
             await until_parked(running, [("", 1), ("player:ann", 2)])
         service = mended()
         async with service.run(settings) as running:
-            await running.views.request_retry("points_v1", [""])
+            await parking.request_retry(running.views, "points_v1", [""])
             await until_parked(running, [("player:ann", 2)])
-            await running.views.request_retry("points_v1", ["player:ann"])
+            await parking.request_retry(running.views, "points_v1", ["player:ann"])
             await until_parked(running, [])
             (view,) = service.declaration.views
             return [tuple(row) for row in await running.views.select(view.c.key.table.select())]

@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from examples.bank import Account, AccountId, Balance, BalanceOf, Deposit, Deposited, balance_of
 from twofold import Command, Query, Service, View, Views, answer, decide, evolve, project, replace
+from twofold.followers import parking
 from twofold.service import Settings
 from twofold.views import Transaction, layout
 
@@ -39,7 +40,7 @@ def test_a_sum_that_outgrows_its_column_parks_its_key_and_nothing_else() -> None
             ann = await running.ask(BalanceOf(account="ann"), after=receipt)
             assert bob == Balance(key="bob", amount=2)
             assert ann == Balance(key="ann", amount=1 << 62)
-            parked = await running.views.parked()
+            parked = await parking.parked(running.views)
             assert [(each.key, each.position) for each in parked] == [("account:ann", 3), ("account:ann", 4)]
             assert "too large" in parked[0].error
 
@@ -87,7 +88,7 @@ def test_what_would_be_read_as_something_else_is_not_kept(changes: dict[str, Any
             for account, amount in (("ann", 1), ("bob", 1), ("ann", 2), ("bob", 4)):
                 receipt = await running.send(Deposit(account=account, amount=amount))
             assert await running.ask(Sums(), after=receipt, timeout_seconds=30) == [1, 5]
-            (parked,) = await running.views.parked()
+            (parked,) = await parking.parked(running.views)
             assert (parked.key, parked.position) == ("account:ann", 3)
             assert f"Kept.{next(iter(changes))} cannot be stored" in parked.error
 
@@ -133,7 +134,7 @@ def test_an_event_that_fails_on_a_row_which_is_refused_stops_nobody() -> None:
                     await asyncio.sleep(0.01)
             stored = await running.views.load(layout(Word), ["ann", "bob"])
             assert stored == [("bob", "a", 2)]
-            assert [(each.key, each.position) for each in await running.views.parked()] == [
+            assert [(each.key, each.position) for each in await parking.parked(running.views)] == [
                 ("account:ann", 2),
                 ("account:ann", 3),
             ]
@@ -165,7 +166,7 @@ def test_a_statement_that_is_refused_parks_its_event() -> None:
                 while [each.position for each in await running.progress()] != [receipt.position]:
                     await asyncio.sleep(0.01)
             assert await running.views.load(layout(Total), ["ann"]) == [("ann", 3)]
-            parked = await running.views.parked()
+            parked = await parking.parked(running.views)
             assert [each.position for each in parked] == [2, 3]
             assert "64 bits" in parked[0].error
 
@@ -206,7 +207,7 @@ def test_a_cancellation_of_its_own_making_parks_its_event_and_stops_nobody() -> 
                 while {each.position for each in await running.progress()} != {receipt.position}:
                     await asyncio.sleep(0.01)
             assert await running.views.load(layout(Cut), ["bob", "ann"]) == [("bob", 4)]
-            parked = {each.follower: each.error for each in await running.views.parked() if each.error}
+            parked = {each.follower: each.error for each in await parking.parked(running.views) if each.error}
             assert parked.keys() == {"cancelled_totals_v1", "cut_v1"}
             assert all("CancelledError" in error for error in parked.values())
 

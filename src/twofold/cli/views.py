@@ -147,10 +147,11 @@ async def _taken_over(databases: Databases, follower: str, number: int) -> None:
 async def _caught_up(databases: Databases, follower: str) -> int:
     """Show a bar until a follower is where the log ends now, and return that position."""
     from twofold.cli.output import progress_bar
+    from twofold.operations.positions import position_of
 
     head = await databases.log.head()
     with progress_bar() as report:
-        while (position := await databases.views.position(follower)) < head:
+        while (position := await position_of(databases, follower)) < head:
             report(follower, position, head)
             await databases.clock.sleep(_LOOK_AGAIN_SECONDS)
         report(follower, position, head)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twofold.declaration.declaration import Declaration
 from twofold.errors import NotFound
+from twofold.followers.shadow import shadowed
 from twofold.views import Layout, layout, table_name
-from twofold.views.shadow import shadowed
 
 
 def layouts(declaration: Declaration) -> dict[str, list[Layout]]:

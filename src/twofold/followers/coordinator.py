@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
 
 from twofold.clock import Clock
 from twofold.errors import LeaseLost, TwofoldError
+from twofold.followers import claiming
 from twofold.followers.loop import BatchHandler, Follower
 from twofold.followers.model import WHOLE, Claim, Segment
+from twofold.followers.owners import here
 from twofold.followers.store import FollowerStore
 from twofold.limits import FollowerLimits
 
@@ -25,20 +25,6 @@ _FAREWELL_SECONDS = 1.0
 
 _logger = logging.getLogger("twofold.followers")
 _Place: TypeAlias = tuple[str, Segment]
-_PROCESSES = Path("/proc/self/ns/pid")
-_OF_THE_MACHINE_ITSELF = 0xEFFFFFFC
-
-
-def here() -> str:
-    """Return the name of the place in which this process's number means something: the host, or a container on it.
-
-    Two containers may have one host name and one number, and are told apart by their namespaces (Linux).
-    """
-    with suppress(OSError):
-        space = _PROCESSES.stat().st_ino
-        if space != _OF_THE_MACHINE_ITSELF:
-            return f"{socket.gethostname()}~{space:x}"
-    return socket.gethostname()
 
 
 class _Work(msgspec.Struct):
@@ -88,7 +74,7 @@ class Coordinator:
             await asyncio.gather(*[self._end(place) for place in self._work])
             with suppress(Exception):
                 async with asyncio.timeout(_FAREWELL_SECONDS):
-                    await self._store.leave(self.owner)
+                    await claiming.leave(self._store, self.owner)
 
     def followers(self) -> list[Follower]:
         """Return what this process follows now."""
@@ -133,7 +119,7 @@ class Coordinator:
 
     async def _attend(self, ready: list[str]) -> list[Claim]:
         """Ask for claims; what is given too late is waited for, so that leaving comes after it and gives it back."""
-        attending = asyncio.ensure_future(self._store.attend(self.owner, ready, self._limits.lease_seconds))
+        attending = asyncio.ensure_future(claiming.attend(self._store, self.owner, ready, self._limits.lease_seconds))
         try:
             return await asyncio.shield(attending)
         except asyncio.CancelledError:
@@ -202,7 +188,7 @@ class Coordinator:
     async def _give_back(self, claim: Claim) -> None:
         with suppress(Exception):
             async with asyncio.timeout(_FAREWELL_SECONDS):
-                await self._store.release(claim)
+                await claiming.release(self._store, claim)
 
     def _tell(self, name: str) -> None:
         mine = [work for (each, _), work in self._work.items() if each == name and not work.rests]

@@ -17,6 +17,7 @@ import msgspec
 from twofold.backoff import Backoff
 from twofold.clock import Clock
 from twofold.errors import ValueRefused
+from twofold.followers import parking
 from twofold.followers.model import Claim, Parked
 from twofold.followers.storable import storable_error
 from twofold.followers.store import FollowerStore
@@ -193,7 +194,7 @@ class Follower:
         """Try parked events again when that was asked for; where no key is parked, there is nothing to ask for."""
         while True:
             await self._clock.sleep(_RETRIES_SECONDS)
-            for key in await self._store.take_retries(claim) if self._blocked else ():
+            for key in await parking.take_retries(self._store, claim) if self._blocked else ():
                 async with self._turn:
                     if await self._handler.retry(key):
                         self._blocked.pop(key, None)

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 
 from twofold.clock import Clock
 from twofold.errors import ReceiptTimeout
+from twofold.followers import checkpoints
 from twofold.followers.model import Standing
 from twofold.followers.store import FollowerStore
 from twofold.limits import QueryLimits
@@ -116,7 +117,7 @@ class StandingsWatcher:
 
     async def _look(self) -> tuple[dict[str, Standing] | None, Exception | None]:
         try:
-            return await self._store.standings(), None
+            return await checkpoints.standings(self._store), None
         except Exception as error:
             return self._standings, error
 

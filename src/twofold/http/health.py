@@ -62,7 +62,7 @@ async def _followers(running: Running) -> tuple[list[Progress], set[str]]:
     That is another thing than who has their segments: these have nobody for a moment when they change hands, and for long
     when they wait to be merged.
     """
-    return await running.progress(), await running.views.declared()
+    return await running.progress(), await running.declared()
 
 
 def _views(

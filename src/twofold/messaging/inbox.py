@@ -61,7 +61,7 @@ class InboxHandler:
                 "%s has published event %s, of type %s, at position %d, which cannot be recorded and is left out: %s",
                 event.source, event.id, event.type, event.position, reason,
             )  # fmt: skip
-        await self._store.settle(Checkpoint(self._claim, position))
+        await self._store.commit(Checkpoint(self._claim, position))
 
     async def _record(self, events: Sequence[Published]) -> list[tuple[Published, str]]:
         """Record what is subscribed to; return the events that never can be, and why."""

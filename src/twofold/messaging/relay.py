@@ -30,7 +30,7 @@ class RelayHandler:
 
     async def apply(self, events: Sequence[RecordedEvent], position: int, blocked: Mapping[str, Block]) -> None:
         await self._transport.publish(self._outbox.delivery(events, position))
-        await self._store.settle(Checkpoint(self._claim, position))
+        await self._store.commit(Checkpoint(self._claim, position))
 
     async def retry(self, key: str) -> bool:
         return True

@@ -10,7 +10,7 @@ import msgspec
 from twofold.clock import moment
 from twofold.declaration import check_filled
 from twofold.errors import NotFound
-from twofold.followers import Parked
+from twofold.followers import Parked, parking
 from twofold.log import RecordedEvent
 from twofold.operations.databases import Databases
 
@@ -45,7 +45,7 @@ class ParkedEvent(msgspec.Struct, frozen=True):
 async def parked_keys(databases: Databases, follower: str = "") -> list[ParkedKey]:
     """Return what is parked, by follower and key."""
     keys: dict[tuple[str, str], list[Parked]] = {}
-    for each in await databases.views.parked(follower, limit=_MOST_PARKED):
+    for each in await parking.parked(databases.views, follower, limit=_MOST_PARKED):
         keys.setdefault((each.follower, each.key), []).append(each)
     return [
         ParkedKey(
@@ -91,7 +91,7 @@ async def parked_events(databases: Databases, key: ParkedKey) -> list[ParkedEven
 
 async def _parked_of(databases: Databases, key: ParkedKey) -> list[Parked]:
     # To the store, the key '' means any.
-    found = await databases.views.parked(key.follower, key.key, limit=_MOST_PARKED)
+    found = await parking.parked(databases.views, key.follower, key.key, limit=_MOST_PARKED)
     return [each for each in found if each.key == key.key]
 
 
@@ -110,7 +110,7 @@ async def retry(databases: Databases, keys: Sequence[ParkedKey]) -> None:
     for follower in followers:
         check_filled(databases.declaration, follower)
     for follower in followers:
-        await databases.views.request_retry(follower, [each.key for each in keys if each.follower == follower])
+        await parking.request_retry(databases.views, follower, [each.key for each in keys if each.follower == follower])
 
 
 async def has_failed_again(databases: Databases, key: ParkedKey, before: Mapping[int, int]) -> bool | None:
@@ -132,7 +132,7 @@ async def discard(databases: Databases, key: ParkedKey, position: int = 0) -> in
     Raises:
         NotFound: there is no parked event at the position.
     """
-    count = await databases.views.discard(key.follower, key.key, position)
+    count = await parking.discard(databases.views, key.follower, key.key, position)
     if not count:
         raise NotFound(f"{key.follower} has parked no event at position {position} of {key.key!r}.")
     return count

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from twofold.followers import Progress, Segment
+from twofold.followers import Progress, Segment, checkpoints
+from twofold.followers.shadow import shadowed
 from twofold.messaging import inbox_name
 from twofold.operations.databases import Databases
-from twofold.views.shadow import shadowed
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -37,11 +37,16 @@ async def positions(databases: Sequence[Databases]) -> list[Position]:
     return [position for each in databases for position in await _positions(each, heads)]
 
 
+async def position_of(databases: Databases, follower: str) -> int:
+    """Return the position up to which all of a follower is, 0 if it has never been followed."""
+    return await checkpoints.position(databases.views, follower)
+
+
 async def _positions(databases: Databases, heads: Mapping[str, int]) -> list[Position]:
     declaration = databases.declaration
     inboxes = {inbox_name(source): source for source in declaration.sources}
     declared = {*declaration.followers, *inboxes, *(["relay"] if declaration.publishes else [])}
-    found = await databases.views.progress()
+    found = await checkpoints.progress(databases.views)
     begun = {each.follower for each in found}
     found += [Progress(name, Segment(), 0, "") for name in declaration.followers if name not in begun]
     return [

@@ -9,10 +9,12 @@ from contextlib import asynccontextmanager
 from twofold.declaration import check_filled, filled_by
 from twofold.errors import NotFound
 from twofold.followers import Coordinator
+from twofold.followers.shadow import shadow_follower
 from twofold.operations.databases import Databases
 from twofold.service.view_versions import view_handlers
 from twofold.views import rebuilding as views
-from twofold.views.shadow import shadow_follower, shadow_table
+from twofold.views import replacing, schema
+from twofold.views.shadow import shadow_table
 
 
 async def begin_rebuild(databases: Databases, follower: str) -> int:
@@ -46,7 +48,7 @@ async def cancel_rebuild(databases: Databases, follower: str) -> None:
     shadows = [shadow_table(shape.table) for shape in filled_by(databases.declaration, follower)]
     if not await views.segments_of(databases.views, shadow_follower(follower)):
         raise NotFound(f"{follower} of {databases.service} is not being rebuilt.")
-    await databases.views.drop(shadow_follower(follower), shadows, even_if_declared=True)
+    await replacing.drop(databases.views, shadow_follower(follower), shadows, even_if_declared=True)
 
 
 async def rewind(databases: Databases, follower: str) -> None:
@@ -58,8 +60,8 @@ async def rewind(databases: Databases, follower: str) -> None:
     """
     shapes = filled_by(databases.declaration, follower)
     for shape in shapes:
-        await databases.views.create(shape)
-    await databases.views.rewind(follower, [shape.table for shape in shapes])
+        await schema.create(databases.views, shape)
+    await replacing.rewind(databases.views, follower, [shape.table for shape in shapes])
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twofold.declaration import check_filled
 from twofold.errors import NotFound
+from twofold.followers import checkpoints, claiming
 from twofold.operations.databases import Databases
 from twofold.operations.rebuilding import followed, is_followed
 from twofold.views import table_name
@@ -19,7 +20,7 @@ async def split(databases: Databases, follower: str, parts: int) -> None:
         NotNow: it is about to be merged, or has parked events that name no key.
     """
     check_divisible(databases, follower)
-    await databases.views.split(follower, parts)
+    await claiming.split(databases.views, follower, parts)
 
 
 async def merge(databases: Databases, follower: str) -> None:
@@ -33,7 +34,7 @@ async def merge(databases: Databases, follower: str) -> None:
     """
     check_divisible(databases, follower)
     elsewhere = await is_followed(databases, follower)
-    await databases.views.merge(follower)
+    await claiming.merge(databases.views, follower)
     async with followed(databases, follower, elsewhere=elsewhere):
         while await segments_of(databases, follower) > 1:
             await databases.clock.sleep(_LOOK_AGAIN_SECONDS)
@@ -41,7 +42,7 @@ async def merge(databases: Databases, follower: str) -> None:
 
 async def segments_of(databases: Databases, follower: str) -> int:
     """Return how many segments a follower has now."""
-    return sum(each.follower == follower for each in await databases.views.progress())
+    return sum(each.follower == follower for each in await checkpoints.progress(databases.views))
 
 
 def check_divisible(databases: Databases, follower: str) -> None:

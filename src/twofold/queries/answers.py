@@ -11,7 +11,7 @@ import msgspec
 
 from twofold.clock import Clock
 from twofold.errors import UnknownMessage
-from twofold.followers import Standing
+from twofold.followers import Standing, checkpoints
 from twofold.limits import QueryLimits
 from twofold.messages import Query, encode, received
 from twofold.queries.views import Answer, Reading, Views
@@ -126,7 +126,7 @@ class AnswerCache:
             return as_json((await self._find(query, find)).value)
         began = self._clock.monotonic()
         # Before it is found: what it is read from may move meanwhile, and then it must not be taken to hold still.
-        standings = await self._store.standings()
+        standings = await checkpoints.standings(self._store)
         self._looking_seconds = _least(self._looking_seconds, self._clock.monotonic() - began)
         kept = self._kept.get(key)
         if kept is not None and kept.holds(standings, position):

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from twofold.declaration.declaration import Declaration
+from twofold.followers import checkpoints
 from twofold.log import Log
 from twofold.service.settings import Settings
 from twofold.urls import without_password
@@ -35,7 +36,7 @@ async def tell_what_is_new(declaration: Declaration, settings: Settings, log: Lo
 
 async def _are_new(declaration: Declaration, views: ViewStore) -> bool:
     followers = declaration.followers
-    return bool(followers) and not any(each.follower in followers for each in await views.progress())
+    return bool(followers) and not any(each.follower in followers for each in await checkpoints.progress(views))
 
 
 def _place(url: str) -> str:

@@ -15,7 +15,7 @@ from twofold.service.closing import Closing
 from twofold.service.roles import ROLES, Role, roles_of
 from twofold.service.running import Running
 from twofold.service.settings import Settings, check_files, open_log, open_transport, open_views
-from twofold.views import ViewStore, layout
+from twofold.views import ViewStore, layout, schema
 
 _logger = logging.getLogger("twofold.service")
 
@@ -89,6 +89,6 @@ async def _prepare(views: ViewStore, declaration: Declaration, roles: frozenset[
     if roles & {"followers", "relay"}:
         await views.open()
         for view in declaration.views:
-            await views.create(layout(view))
+            await schema.create(views, layout(view))
     elif "queries" in roles:
         await views.open(read_only=True)

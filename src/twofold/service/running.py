@@ -14,7 +14,16 @@ from twofold.commands import CommandHandler
 from twofold.compatibility.comparing import tell_unread
 from twofold.declaration import Declaration, filled_by
 from twofold.errors import FutureReceipt, InvalidReceipt, NotRunning
-from twofold.followers import BatchHandler, Coordinator, PositionWaiter, Progress, StandingsWatcher
+from twofold.followers import (
+    BatchHandler,
+    Coordinator,
+    PositionWaiter,
+    Progress,
+    StandingsWatcher,
+    checkpoints,
+    claiming,
+)
+from twofold.followers.shadow import shadowed
 from twofold.log import Log
 from twofold.messages import Command, Metadata, Query, Receipt
 from twofold.messaging import Delivery, InboxHandler, Outbox, RelayHandler, Transport, inbox_name
@@ -25,7 +34,6 @@ from twofold.service.settings import Settings
 from twofold.service.view_versions import ViewVersions, view_handlers
 from twofold.views import ViewStore
 from twofold.views.rebuilding import rebuild
-from twofold.views.shadow import shadowed
 
 A = TypeVar("A")
 
@@ -54,7 +62,7 @@ class Running:
         self._handler = CommandHandler(log, declaration.deciders, clock, limits.commands)
         self._answers = Answers(declaration.answers, declaration.followers, views)
         self._kept = AnswerCache(self._answers, views, clock, limits.queries)
-        self._positions = PositionWaiter(views.position, limits.queries)
+        self._positions = PositionWaiter(partial(checkpoints.position, views), limits.queries)
         watcher = StandingsWatcher(views, self._positions, clock, limits.queries)
         self._live = LiveQueries(declaration.name, self._answers, self._find_now, watcher, clock, limits.live)
         self.view_versions = ViewVersions(declaration, log, views, self._positions, clock, limits)
@@ -310,7 +318,11 @@ class Running:
 
     async def progress(self) -> list[Progress]:
         """Return how far each follower is, whichever process follows."""
-        return await self.views.progress()
+        return await checkpoints.progress(self.views)
+
+    async def declared(self) -> set[str]:
+        """Return the followers that a process is there for now, whether it follows them or stands by."""
+        return await claiming.declared(self.views)
 
     def failing(self) -> dict[str, str]:
         """Return the followers that are in trouble now, with the reason; a rebuilding that is does no harm."""

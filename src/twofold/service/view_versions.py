@@ -14,12 +14,13 @@ import msgspec
 from twofold.clock import Clock
 from twofold.declaration import Declaration, layouts
 from twofold.errors import TwofoldError, ViewNotReady
-from twofold.followers import BatchHandler, Coordinator, PositionWaiter, Progress
+from twofold.followers import BatchHandler, Coordinator, PositionWaiter, Progress, checkpoints, claiming
+from twofold.followers.shadow import shadow_follower, shadowed
 from twofold.limits import FollowerLimits, Limits
 from twofold.log import Log
 from twofold.queries.views import at_once
-from twofold.views import ProjectionHandler, ViewHandler, ViewStore, table_name
-from twofold.views.shadow import shadow_follower, shadow_table, shadowed
+from twofold.views import ProjectionHandler, ViewHandler, ViewStore, replacing, schema, table_name
+from twofold.views.shadow import shadow_table
 
 _LOOK_SECONDS = 0.5
 _LOOK_AGAIN_SECONDS = 0.1
@@ -69,9 +70,9 @@ class ViewVersions:
 
     async def open(self, *, may_write: bool) -> None:
         """Find out which tables are whole. In front of an empty log, all are; who ``may_write`` says so to all others."""
-        self._unready -= await self._store.caught_up()
+        self._unready -= await checkpoints.caught_up(self._store)
         if may_write and self._unready and not await self._log.head():
-            await self._store.mark_caught_up(sorted(self._unready))
+            await checkpoints.mark_caught_up(self._store, sorted(self._unready))
             self._unready.clear()
 
     # Answering.
@@ -110,7 +111,7 @@ class ViewVersions:
             raise ViewNotReady(f"{await self._how_far(self._filled_by[next(iter(earlier))])} {_ADVICE}") from error
         for table, other in earlier.items():
             # Once it is whole, a table must not answer from before what its predecessor was asked for last.
-            follower, position = self._filled_by[table], await self._store.position(other)
+            follower, position = self._filled_by[table], await checkpoints.position(self._store, other)
             self._floors[follower] = max(self._floors.get(follower, 0), position)
 
     async def _reach(self, follower: str, position: int, deadline: float) -> None:
@@ -127,13 +128,13 @@ class ViewVersions:
         """Return which table answers in the place of one that is not whole; '' once it is."""
         head, other = await self._log.head(), await self._predecessor(table)
         while True:
-            self._unready -= await self._store.caught_up()
+            self._unready -= await checkpoints.caught_up(self._store)
             if follower not in self._unready:
                 await self._reach(follower, position, deadline)
                 return ""
-            if await self._store.position(follower) >= max(head, self._floors.get(follower, 0)):
+            if await checkpoints.position(self._store, follower) >= max(head, self._floors.get(follower, 0)):
                 return ""
-            if other and await self._store.position(other) >= position:
+            if other and await checkpoints.position(self._store, other) >= position:
                 return other
             if not self._left(deadline):
                 raise ViewNotReady(f"{await self._how_far(follower)} {_ADVICE}")
@@ -141,21 +142,22 @@ class ViewVersions:
 
     async def _predecessor(self, table: str) -> str:
         """Return the newest earlier version of a table that is whole, if rows of this version can be read from it."""
-        known = {each.follower for each in await self._store.progress()} & await self._store.caught_up()
+        begun = {each.follower for each in await checkpoints.progress(self._store)}
+        known = begun & await checkpoints.caught_up(self._store)
         for shape in (shape for shapes in self._layouts.values() for shape in shapes if shape.table == table):
             for other in sorted(earlier_versions(table, known), key=_version, reverse=True)[:1]:
-                if await self._store.has(msgspec.structs.replace(shape, table=other)):
+                if await schema.has(self._store, msgspec.structs.replace(shape, table=other)):
                     return other
         return ""
 
     async def _how_far(self, follower: str) -> str:
-        position, head = await self._store.position(follower), await self._log.head()
+        position, head = await checkpoints.position(self._store, follower), await self._log.head()
         return f"{follower} is being built: it is at position {position} of {head}."
 
     async def unready(self) -> dict[str, str]:
         """Return the followers whose tables are not whole, with how far they are."""
         if self._unready:
-            self._unready -= await self._store.caught_up()
+            self._unready -= await checkpoints.caught_up(self._store)
         return {follower: await self._how_far(follower) for follower in sorted(self._unready)}
 
     # Tending.
@@ -177,12 +179,12 @@ class ViewVersions:
 
     async def _look(self, coordinator: Coordinator) -> bool:
         """Do what can be done now, and say whether it is worth looking again soon."""
-        progress = await self._store.progress()
+        progress = await checkpoints.progress(self._store)
         shadows = [name for name in self._layouts if any(each.follower == shadow_follower(name) for each in progress)]
         self._neck_and_neck = Counter({name: self._neck_and_neck[name] for name in shadows})
         for follower in shadows:
             hold_seconds = self._how_long_to_hold(follower, progress, coordinator.owner)
-            if await self._store.take_over(follower, self._layouts[follower], hold_seconds):
+            if await replacing.take_over(self._store, follower, self._layouts[follower], hold_seconds):
                 _logger.info("%s was rebuilt: what was filled anew answers now.", follower)
                 coordinator.look_again()
         if self._unready:
@@ -205,7 +207,7 @@ class ViewVersions:
 
     async def _mark_caught_up(self, progress: Sequence[Progress]) -> None:
         """Find out who has been where the log ended, not longer ago than it takes to look a few times."""
-        self._unready -= await self._store.caught_up()
+        self._unready -= await checkpoints.caught_up(self._store)
         done = []
         for follower in sorted(self._unready):
             goal = self._goals.get(follower)
@@ -217,7 +219,7 @@ class ViewVersions:
             else:
                 goal.looks += 1
         if done:
-            await self._store.mark_caught_up(done)
+            await checkpoints.mark_caught_up(self._store, done)
             self._unready -= {*done}
             _logger.info("%s: built, and answers from now on.", ", ".join(done))
 
@@ -229,7 +231,7 @@ class ViewVersions:
             if follower not in self._unready
             for other in earlier_versions(follower, known - self._layouts.keys())
         }
-        there = await self._store.declared() if old else set()
+        there = await claiming.declared(self._store) if old else set()
         now = self._clock.monotonic()
         self._gone_since = {other: self._gone_since.get(other, now) for other in old if other not in there}
         for other, since in self._gone_since.items():
@@ -239,9 +241,10 @@ class ViewVersions:
                 )
 
     async def _drop(self, follower: str) -> bool:
-        if not await self._store.drop(follower, [follower]):
+        if not await replacing.drop(self._store, follower, [follower]):
             return False
-        return await self._store.drop(shadow_follower(follower), [shadow_table(follower)], even_if_declared=True)
+        shadow, tables = shadow_follower(follower), [shadow_table(follower)]
+        return await replacing.drop(self._store, shadow, tables, even_if_declared=True)
 
 
 def _lag(follower: str, progress: Sequence[Progress]) -> int:

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import pytest
 
 from twofold.errors import LeaseLost, NotFound, NotNow
-from twofold.followers import WHOLE, Checkpoint, Claim, Parked, Progress, Segment
-from twofold.views import ViewStore
+from twofold.followers import WHOLE, Checkpoint, Claim, Parked, Progress, Segment, checkpoints, claiming
+from twofold.views import ViewStore, replacing
 
 T = TypeVar("T")
 
@@ -48,16 +48,16 @@ class ClaimConformance:
         """Until it leaves; then the next one starts where that one ended, with a higher fence."""
 
         async def scenario(one: ViewStore, other: ViewStore) -> None:
-            (first,) = await one.attend("ann", ["orders"], LEASE_SECONDS)
+            (first,) = await claiming.attend(one, "ann", ["orders"], LEASE_SECONDS)
             assert first == Claim("orders", Segment(), 0, first.fence)
-            assert await other.attend("bob", ["orders"], LEASE_SECONDS) == []
-            assert await one.attend("ann", ["orders"], LEASE_SECONDS) == [first]
-            await one.settle(Checkpoint(first, 7))
-            await one.leave("ann")
-            (second,) = await other.attend("bob", ["orders"], LEASE_SECONDS)
+            assert await claiming.attend(other, "bob", ["orders"], LEASE_SECONDS) == []
+            assert await claiming.attend(one, "ann", ["orders"], LEASE_SECONDS) == [first]
+            await one.commit(Checkpoint(first, 7))
+            await claiming.leave(one, "ann")
+            (second,) = await claiming.attend(other, "bob", ["orders"], LEASE_SECONDS)
             assert (second.position, second.fence > first.fence) == (7, True)
             with loses():
-                await one.settle(Checkpoint(first, 8))
+                await one.commit(Checkpoint(first, 8))
 
         self.run(stores, scenario, 2)
 
@@ -67,7 +67,7 @@ class ClaimConformance:
         async def scenario(*opened: ViewStore) -> None:
             for round_ in range(10):
                 owners = [(store, f"{store_}-{n}") for store_, store in enumerate(opened) for n in range(4)]
-                attending = [store.attend(owner, [f"f{round_}"], LEASE_SECONDS) for store, owner in owners]
+                attending = [claiming.attend(store, owner, [f"f{round_}"], LEASE_SECONDS) for store, owner in owners]
                 claims = [claim for each in await asyncio.gather(*attending) for claim in each]
                 assert len([claim for claim in claims if claim.follower == f"f{round_}"]) == 1
 
@@ -77,12 +77,12 @@ class ClaimConformance:
         """The former owner finds out when it asks, and cannot give away what is no longer its own."""
 
         async def scenario(slow: ViewStore, quick: ViewStore) -> None:
-            (old,) = await slow.attend("ann", ["orders"], ENDED)
-            (new,) = await quick.attend("bob", ["orders"], LEASE_SECONDS)
+            (old,) = await claiming.attend(slow, "ann", ["orders"], ENDED)
+            (new,) = await claiming.attend(quick, "bob", ["orders"], LEASE_SECONDS)
             assert new.fence > old.fence
-            await slow.release(old)
-            assert await slow.attend("ann", ["orders"], LEASE_SECONDS) == []
-            assert await quick.attend("bob", ["orders"], LEASE_SECONDS) == [new]
+            await claiming.release(slow, old)
+            assert await claiming.attend(slow, "ann", ["orders"], LEASE_SECONDS) == []
+            assert await claiming.attend(quick, "bob", ["orders"], LEASE_SECONDS) == [new]
 
         self.run(stores, scenario, 2)
 
@@ -90,11 +90,11 @@ class ClaimConformance:
         """From the last time on that its owner was there, whatever it was before; and it can be made to end."""
 
         async def scenario(store: ViewStore) -> None:
-            (claim,) = await store.attend("ann", ["orders"], ENDED)
-            assert await store.attend("ann", ["orders"], LEASE_SECONDS) == [claim]
-            assert await store.attend("bob", ["orders"], LEASE_SECONDS) == []
-            assert await store.attend("ann", ["orders"], ENDED) == [claim]
-            assert len(await store.attend("bob", ["orders"], LEASE_SECONDS)) == 1
+            (claim,) = await claiming.attend(store, "ann", ["orders"], ENDED)
+            assert await claiming.attend(store, "ann", ["orders"], LEASE_SECONDS) == [claim]
+            assert await claiming.attend(store, "bob", ["orders"], LEASE_SECONDS) == []
+            assert await claiming.attend(store, "ann", ["orders"], ENDED) == [claim]
+            assert len(await claiming.attend(store, "bob", ["orders"], LEASE_SECONDS)) == 1
 
         self.run(stores, scenario)
 
@@ -102,14 +102,14 @@ class ClaimConformance:
         """With a higher fence, from where it was: what it did by the first one cannot be stored any more."""
 
         async def scenario(store: ViewStore) -> None:
-            (first,) = await store.attend("ann", ["orders"], LEASE_SECONDS)
-            await store.settle(Checkpoint(first, 3))
-            await store.release(first)
-            assert [each.owner for each in await store.progress()] == [""]
-            (again,) = await store.attend("ann", ["orders"], LEASE_SECONDS)
+            (first,) = await claiming.attend(store, "ann", ["orders"], LEASE_SECONDS)
+            await store.commit(Checkpoint(first, 3))
+            await claiming.release(store, first)
+            assert [each.owner for each in await checkpoints.progress(store)] == [""]
+            (again,) = await claiming.attend(store, "ann", ["orders"], LEASE_SECONDS)
             assert (again.position, again.fence > first.fence) == (3, True)
             with loses():
-                await store.settle(Checkpoint(first, 4))
+                await store.commit(Checkpoint(first, 4))
 
         self.run(stores, scenario)
 
@@ -117,15 +117,15 @@ class ClaimConformance:
         """A process whose clock was hours ahead is gone: what it had is followed again, and it is not there for anybody."""
 
         async def scenario(store: ViewStore) -> None:
-            (claim,) = await store.attend("ahead", ["orders"], 100 * LEASE_SECONDS)
-            await store.attend("ahead too", ["gone"], 100 * LEASE_SECONDS)
-            (taken,) = await store.attend("right", ["orders"], LEASE_SECONDS)
+            (claim,) = await claiming.attend(store, "ahead", ["orders"], 100 * LEASE_SECONDS)
+            await claiming.attend(store, "ahead too", ["gone"], 100 * LEASE_SECONDS)
+            (taken,) = await claiming.attend(store, "right", ["orders"], LEASE_SECONDS)
             assert taken.fence > claim.fence
             with loses():
-                await store.settle(Checkpoint(claim, 1))
-            assert await store.declared() == {"orders"}
-            assert {each.owner for each in await store.progress()} == {"right", ""}
-            assert await store.attend("ahead", ["orders"], LEASE_SECONDS) == []
+                await store.commit(Checkpoint(claim, 1))
+            assert await claiming.declared(store) == {"orders"}
+            assert {each.owner for each in await checkpoints.progress(store)} == {"right", ""}
+            assert await claiming.attend(store, "ahead", ["orders"], LEASE_SECONDS) == []
 
         self.run(stores, scenario)
 
@@ -133,14 +133,14 @@ class ClaimConformance:
         """An operator sees position, owner and what is parked; nobody owns what has no lease."""
 
         async def scenario(store: ViewStore) -> None:
-            assert (await store.progress(), await store.position("orders")) == ([], 0)
-            (claim,) = await store.attend("ann", ["orders"], LEASE_SECONDS)
-            await store.settle(Checkpoint(claim, 7, (Parked("orders", "sku:lamp", 6, "broken", 4, 5),)))
-            await store.attend("bob", ["others"], ENDED)
-            owned, free = await store.progress()
+            assert (await checkpoints.progress(store), await checkpoints.position(store, "orders")) == ([], 0)
+            (claim,) = await claiming.attend(store, "ann", ["orders"], LEASE_SECONDS)
+            await store.commit(Checkpoint(claim, 7, (Parked("orders", "sku:lamp", 6, "broken", 4, 5),)))
+            await claiming.attend(store, "bob", ["others"], ENDED)
+            owned, free = await checkpoints.progress(store)
             assert owned == Progress("orders", Segment(), 7, "ann", 1, claim.fence)
             assert free == Progress("others", Segment(), 0, "", 0, free.fence)
-            assert await store.position("orders") == 7
+            assert await checkpoints.position(store, "orders") == 7
 
         self.run(stores, scenario)
 
@@ -151,17 +151,17 @@ class ClaimConformance:
         names = [f"f{n}" for n in range(6)]
 
         async def scenario(early: ViewStore, late: ViewStore) -> None:
-            assert len(await early.attend("early", names, LEASE_SECONDS)) == 6
-            assert await late.attend("late", names, LEASE_SECONDS) == []
-            kept = await early.attend("early", names, LEASE_SECONDS)
-            given = await late.attend("late", names, LEASE_SECONDS)
+            assert len(await claiming.attend(early, "early", names, LEASE_SECONDS)) == 6
+            assert await claiming.attend(late, "late", names, LEASE_SECONDS) == []
+            kept = await claiming.attend(early, "early", names, LEASE_SECONDS)
+            given = await claiming.attend(late, "late", names, LEASE_SECONDS)
             assert (len(kept), len(given)) == (3, 3)
             assert {claim.follower for claim in kept + given} == set(names)
             for _ in range(3):
-                assert _same(await early.attend("early", names, LEASE_SECONDS), kept)
-                assert _same(await late.attend("late", names, LEASE_SECONDS), given)
+                assert _same(await claiming.attend(early, "early", names, LEASE_SECONDS), kept)
+                assert _same(await claiming.attend(late, "late", names, LEASE_SECONDS), given)
             for claim in kept + given:
-                await early.settle(Checkpoint(claim, 5))
+                await early.commit(Checkpoint(claim, 5))
 
         self.run(stores, scenario, 2)
 
@@ -170,11 +170,13 @@ class ClaimConformance:
         names = [f"f{n}" for n in range(4)]
 
         async def scenario(store: ViewStore) -> None:
-            for goes in (store.leave, lambda owner: store.attend(owner, names, ENDED)):
+            for goes in (claiming.leave, lambda store, owner: claiming.attend(store, owner, names, ENDED)):
                 await _until_settled(store, ["ann", "bob"], names)
-                await goes("bob")
-                assert {claim.follower for claim in await store.attend("ann", names, LEASE_SECONDS)} == set(names)
-                await store.leave("ann")
+                await goes(store, "bob")
+                assert {claim.follower for claim in await claiming.attend(store, "ann", names, LEASE_SECONDS)} == set(
+                    names
+                )
+                await claiming.leave(store, "ann")
 
         self.run(stores, scenario)
 
@@ -182,10 +184,10 @@ class ClaimConformance:
         """And that one, if those who are ready for more have more to do."""
 
         async def scenario(store: ViewStore) -> None:
-            await store.attend("all", ["a", "b", "c"], LEASE_SECONDS)
-            assert await store.attend("one", ["c"], LEASE_SECONDS) == []
-            kept = await store.attend("all", ["a", "b", "c"], LEASE_SECONDS)
-            (claim,) = await store.attend("one", ["c"], LEASE_SECONDS)
+            await claiming.attend(store, "all", ["a", "b", "c"], LEASE_SECONDS)
+            assert await claiming.attend(store, "one", ["c"], LEASE_SECONDS) == []
+            kept = await claiming.attend(store, "all", ["a", "b", "c"], LEASE_SECONDS)
+            (claim,) = await claiming.attend(store, "one", ["c"], LEASE_SECONDS)
             assert ({each.follower for each in kept}, claim.follower) == ({"a", "b"}, "c")
 
         self.run(stores, scenario)
@@ -196,18 +198,18 @@ class ClaimConformance:
         """Each part goes on where the whole was, and who had the whole can store nothing more."""
 
         async def scenario(one: ViewStore, other: ViewStore) -> None:
-            (whole,) = await one.attend("ann", ["orders"], LEASE_SECONDS)
-            await one.settle(Checkpoint(whole, 7))
-            await one.split("orders", 4)
+            (whole,) = await claiming.attend(one, "ann", ["orders"], LEASE_SECONDS)
+            await one.commit(Checkpoint(whole, 7))
+            await claiming.split(one, "orders", 4)
             with loses():
-                await one.settle(Checkpoint(whole, 8))
+                await one.commit(Checkpoint(whole, 8))
             claims = await _until_settled(one, ["ann", "bob"], ["orders"])
             segments = sorted([claim.segment for each in claims.values() for claim in each], key=lambda each: each.low)
             assert [len(each) for each in claims.values()] == [2, 2]
             assert segments == [Segment(WHOLE * n // 4, WHOLE * (n + 1) // 4) for n in range(4)]
             assert {claim.position for each in claims.values() for claim in each} == {7}
-            await other.settle(Checkpoint(claims["bob"][0], 9))
-            assert await one.position("orders") == 7
+            await other.commit(Checkpoint(claims["bob"][0], 9))
+            assert await checkpoints.position(one, "orders") == 7
 
         self.run(stores, scenario, 2)
 
@@ -215,14 +217,14 @@ class ClaimConformance:
         """And there is one again, which somebody gets."""
 
         async def scenario(store: ViewStore) -> None:
-            await store.attend("ann", ["orders"], LEASE_SECONDS)
-            await store.split("orders", 2)
-            halves = await store.attend("ann", ["orders"], LEASE_SECONDS)
-            await store.merge("orders")
+            await claiming.attend(store, "ann", ["orders"], LEASE_SECONDS)
+            await claiming.split(store, "orders", 2)
+            halves = await claiming.attend(store, "ann", ["orders"], LEASE_SECONDS)
+            await claiming.merge(store, "orders")
             for half in halves:
                 with loses():
-                    await store.settle(Checkpoint(half, 3))
-            (whole,) = await store.attend("ann", ["orders"], LEASE_SECONDS)
+                    await store.commit(Checkpoint(half, 3))
+            (whole,) = await claiming.attend(store, "ann", ["orders"], LEASE_SECONDS)
             assert (whole.segment, whole.position, whole.merge_at) == (Segment(), 0, 0)
 
         self.run(stores, scenario)
@@ -231,20 +233,20 @@ class ClaimConformance:
         """What one of them has done nobody does again: the others come up to it first, and it waits."""
 
         async def scenario(store: ViewStore) -> None:
-            await store.attend("ann", ["orders"], LEASE_SECONDS)
-            await store.split("orders", 3)
-            for position, claim in enumerate(await store.attend("ann", ["orders"], LEASE_SECONDS), 5):
-                await store.settle(Checkpoint(claim, position))
-            await store.merge("orders")
-            behind = await store.attend("ann", ["orders"], LEASE_SECONDS)
+            await claiming.attend(store, "ann", ["orders"], LEASE_SECONDS)
+            await claiming.split(store, "orders", 3)
+            for position, claim in enumerate(await claiming.attend(store, "ann", ["orders"], LEASE_SECONDS), 5):
+                await store.commit(Checkpoint(claim, position))
+            await claiming.merge(store, "orders")
+            behind = await claiming.attend(store, "ann", ["orders"], LEASE_SECONDS)
             assert sorted((claim.position, claim.merge_at) for claim in behind) == [(5, 7), (6, 7)]
             with pytest.raises(NotNow, match="about to be merged"):
-                await store.split("orders", 2)
+                await claiming.split(store, "orders", 2)
             for claim in behind:
-                await store.settle(Checkpoint(claim, 7))
-            (whole,) = await store.attend("ann", ["orders"], LEASE_SECONDS)
+                await store.commit(Checkpoint(claim, 7))
+            (whole,) = await claiming.attend(store, "ann", ["orders"], LEASE_SECONDS)
             assert (whole.segment, whole.position, whole.merge_at) == (Segment(), 7, 0)
-            await store.settle(Checkpoint(whole, 8))
+            await store.commit(Checkpoint(whole, 8))
 
         self.run(stores, scenario)
 
@@ -252,13 +254,13 @@ class ClaimConformance:
         """All its segments are at one position then, and nothing waits for ever."""
 
         async def scenario(store: ViewStore) -> None:
-            await store.attend("ann", ["orders"], LEASE_SECONDS)
-            await store.split("orders", 2)
-            first, _ = await store.attend("ann", ["orders"], LEASE_SECONDS)
-            await store.settle(Checkpoint(first, 5))
-            await store.merge("orders")
-            await store.rewind("orders", [])
-            claims = await store.attend("ann", ["orders"], LEASE_SECONDS)
+            await claiming.attend(store, "ann", ["orders"], LEASE_SECONDS)
+            await claiming.split(store, "orders", 2)
+            first, _ = await claiming.attend(store, "ann", ["orders"], LEASE_SECONDS)
+            await store.commit(Checkpoint(first, 5))
+            await claiming.merge(store, "orders")
+            await replacing.rewind(store, "orders", [])
+            claims = await claiming.attend(store, "ann", ["orders"], LEASE_SECONDS)
             assert {claim.position for claim in claims} == {0}
             assert sum(claim.segment.width for claim in claims) == WHOLE
             assert {claim.merge_at for claim in claims} == {0}
@@ -269,15 +271,15 @@ class ClaimConformance:
         """A follower that is not there, or that has parked what names no key: it could belong to any of the parts."""
 
         async def scenario(store: ViewStore) -> None:
-            for dividing in (store.split("orders", 2), store.merge("orders")):
+            for dividing in (claiming.split(store, "orders", 2), claiming.merge(store, "orders")):
                 with pytest.raises(NotFound, match="orders has never been followed"):
                     await dividing
-            (claim,) = await store.attend("ann", ["orders"], LEASE_SECONDS)
-            await store.settle(Checkpoint(claim, 2, (Parked("orders", Segment().nameless, 2, "broken", 4, 5),)))
-            for dividing in (store.split("orders", 2), store.merge("orders")):
+            (claim,) = await claiming.attend(store, "ann", ["orders"], LEASE_SECONDS)
+            await store.commit(Checkpoint(claim, 2, (Parked("orders", Segment().nameless, 2, "broken", 4, 5),)))
+            for dividing in (claiming.split(store, "orders", 2), claiming.merge(store, "orders")):
                 with pytest.raises(NotNow, match="twofold parked list"):
                     await dividing
-            assert await store.attend("ann", ["orders"], LEASE_SECONDS) == [_at(claim, 2)]
+            assert await claiming.attend(store, "ann", ["orders"], LEASE_SECONDS) == [_at(claim, 2)]
 
         self.run(stores, scenario)
 
@@ -294,7 +296,7 @@ async def _until_settled(store: ViewStore, owners: Sequence[str], followers: Seq
     """Have all owners attend until everything has one and no more changes hands."""
     before: dict[str, list[Claim]] = {}
     for _ in range(10):
-        now = {owner: await store.attend(owner, followers, LEASE_SECONDS) for owner in owners}
+        now = {owner: await claiming.attend(store, owner, followers, LEASE_SECONDS) for owner in owners}
         if now == before:
             return now
         before = now

@@ -12,12 +12,12 @@ import pytest
 from sqlalchemy import delete, func, select, update
 
 from twofold.errors import DeclarationError, ValueRefused
-from twofold.followers import Checkpoint, Claim, Parked
+from twofold.followers import Checkpoint, Claim, Parked, checkpoints, claiming, parking
 from twofold.messages import Tag
 from twofold.testing.claim_conformance import ENDED, LEASE_SECONDS, loses
 from twofold.testing.samples import EVERYTHING, ODD_KEYS, Colour, Count, Everything, OnlyKey, Reserved
 from twofold.testing.view_rebuilding import ViewRebuilding
-from twofold.views import Index, TableChange, View, ViewStore, layout
+from twofold.views import Index, TableChange, View, ViewStore, layout, replacing, schema
 from twofold.views.tables import table_of
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class ViewConformance(ViewRebuilding):
             for n, key in enumerate(ODD_KEYS):
                 assert await store.load(layout(Count), [key]) == [(key, n)]
             for n, key in enumerate(ODD_KEYS, 1):
-                await store.apply(Checkpoint(claim, 1), [TableChange(layout(Count), [], [key])])
+                await store.commit(Checkpoint(claim, 1), [TableChange(layout(Count), [], [key])])
                 assert len(await _rows(store, Count)) == len(ODD_KEYS) - n
 
         self.run(stores, scenario)
@@ -74,7 +74,7 @@ class ViewConformance(ViewRebuilding):
             found = await store.load(layout(Count), [*keys, *[f"absent-{n}" for n in range(3000)]])
             assert sorted(found) == [(key, n) for n, key in enumerate(keys)]
             assert await store.load(layout(Count), []) == []
-            await store.apply(Checkpoint(claim, 2), [TableChange(layout(Count), [], keys[1:])])
+            await store.commit(Checkpoint(claim, 2), [TableChange(layout(Count), [], keys[1:])])
             assert await _rows(store, Count) == [Count(key=keys[0], number=0)]
 
         self.run(stores, scenario)
@@ -117,7 +117,7 @@ class ViewConformance(ViewRebuilding):
 
         async def scenario(*opened: ViewStore) -> None:
             views = [Count, Reserved, Everything]
-            await asyncio.gather(*[store.create(layout(view)) for view in views for store in opened * 2])
+            await asyncio.gather(*[schema.create(store, layout(view)) for view in views for store in opened * 2])
             await _write(opened[0], Count(key="lamp", number=1))
             assert await _rows(opened[-1], Count) == [Count(key="lamp", number=1)]
 
@@ -127,11 +127,11 @@ class ViewConformance(ViewRebuilding):
         """The text names the view, and the version that would make a table of its own."""
 
         async def scenario(store: ViewStore) -> None:
-            await store.create(layout(Count))
+            await schema.create(store, layout(Count))
             for changed in _changed_counts():
                 with pytest.raises(DeclarationError, match=r"Count.*count_v1.*version=2"):
-                    await store.create(layout(changed))
-            await store.create(layout(Count))
+                    await schema.create(store, layout(changed))
+            await schema.create(store, layout(Count))
 
         self.run(stores, scenario)
 
@@ -168,7 +168,7 @@ class ViewConformance(ViewRebuilding):
             ]
             puts = _puts(*[Count(key=f"sku-{n}", number=n) for n in range(4)])
             later = TableChange(layout(Count), [("sku-2", 2)], ["sku-0"])
-            await store.apply(Checkpoint(claim, 1), [puts, *statements, later, *statements[:1]])
+            await store.commit(Checkpoint(claim, 1), [puts, *statements, later, *statements[:1]])
             assert [row.number for row in await _rows(store, Count)] == [21, 12, 23]
 
         self.run(stores, scenario)
@@ -193,7 +193,7 @@ class ViewConformance(ViewRebuilding):
                     await store.preview([*emptied, wrong], shape, keys)
                 assert isinstance(failure.value, ValueRefused)
             assert await _rows(store, Count) == rows
-            await store.apply(Checkpoint(claim, 2), emptied)
+            await store.commit(Checkpoint(claim, 2), emptied)
             assert await _rows(store, Count) == [
                 Count(key="desk", number=3), Count(key="lamp", number=11), Count(key="vase", number=12)
             ]  # fmt: skip
@@ -215,11 +215,11 @@ class ViewConformance(ViewRebuilding):
             parked = Parked("count_v1", "sku:vase", 2, "broken", 1, 5)
             changes = TableChange(layout(Count), [("lamp", 5), row], [])
             with pytest.raises(ValueRefused):
-                await store.apply(Checkpoint(claim, 2, (parked,)), [changes, *statements])
+                await store.commit(Checkpoint(claim, 2, (parked,)), [changes, *statements])
             assert await _rows(store, Count) == [Count(key="lamp", number=1)]
-            assert await store.position("count_v1") == 1
-            assert await store.parked() == []
-            await store.apply(Checkpoint(claim, 3), [_puts(Count(key="lamp", number=7))])
+            assert await checkpoints.position(store, "count_v1") == 1
+            assert await parking.parked(store) == []
+            await store.commit(Checkpoint(claim, 3), [_puts(Count(key="lamp", number=7))])
             assert await _rows(store, Count) == [Count(key="lamp", number=7)]
 
         self.run(stores, scenario)
@@ -230,17 +230,17 @@ class ViewConformance(ViewRebuilding):
         async def scenario(slow: ViewStore, quick: ViewStore) -> None:
             old = await _claim(slow, Count, lease_seconds=ENDED)
             new = await _claim(quick, Count, owner="quick")
-            await quick.apply(Checkpoint(new, 5), [_puts(Count(key="lamp", number=5))])
+            await quick.commit(Checkpoint(new, 5), [_puts(Count(key="lamp", number=5))])
             parked = (Parked("count_v1", "sku:lamp", 4, "broken", 1, 5),)
             with loses():
-                await slow.apply(Checkpoint(old, 9, parked), [_puts(Count(key="lamp", number=9))])
+                await slow.commit(Checkpoint(old, 9, parked), [_puts(Count(key="lamp", number=9))])
             with loses():
-                await slow.apply(Checkpoint(old, 9), [update(table_of(Count)).values(number=9)])
+                await slow.commit(Checkpoint(old, 9), [update(table_of(Count)).values(number=9)])
             with loses():
-                await slow.settle(Checkpoint(old, 9))
+                await slow.commit(Checkpoint(old, 9))
             assert await _rows(slow, Count) == [Count(key="lamp", number=5)]
-            assert (await slow.position("count_v1"), await slow.parked()) == (5, [])
-            await quick.settle(Checkpoint(new, 6))
+            assert (await checkpoints.position(slow, "count_v1"), await parking.parked(slow)) == (5, [])
+            await quick.commit(Checkpoint(new, 6))
 
         self.run(stores, scenario, 2)
 
@@ -250,8 +250,8 @@ class ViewConformance(ViewRebuilding):
         async def scenario(writer: ViewStore, reader: ViewStore) -> None:
             claim = await _claim(writer, Count)
             for number in range(1, 101):
-                await writer.apply(Checkpoint(claim, number), [_puts(Count(key="lamp", number=number))])
-                assert await reader.position("count_v1") == number
+                await writer.commit(Checkpoint(claim, number), [_puts(Count(key="lamp", number=number))])
+                assert await checkpoints.position(reader, "count_v1") == number
                 assert await reader.load(layout(Count), ["lamp"]) == [("lamp", number)]
 
         self.run(stores, scenario, 2)
@@ -260,33 +260,33 @@ class ViewConformance(ViewRebuilding):
         """Moved, parked, retried at the same position, rewound and there again: never twice the same, in any instance."""
 
         async def scenario(follower: ViewStore, reader: ViewStore) -> None:
-            assert await reader.standings() == {}
+            assert await checkpoints.standings(reader) == {}
             stood = []
 
             async def stands(position: int) -> None:
-                found = await reader.standings()
+                found = await checkpoints.standings(reader)
                 assert found.keys() == {"count_v1"}
                 assert found["count_v1"].position == position
                 assert found["count_v1"] not in stood
-                assert await follower.standings() == found == await reader.standings()
+                assert await checkpoints.standings(follower) == found == await checkpoints.standings(reader)
                 stood.append(found["count_v1"])
 
             claim = await _park_two_keys(follower)
             await stands(4)
-            await follower.apply(Checkpoint(claim, 4, unparked=(("sku:a", 2),)), [_puts(Count(key="a", number=1))])
+            await follower.commit(Checkpoint(claim, 4, unparked=(("sku:a", 2),)), [_puts(Count(key="a", number=1))])
             await stands(4)
-            await follower.settle(Checkpoint(claim, 5))
+            await follower.commit(Checkpoint(claim, 5))
             await stands(5)
-            await reader.split("count_v1", 2)
+            await claiming.split(reader, "count_v1", 2)
             await stands(5)
-            halves = await follower.attend("ann", ["count_v1"], LEASE_SECONDS)
+            halves = await claiming.attend(follower, "ann", ["count_v1"], LEASE_SECONDS)
             await stands(5)
-            await follower.apply(Checkpoint(halves[0], 6), [_puts(Count(key="b", number=1))])
+            await follower.commit(Checkpoint(halves[0], 6), [_puts(Count(key="b", number=1))])
             await stands(5)
-            await reader.rewind("count_v1", ["count_v1"])
+            await replacing.rewind(reader, "count_v1", ["count_v1"])
             await stands(0)
-            for half in await follower.attend("ann", ["count_v1"], LEASE_SECONDS):
-                await follower.settle(Checkpoint(half, 5 + (half.segment == halves[0].segment)))
+            for half in await claiming.attend(follower, "ann", ["count_v1"], LEASE_SECONDS):
+                await follower.commit(Checkpoint(half, 5 + (half.segment == halves[0].segment)))
             await stands(5)
 
         self.run(stores, scenario, 2)
@@ -299,13 +299,13 @@ class ViewConformance(ViewRebuilding):
         async def scenario(store: ViewStore) -> None:
             claim = await _claim(store, Count)
             parked = [Parked("count_v1", key, position, "", 0, 5) for key in ("sku:a", "sku:b") for position in (2, 10)]
-            await store.settle(Checkpoint(claim, 11, tuple(reversed(parked))))
-            assert await store.parked() == parked
-            assert await store.parked("count_v1", "sku:b") == parked[2:]
-            assert await store.parked("count_v1", limit=3) == parked[:3]
-            assert await store.parked("others") == []
-            await store.settle(Checkpoint(claim, 11, unparked=(("sku:a", 2), ("sku:b", 10))))
-            assert await store.parked() == parked[1:3]
+            await store.commit(Checkpoint(claim, 11, tuple(reversed(parked))))
+            assert await parking.parked(store) == parked
+            assert await parking.parked(store, "count_v1", "sku:b") == parked[2:]
+            assert await parking.parked(store, "count_v1", limit=3) == parked[:3]
+            assert await parking.parked(store, "others") == []
+            await store.commit(Checkpoint(claim, 11, unparked=(("sku:a", 2), ("sku:b", 10))))
+            assert await parking.parked(store) == parked[1:3]
 
         self.run(stores, scenario)
 
@@ -314,9 +314,9 @@ class ViewConformance(ViewRebuilding):
 
         async def scenario(store: ViewStore) -> None:
             claim = await _claim(store, Count)
-            await store.settle(Checkpoint(claim, 2, (Parked("count_v1", "sku:a", 2, "first", 4, 5),)))
-            await store.settle(Checkpoint(claim, 2, (Parked("count_v1", "sku:a", 2, "second", 1, 9),)))
-            assert await store.parked() == [Parked("count_v1", "sku:a", 2, "second", 5, 5)]
+            await store.commit(Checkpoint(claim, 2, (Parked("count_v1", "sku:a", 2, "first", 4, 5),)))
+            await store.commit(Checkpoint(claim, 2, (Parked("count_v1", "sku:a", 2, "second", 1, 9),)))
+            assert await parking.parked(store) == [Parked("count_v1", "sku:a", 2, "second", 5, 5)]
 
         self.run(stores, scenario)
 
@@ -325,12 +325,12 @@ class ViewConformance(ViewRebuilding):
 
         async def scenario(follower: ViewStore, console: ViewStore) -> None:
             claim = await _park_two_keys(follower)
-            assert await follower.take_retries(claim) == []
-            assert await console.request_retry("count_v1", ["sku:a", "sku:none"]) == 2
-            assert await console.request_retry("others", ["sku:a"]) == 0
-            assert await follower.take_retries(claim) == ["sku:a"]
-            assert await follower.take_retries(claim) == []
-            assert len(await follower.parked()) == 4
+            assert await parking.take_retries(follower, claim) == []
+            assert await parking.request_retry(console, "count_v1", ["sku:a", "sku:none"]) == 2
+            assert await parking.request_retry(console, "others", ["sku:a"]) == 0
+            assert await parking.take_retries(follower, claim) == ["sku:a"]
+            assert await parking.take_retries(follower, claim) == []
+            assert len(await parking.parked(follower)) == 4
 
         self.run(stores, scenario, 2)
 
@@ -339,12 +339,12 @@ class ViewConformance(ViewRebuilding):
 
         async def scenario(follower: ViewStore, console: ViewStore) -> None:
             claim = await _park_two_keys(follower)
-            assert await console.discard("count_v1", "sku:a", 2) == 1
-            assert [each.position for each in await console.parked("count_v1", "sku:a")] == [4]
-            assert await follower.take_retries(claim) == ["sku:a"]
-            assert await console.discard("count_v1", "sku:b") == 2
-            assert await console.discard("count_v1", "sku:b") == 0
-            assert await console.parked("count_v1", "sku:b") == []
+            assert await parking.discard(console, "count_v1", "sku:a", 2) == 1
+            assert [each.position for each in await parking.parked(console, "count_v1", "sku:a")] == [4]
+            assert await parking.take_retries(follower, claim) == ["sku:a"]
+            assert await parking.discard(console, "count_v1", "sku:b") == 2
+            assert await parking.discard(console, "count_v1", "sku:b") == 0
+            assert await parking.parked(console, "count_v1", "sku:b") == []
 
         self.run(stores, scenario, 2)
 
@@ -353,16 +353,16 @@ class ViewConformance(ViewRebuilding):
 
         async def scenario(follower: ViewStore, console: ViewStore) -> None:
             old = await _park_two_keys(follower)
-            await follower.apply(Checkpoint(old, 9), [_puts(Count(key="a", number=1))])
+            await follower.commit(Checkpoint(old, 9), [_puts(Count(key="a", number=1))])
             other = await _claim(follower, Reserved)
-            await follower.settle(Checkpoint(other, 3, (Parked("reserved_v1", "word:a", 3, "broken", 1, 5),)))
-            await console.rewind("count_v1", ["count_v1"])
-            assert (await _rows(console, Count), await console.position("count_v1")) == ([], 0)
-            assert [each.follower for each in await console.parked()] == ["reserved_v1"]
+            await follower.commit(Checkpoint(other, 3, (Parked("reserved_v1", "word:a", 3, "broken", 1, 5),)))
+            await replacing.rewind(console, "count_v1", ["count_v1"])
+            assert (await _rows(console, Count), await checkpoints.position(console, "count_v1")) == ([], 0)
+            assert [each.follower for each in await parking.parked(console)] == ["reserved_v1"]
             with loses():
-                await follower.apply(Checkpoint(old, 10), [_puts(Count(key="a", number=2))])
+                await follower.commit(Checkpoint(old, 10), [_puts(Count(key="a", number=2))])
             assert (await _claim(follower, Count)).position == 0
-            await follower.settle(Checkpoint(other, 4))
+            await follower.commit(Checkpoint(other, 4))
 
         self.run(stores, scenario, 2)
 
@@ -393,16 +393,16 @@ def _puts(*rows: View) -> TableChange:
 
 
 async def _claim(store: ViewStore, view: Any, owner: str = "ann", lease_seconds: float = LEASE_SECONDS) -> Claim:
-    await store.create(layout(view))
+    await schema.create(store, layout(view))
     table = layout(view).table
-    (claim,) = [each for each in await store.attend(owner, [table], lease_seconds) if each.follower == table]
+    (claim,) = [each for each in await claiming.attend(store, owner, [table], lease_seconds) if each.follower == table]
     return claim
 
 
 async def _write(store: ViewStore, *rows: Any) -> Claim:
     """Write rows at the follower's next position, with a lease that has ended, so that the next one can do so too."""
     claim = await _claim(store, type(rows[0]), lease_seconds=ENDED)
-    await store.apply(Checkpoint(claim, claim.position + 1), [_puts(*rows)])
+    await store.commit(Checkpoint(claim, claim.position + 1), [_puts(*rows)])
     return claim
 
 
@@ -415,5 +415,5 @@ async def _park_two_keys(store: ViewStore) -> Claim:
     claim = await _claim(store, Count)
     failed = [Parked("count_v1", key, 2, "broken", 4, 5) for key in ("sku:a", "sku:b")]
     behind = [Parked("count_v1", key, 4, "", 0, 5) for key in ("sku:a", "sku:b")]
-    await store.settle(Checkpoint(claim, 4, (*failed, *behind)))
+    await store.commit(Checkpoint(claim, 4, (*failed, *behind)))
     return claim

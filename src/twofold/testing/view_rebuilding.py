@@ -8,13 +8,14 @@ from typing import Annotated, Any
 import msgspec
 from sqlalchemy import select
 
-from twofold.followers import Checkpoint, Claim, Parked, Segment
+from twofold.followers import Checkpoint, Claim, Parked, Segment, checkpoints, claiming, parking
+from twofold.followers.shadow import shadow_follower
 from twofold.messages import Tag
 from twofold.testing.claim_conformance import ENDED, LEASE_SECONDS, loses
 from twofold.testing.samples import Count, Reserved
 from twofold.testing.view_values import ViewValues
-from twofold.views import Index, TableChange, View, ViewStore, layout
-from twofold.views.shadow import shadow_follower, shadow_layout, shadow_table
+from twofold.views import Index, TableChange, View, ViewStore, layout, replacing, schema
+from twofold.views.shadow import shadow_layout, shadow_table
 from twofold.views.tables import table_of
 
 _LIVE, _SHADOW = "count_v1", shadow_follower("count_v1")
@@ -32,9 +33,9 @@ class ViewRebuilding(ViewValues):
 
         async def scenario(store: ViewStore, other: ViewStore) -> None:
             live = await _live(store, lamp=5)
-            assert await other.begin_rebuild(_LIVE, _COUNT)
+            assert await replacing.begin(other, _LIVE, _COUNT)
             assert await _numbers(other) == {"lamp": 5}
-            assert (await other.position(_LIVE), await other.position(_SHADOW)) == (5, 0)
+            assert (await checkpoints.position(other, _LIVE), await checkpoints.position(other, _SHADOW)) == (5, 0)
             shadow = await _claim(other, _SHADOW)
             assert (shadow.segment, shadow.position) == (Segment(), 0)
             await _put(other, shadow, 3, lamp=3)
@@ -49,11 +50,11 @@ class ViewRebuilding(ViewValues):
 
         async def scenario(*opened: ViewStore) -> None:
             await _live(opened[0], lamp=5)
-            begun = await asyncio.gather(*[store.begin_rebuild(_LIVE, _COUNT) for store in opened for _ in range(3)])
+            begun = await asyncio.gather(*[replacing.begin(store, _LIVE, _COUNT) for store in opened for _ in range(3)])
             assert len([fence for fence in begun if fence]) == 1
             shadow = await _claim(opened[0], _SHADOW)
             await _put(opened[0], shadow, 3, lamp=3)
-            assert not await opened[1].begin_rebuild(_LIVE, _COUNT)
+            assert not await replacing.begin(opened[1], _LIVE, _COUNT)
             await _put(opened[0], shadow, 4, lamp=4)
 
         self.run(stores, scenario, 3)
@@ -62,12 +63,12 @@ class ViewRebuilding(ViewValues):
         """There is nothing to keep, and nothing in the way."""
 
         async def scenario(store: ViewStore) -> None:
-            await store.create(layout(Count))
-            assert await store.begin_rebuild(_LIVE, _COUNT)
+            await schema.create(store, layout(Count))
+            assert await replacing.begin(store, _LIVE, _COUNT)
             shadow = await _claim(store, _SHADOW)
             await _put(store, shadow, 3, lamp=3)
-            assert await store.take_over(_LIVE, _COUNT)
-            assert (await _numbers(store), await store.position(_LIVE)) == ({"lamp": 3}, 3)
+            assert await replacing.take_over(store, _LIVE, _COUNT)
+            assert (await _numbers(store), await checkpoints.position(store, _LIVE)) == ({"lamp": 3}, 3)
 
         self.run(stores, scenario)
 
@@ -78,16 +79,16 @@ class ViewRebuilding(ViewValues):
 
         async def scenario(store: ViewStore) -> None:
             live = await _live(store, lamp=5)
-            await store.begin_rebuild(_LIVE, _COUNT)
+            await replacing.begin(store, _LIVE, _COUNT)
             shadow = await _claim(store, _SHADOW)
             await _put(store, shadow, 4, lamp=4)
-            assert not await store.take_over(_LIVE, _COUNT)
+            assert not await replacing.take_over(store, _LIVE, _COUNT)
             await _put(store, live, 6, lamp=6)
             await _put(store, shadow, 6, lamp=60)
             assert await _numbers(store) == {"lamp": 6}
-            assert await store.take_over(_LIVE, _COUNT)
-            assert (await _numbers(store), await store.position(_LIVE)) == ({"lamp": 60}, 6)
-            assert [each.follower for each in await store.progress()] == [_LIVE]
+            assert await replacing.take_over(store, _LIVE, _COUNT)
+            assert (await _numbers(store), await checkpoints.position(store, _LIVE)) == ({"lamp": 60}, 6)
+            assert [each.follower for each in await checkpoints.progress(store)] == [_LIVE]
 
         self.run(stores, scenario)
 
@@ -97,19 +98,19 @@ class ViewRebuilding(ViewValues):
         async def scenario(store: ViewStore) -> None:
             live, shadow = await _caught_up_shadow(store, store)
             await _put(store, live, 6, lamp=6)
-            assert not await store.take_over(_LIVE, _COUNT, ENDED)
+            assert not await replacing.take_over(store, _LIVE, _COUNT, ENDED)
             await _put(store, live, 7, lamp=7)
-            assert not await store.take_over(_LIVE, _COUNT, LEASE_SECONDS)
+            assert not await replacing.take_over(store, _LIVE, _COUNT, LEASE_SECONDS)
             with loses():
                 await _put(store, live, 8, lamp=8)
-            assert await store.attend("somebody", [_LIVE], LEASE_SECONDS) == []
+            assert await claiming.attend(store, "somebody", [_LIVE], LEASE_SECONDS) == []
             assert await _numbers(store) == {"lamp": 7}
             await _put(store, shadow, 7, lamp=70)
-            assert await store.take_over(_LIVE, _COUNT)
-            live = (await store.attend("somebody", [_LIVE], LEASE_SECONDS))[0]
-            await store.begin_rebuild(_LIVE, _COUNT)
-            assert not await store.take_over(_LIVE, _COUNT, 1e-6)
-            (again,) = await store.attend("somebody", [_LIVE], LEASE_SECONDS)
+            assert await replacing.take_over(store, _LIVE, _COUNT)
+            live = (await claiming.attend(store, "somebody", [_LIVE], LEASE_SECONDS))[0]
+            await replacing.begin(store, _LIVE, _COUNT)
+            assert not await replacing.take_over(store, _LIVE, _COUNT, 1e-6)
+            (again,) = await claiming.attend(store, "somebody", [_LIVE], LEASE_SECONDS)
             assert again.fence > live.fence
             await _put(store, again, 8, lamp=71)
             assert await _numbers(store) == {"lamp": 71}
@@ -122,7 +123,7 @@ class ViewRebuilding(ViewValues):
         async def scenario(store: ViewStore, other: ViewStore) -> None:
             live, shadow = await _caught_up_shadow(store, other)
             assert shadow.fence > live.fence
-            assert await other.take_over(_LIVE, _COUNT)
+            assert await replacing.take_over(other, _LIVE, _COUNT)
             for follower, claim in ((store, live), (other, shadow)):
                 with loses():
                     await _put(follower, claim, 9, lamp=9)
@@ -130,7 +131,7 @@ class ViewRebuilding(ViewValues):
             assert (successor.segment, successor.position) == (Segment(), 5)
             assert successor.fence > max(live.fence, shadow.fence)
             await _put(other, successor, 6, lamp=61)
-            assert (await _numbers(store), await store.position(_LIVE)) == ({"lamp": 61}, 6)
+            assert (await _numbers(store), await checkpoints.position(store, _LIVE)) == ({"lamp": 61}, 6)
 
         self.run(stores, scenario, 2)
 
@@ -139,10 +140,10 @@ class ViewRebuilding(ViewValues):
 
         async def scenario(store: ViewStore) -> None:
             live, shadow = await _caught_up_shadow(store, store)
-            await store.settle(Checkpoint(live, 5, (Parked(_LIVE, "sku:a", 2, "broken", 4, 5),)))
-            await store.settle(Checkpoint(shadow, 5, (Parked(_SHADOW, "sku:b", 3, "broken", 4, 5),)))
-            assert await store.take_over(_LIVE, _COUNT)
-            assert await store.parked() == [Parked(_LIVE, "sku:b", 3, "broken", 4, 5)]
+            await store.commit(Checkpoint(live, 5, (Parked(_LIVE, "sku:a", 2, "broken", 4, 5),)))
+            await store.commit(Checkpoint(shadow, 5, (Parked(_SHADOW, "sku:b", 3, "broken", 4, 5),)))
+            assert await replacing.take_over(store, _LIVE, _COUNT)
+            assert await parking.parked(store) == [Parked(_LIVE, "sku:b", 3, "broken", 4, 5)]
 
         self.run(stores, scenario)
 
@@ -151,10 +152,12 @@ class ViewRebuilding(ViewValues):
 
         async def scenario(*opened: ViewStore) -> None:
             await _caught_up_shadow(*opened[:2])
-            done = await asyncio.gather(*[store.take_over(_LIVE, _COUNT) for store in opened for _ in range(3)])
+            done = await asyncio.gather(
+                *[replacing.take_over(store, _LIVE, _COUNT) for store in opened for _ in range(3)]
+            )
             assert True in done
-            assert await opened[0].take_over(_LIVE, _COUNT)
-            assert (await _numbers(opened[0]), await opened[0].position(_LIVE)) == ({"lamp": 50}, 5)
+            assert await replacing.take_over(opened[0], _LIVE, _COUNT)
+            assert (await _numbers(opened[0]), await checkpoints.position(opened[0], _LIVE)) == ({"lamp": 50}, 5)
 
         self.run(stores, scenario, 3)
 
@@ -164,12 +167,12 @@ class ViewRebuilding(ViewValues):
         async def scenario(store: ViewStore) -> None:
             await _live(store, lamp=1)
             for position in range(6, 9):
-                assert await store.begin_rebuild(_LIVE, _COUNT)
+                assert await replacing.begin(store, _LIVE, _COUNT)
                 await _put(store, await _claim(store, _SHADOW), position, lamp=position)
-                assert await store.take_over(_LIVE, _COUNT)
-                await store.create(layout(Count))
+                assert await replacing.take_over(store, _LIVE, _COUNT)
+                await schema.create(store, layout(Count))
                 assert await _numbers(store) == {"lamp": position}
-                assert not await store.has(shadow_layout(layout(Count)))
+                assert not await schema.has(store, shadow_layout(layout(Count)))
 
         self.run(stores, scenario)
 
@@ -179,14 +182,14 @@ class ViewRebuilding(ViewValues):
 
         async def scenario(store: ViewStore) -> None:
             for each in both:
-                await store.create(each)
+                await schema.create(store, each)
             live = await _claim(store, "counted_v1")
-            await store.apply(Checkpoint(live, 5), [_change(both[0], lamp=5), _change(both[1], a=(5, "", 0))])
-            await store.begin_rebuild("counted_v1", both)
+            await store.commit(Checkpoint(live, 5), [_change(both[0], lamp=5), _change(both[1], a=(5, "", 0))])
+            await replacing.begin(store, "counted_v1", both)
             shadow = await _claim(store, shadow_follower("counted_v1"))
             shadows = [shadow_layout(each) for each in both]
-            await store.apply(Checkpoint(shadow, 5), [_change(shadows[0], lamp=6), _change(shadows[1], b=(6, "", 0))])
-            assert await store.take_over("counted_v1", both)
+            await store.commit(Checkpoint(shadow, 5), [_change(shadows[0], lamp=6), _change(shadows[1], b=(6, "", 0))])
+            assert await replacing.take_over(store, "counted_v1", both)
             assert await store.load(both[0], ["lamp"]) == [("lamp", 6)]
             assert await store.load(both[1], ["a", "b"]) == [("b", 6, "", False)]
 
@@ -200,9 +203,9 @@ class ViewRebuilding(ViewValues):
             ended = asyncio.Event()
             reading = [asyncio.create_task(_watch(each, ended)) for each in (writer, *readers) for _ in range(2)]
             for number in range(2, 2 + _READINGS):
-                await writer.begin_rebuild(_LIVE, _COUNT)
+                await replacing.begin(writer, _LIVE, _COUNT)
                 await _put(writer, await _claim(writer, _SHADOW), 5 + number, lamp=number)
-                while not await writer.take_over(_LIVE, _COUNT):
+                while not await replacing.take_over(writer, _LIVE, _COUNT):
                     pass
             ended.set()
             for seen in await asyncio.gather(*reading):
@@ -216,22 +219,22 @@ class ViewRebuilding(ViewValues):
 
         async def scenario(store: ViewStore) -> None:
             await _live(store, lamp=5)
-            await store.begin_rebuild(_LIVE, _COUNT)
-            await store.split(_LIVE, 2)
+            await replacing.begin(store, _LIVE, _COUNT)
+            await claiming.split(store, _LIVE, 2)
             first, second = await _claims(store, _LIVE)
-            await store.settle(Checkpoint(first, 9))
+            await store.commit(Checkpoint(first, 9))
             shadow = await _claim(store, _SHADOW)
-            await store.settle(Checkpoint(shadow, 8))
-            assert not await store.take_over(_LIVE, _COUNT)
-            await store.split(_SHADOW, 4)
+            await store.commit(Checkpoint(shadow, 8))
+            assert not await replacing.take_over(store, _LIVE, _COUNT)
+            await claiming.split(store, _SHADOW, 4)
             quarters = await _claims(store, _SHADOW)
             for claim in quarters[:2]:
-                await store.settle(Checkpoint(claim, 9))
-            assert await store.take_over(_LIVE, _COUNT)
-            places = [(each.segment.low, each.position) for each in await store.progress()]
+                await store.commit(Checkpoint(claim, 9))
+            assert await replacing.take_over(store, _LIVE, _COUNT)
+            places = [(each.segment.low, each.position) for each in await checkpoints.progress(store)]
             assert places == [(quarter.segment.low, at) for quarter, at in zip(quarters, (9, 9, 8, 8), strict=True)]
             with loses():
-                await store.settle(Checkpoint(second, 10))
+                await store.commit(Checkpoint(second, 10))
 
         self.run(stores, scenario)
 
@@ -242,10 +245,10 @@ class ViewRebuilding(ViewValues):
 
         async def scenario(store: ViewStore) -> None:
             live, shadow = await _caught_up_shadow(store, store)
-            assert await store.drop(_SHADOW, [shadow_table(_LIVE)], even_if_declared=True)
-            assert not await store.has(shadow_layout(layout(Count)))
-            assert [each.follower for each in await store.progress()] == [_LIVE]
-            await store.begin_rebuild(_LIVE, _COUNT)
+            assert await replacing.drop(store, _SHADOW, [shadow_table(_LIVE)], even_if_declared=True)
+            assert not await schema.has(store, shadow_layout(layout(Count)))
+            assert [each.follower for each in await checkpoints.progress(store)] == [_LIVE]
+            await replacing.begin(store, _LIVE, _COUNT)
             await _claim(store, _SHADOW)
             with loses():
                 await _put(store, shadow, 7, lamp=7)
@@ -259,16 +262,16 @@ class ViewRebuilding(ViewValues):
 
         async def scenario(store: ViewStore, other: ViewStore) -> None:
             live = await _live(store, lamp=5)
-            await store.settle(Checkpoint(live, 5, (Parked(_LIVE, "sku:a", 2, "broken", 4, 5),)))
-            await store.mark_caught_up([_LIVE, "other_v1"])
-            assert not await other.drop(_LIVE, [_LIVE])
+            await store.commit(Checkpoint(live, 5, (Parked(_LIVE, "sku:a", 2, "broken", 4, 5),)))
+            await checkpoints.mark_caught_up(store, [_LIVE, "other_v1"])
+            assert not await replacing.drop(other, _LIVE, [_LIVE])
             assert await _numbers(store) == {"lamp": 5}
-            await store.leave(f"follower of {_LIVE}")
-            assert await other.drop(_LIVE, [_LIVE])
-            assert not await store.has(layout(Count))
-            assert (await store.progress(), await store.parked()) == ([], [])
-            assert await store.caught_up() == {"other_v1"}
-            assert await other.drop(_LIVE, [_LIVE])
+            await claiming.leave(store, f"follower of {_LIVE}")
+            assert await replacing.drop(other, _LIVE, [_LIVE])
+            assert not await schema.has(store, layout(Count))
+            assert (await checkpoints.progress(store), await parking.parked(store)) == ([], [])
+            assert await checkpoints.caught_up(store) == {"other_v1"}
+            assert await replacing.drop(other, _LIVE, [_LIVE])
 
         self.run(stores, scenario, 2)
 
@@ -278,11 +281,11 @@ class ViewRebuilding(ViewValues):
         """For all processes, and for good."""
 
         async def scenario(store: ViewStore, other: ViewStore) -> None:
-            assert await store.caught_up() == set()
-            await store.mark_caught_up([_LIVE, "other_v1"])
-            await other.mark_caught_up([_LIVE])
-            await store.mark_caught_up([])
-            assert await other.caught_up() == {_LIVE, "other_v1"}
+            assert await checkpoints.caught_up(store) == set()
+            await checkpoints.mark_caught_up(store, [_LIVE, "other_v1"])
+            await checkpoints.mark_caught_up(other, [_LIVE])
+            await checkpoints.mark_caught_up(store, [])
+            assert await checkpoints.caught_up(other) == {_LIVE, "other_v1"}
 
         self.run(stores, scenario, 2)
 
@@ -309,10 +312,10 @@ class ViewRebuilding(ViewValues):
             real: float = 0.0
 
         async def scenario(store: ViewStore) -> None:
-            assert not await store.has(layout(Count))
-            await store.create(layout(Count))
+            assert not await schema.has(store, layout(Count))
+            await schema.create(store, layout(Count))
             found = {
-                view.__name__: await store.has(msgspec.structs.replace(layout(view), table=_LIVE))
+                view.__name__: await schema.has(store, msgspec.structs.replace(layout(view), table=_LIVE))
                 for view in (Count, Fewer, Swapped, Other, Whole)
             }
             assert found == {"Count": True, "Fewer": True, "Swapped": True, "Other": False, "Whole": False}
@@ -321,18 +324,18 @@ class ViewRebuilding(ViewValues):
 
 
 async def _claim(store: ViewStore, follower: str) -> Claim:
-    (claim,) = await store.attend(f"follower of {follower}", [follower], LEASE_SECONDS)
+    (claim,) = await claiming.attend(store, f"follower of {follower}", [follower], LEASE_SECONDS)
     return claim
 
 
 async def _claims(store: ViewStore, follower: str) -> list[Claim]:
-    found = await store.attend(f"follower of {follower}", [follower], LEASE_SECONDS)
+    found = await claiming.attend(store, f"follower of {follower}", [follower], LEASE_SECONDS)
     return sorted(found, key=lambda claim: claim.segment.low)
 
 
 async def _live(store: ViewStore, **rows: int) -> Claim:
     """Give a claim on a view with these rows, at the position 5."""
-    await store.create(layout(Count))
+    await schema.create(store, layout(Count))
     claim = await _claim(store, _LIVE)
     await _put(store, claim, 5, **rows)
     return claim
@@ -341,7 +344,7 @@ async def _live(store: ViewStore, **rows: int) -> Claim:
 async def _caught_up_shadow(store: ViewStore, other: ViewStore) -> tuple[Claim, Claim]:
     """Give the claims on a view and on its shadow, both at the position 5, with different rows."""
     live = await _live(store, lamp=5)
-    await other.begin_rebuild(_LIVE, _COUNT)
+    await replacing.begin(other, _LIVE, _COUNT)
     shadow = await _claim(other, _SHADOW)
     await _put(other, shadow, 5, lamp=50)
     return live, shadow
@@ -349,7 +352,7 @@ async def _caught_up_shadow(store: ViewStore, other: ViewStore) -> tuple[Claim, 
 
 async def _put(store: ViewStore, claim: Claim, position: int, **rows: int) -> None:
     shape = layout(Count) if claim.follower == _LIVE else shadow_layout(layout(Count))
-    await store.apply(Checkpoint(claim, position), [_change(shape, **rows)])
+    await store.commit(Checkpoint(claim, position), [_change(shape, **rows)])
 
 
 def _change(shape: Any, **rows: Any) -> TableChange:

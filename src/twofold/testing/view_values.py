@@ -16,11 +16,11 @@ import pytest
 from sqlalchemy import bindparam, case, func, literal, select, tuple_, union
 
 from twofold.errors import DeclarationError, InvalidMessage
-from twofold.followers import Checkpoint
+from twofold.followers import Checkpoint, claiming
 from twofold.messages import Meta, Tag
 from twofold.queries import Views
 from twofold.testing.claim_conformance import ENDED, ClaimConformance
-from twofold.views import TableChange, View, ViewStore, layout
+from twofold.views import TableChange, View, ViewStore, layout, schema
 
 
 class Priority(IntEnum):
@@ -185,9 +185,11 @@ async def fill(store: ViewStore, view: Any, values: Sequence[Any]) -> list[Any]:
     rows = [view(key=n, value=value, maybe=value) for n, value in enumerate(values)]
     rows.append(view(key=len(values), value=values[0]))
     shape = layout(view)
-    await store.create(shape)
-    (claim,) = [each for each in await store.attend("ann", [shape.table], ENDED) if each.follower == shape.table]
-    await store.apply(
+    await schema.create(store, shape)
+    (claim,) = [
+        each for each in await claiming.attend(store, "ann", [shape.table], ENDED) if each.follower == shape.table
+    ]
+    await store.commit(
         Checkpoint(claim, claim.position + 1), [TableChange(shape, [shape.pack(row) for row in rows], [])]
     )
     return rows
@@ -294,7 +296,7 @@ class ViewValues(ClaimConformance):
         view = view_of(kind)
 
         async def scenario(store: ViewStore) -> None:
-            await store.create(layout(view))
+            await schema.create(store, layout(view))
             with pytest.raises((TypeError, ValueError), match=r"Valued\.value cannot be stored: "):
                 layout(view).pack(view(key=1, value=value))
             if value is not None and kind is not bool:

@@ -11,13 +11,14 @@ from typing import Any
 from twofold.clock import Clock
 from twofold.errors import InvalidMessage, LeaseLost, LogUnavailable, ValueRefused
 from twofold.folding import fold_of
-from twofold.followers import Block, Checkpoint, Claim, EventFailed, Parked, Segment, storable_key
+from twofold.followers import Block, Checkpoint, Claim, EventFailed, Parked, Segment, parking, storable_key
+from twofold.followers.shadow import shadow_follower, shadowed
 from twofold.limits import FollowerLimits
 from twofold.log import Batch, Criteria, Criterion, Log, RecordedEvent
 from twofold.messages import Event, Tag, reader, tag_fields
 from twofold.messages.tags import identities
+from twofold.views import replacing, schema
 from twofold.views.projection import Projection
-from twofold.views.shadow import shadow_follower, shadowed
 from twofold.views.store import ViewStore
 from twofold.views.transaction import NotShadowed, Transaction
 from twofold.views.view import View, layout, table_name
@@ -64,8 +65,8 @@ class _RowHandler:
         if not claim.position and not self._as_shadow:
             # They were made when the process started; those of a version that nobody had declared may have been dropped since.
             for view in self._views:
-                await self._store.create(layout(view))
-        return {each.key for each in await self._store.parked(self.name, limit=_MOST_PARKED)}
+                await schema.create(self._store, layout(view))
+        return {each.key for each in await parking.parked(self._store, self.name, limit=_MOST_PARKED)}
 
     async def apply(self, events: Sequence[RecordedEvent], position: int, blocked: Mapping[str, Block]) -> None:
         new = [event for event in events if event.position > self._position]
@@ -117,7 +118,7 @@ class _RowHandler:
     async def _give_up(self, error: NotShadowed) -> None:
         """End a rebuilding that cannot come to a good end."""
         follower = shadowed(self.name)
-        if await self._store.drop(self.name, self._rows.tables, even_if_declared=True):
+        if await replacing.drop(self._store, self.name, self._rows.tables, even_if_declared=True):
             _logger.error(
                 "The rebuilding of %s was given up: %s. What it writes elsewhere cannot be written twice: empty those tables, "
                 "and rebuild it with --in-place.", follower, error,
@@ -140,17 +141,17 @@ class _RowHandler:
                 self._rows.discard()
                 failure = error if isinstance(error, EventFailed) else EventFailed(each.position, key, error)
                 again = Parked(self.name, key, each.position, str(failure), 1, each.parked_at_us)
-                await self._store.settle(Checkpoint(self._claim, self._position, (again,)))
+                await self._store.commit(Checkpoint(self._claim, self._position, (again,)))
                 return False
         return True
 
     async def _parked(self, key: str) -> list[Parked]:
         # To the store, the key '' means any; and an unfinished key must not be taken for a finished one.
-        found = await self._store.parked(self.name, key, limit=_MOST_PARKED)
+        found = await parking.parked(self._store, self.name, key, limit=_MOST_PARKED)
         return [each for each in found if each.key == key]
 
     async def _save(self, checkpoint: Checkpoint) -> None:
-        await self._store.apply(checkpoint, self._rows.writes())
+        await self._store.commit(checkpoint, self._rows.writes())
         self._rows.accept()
         self._position = checkpoint.position
 

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Sequence
 
 from twofold.clock import Clock
 from twofold.errors import NotNow
-from twofold.followers import Progress
-from twofold.views.shadow import shadow_follower
+from twofold.followers import Progress, checkpoints
+from twofold.followers.shadow import shadow_follower
+from twofold.views import replacing, schema
 from twofold.views.store import ViewStore
 from twofold.views.view import Layout
 
@@ -36,8 +37,8 @@ async def begin_rebuild(store: ViewStore, follower: str, layouts: Sequence[Layou
         DeclarationError: a table has other columns than its view.
     """
     for shape in layouts:
-        await store.create(shape)
-    return await store.begin_rebuild(follower, layouts)
+        await schema.create(store, shape)
+    return await replacing.begin(store, follower, layouts)
 
 
 async def rebuilding(store: ViewStore, follower: str, layouts: Sequence[Layout], number: int = 0) -> AsyncIterator[int]:
@@ -49,7 +50,7 @@ async def rebuilding(store: ViewStore, follower: str, layouts: Sequence[Layout],
     while found := await segments_of(store, shadow_follower(follower)):
         number = number or min(each.fence for each in found)
         yield min(each.position for each in found)
-        await store.take_over(follower, layouts)
+        await replacing.take_over(store, follower, layouts)
     if not any(each.fence > number for each in await segments_of(store, follower)):
         raise NotNow(
             f"The rebuilding of {follower} was given up, by an operator or because it could not be done: then the log of who "
@@ -59,4 +60,4 @@ async def rebuilding(store: ViewStore, follower: str, layouts: Sequence[Layout],
 
 async def segments_of(store: ViewStore, follower: str) -> list[Progress]:
     """Return how far each segment of a follower is."""
-    return [each for each in await store.progress() if each.follower == follower]
+    return [each for each in await checkpoints.progress(store) if each.follower == follower]

@@ -8,31 +8,9 @@ import msgspec
 
 from twofold.views.view import Layout
 
-HELD = "nobody, while a rebuilt one takes over"
-"""Who has the segments of a view while it waits for its shadow to pass it."""
-
-_FOLLOWER = ":rebuild"
 _TABLE = "__rebuild"
 _LONGEST_NAME_BYTES = 63
 _DIGEST = 8
-
-
-def shadow_follower(follower: str) -> str:
-    """Return the name of the follower that fills the shadows of another one's tables.
-
-    >>> shadow_follower("balance_v1")
-    'balance_v1:rebuild'
-    """
-    return follower + _FOLLOWER
-
-
-def shadowed(follower: str) -> str:
-    """Return whose tables a follower fills anew, '' if it is no shadow.
-
-    >>> shadowed("balance_v1:rebuild"), shadowed("balance_v1")
-    ('balance_v1', '')
-    """
-    return follower.removesuffix(_FOLLOWER) if follower.endswith(_FOLLOWER) else ""
 
 
 def shadow_table(table: str) -> str:

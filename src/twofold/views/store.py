@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeAlias
 import msgspec
 
 from twofold.followers import Checkpoint, FollowerStore
+from twofold.followers.session import Request, Session
 from twofold.views.view import Layout
 
 
@@ -24,39 +25,19 @@ Write: TypeAlias = TableChange | Any
 
 
 class ViewStore(FollowerStore, Protocol):
-    """A database for views. `twofold.testing.ViewConformance` says, by tests, all that an adapter must hold to."""
+    """A database for views. `twofold.testing.ViewConformance` says, by tests, all that an adapter must hold to.
 
-    async def create(self, layout: Layout) -> None:
-        """Create a view's table and indexes unless they are there.
+    An adapter has the reading and writing of rows, which has to be fast, natively. All else it does by running units of work
+    (`run`, `read`), for which it has a `TableSession`.
+    """
 
-        Raises:
-            DeclarationError: the table is there and has other columns.
-        """
-        ...
-
-    async def has(self, layout: Layout) -> bool:
-        """Say whether there is a table from which rows of this layout can be read: it may have more columns."""
+    @property
+    def name(self) -> str:
+        """What the database is called where people read of it, without what is secret in its URL."""
         ...
 
     async def load(self, layout: Layout, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Return the packed rows of those packed keys that have one."""
-        ...
-
-    async def preview(self, writes: Sequence[Write], layout: Layout, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """Return what `load` would after these writes, of which nothing is kept.
-
-        Raises as `apply` does.
-        """
-        ...
-
-    async def apply(self, checkpoint: Checkpoint, writes: Sequence[Write]) -> None:
-        """Write rows and run statements, in the order given, and settle the follower's place, in one transaction.
-
-        Raises:
-            LogUnavailable: the database itself cannot be used now, or lacks a table or a right.
-            ValueRefused: it does not take these rows, statements or parked events, now or later; nothing was stored.
-            LeaseLost: the segment was given to another owner; nothing was stored.
-        """
         ...
 
     async def select(self, statement: Any) -> list[Any]:
@@ -68,47 +49,82 @@ class ViewStore(FollowerStore, Protocol):
         """
         ...
 
-    async def position(self, follower: str) -> int:
-        """Return the position up to which every segment of a follower is, 0 if there is none."""
-        ...
+    async def preview(self, writes: Sequence[Write], layout: Layout, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Return what `load` would after these writes, of which nothing is kept.
 
-    # Rebuilding: see `twofold.views.shadow` for the names.
-
-    async def begin_rebuild(self, follower: str, layouts: Sequence[Layout]) -> int:
-        """Make an empty shadow of each table, and a follower for them with the same segments, at the first event.
-
-        All in one transaction. Return the fence with which these segments begin: it is beyond all that were ever given, and
-        the follower's own are beyond it once the shadows have taken over. 0 if a rebuilding is under way already; then
-        nothing is changed.
+        Raises as `commit` does.
         """
         ...
 
-    async def take_over(self, follower: str, layouts: Sequence[Layout], hold_seconds: float = 0) -> bool:
-        """Put the shadows in the place of the tables, if no key of theirs is behind; say whether none is left to do so.
+    async def commit(self, checkpoint: Checkpoint, writes: Sequence[Write] = ()) -> None:
+        """Write rows and run statements, in the order given, and move the follower's checkpoint, in one transaction.
 
-        If one is, nobody may follow the tables for ``hold_seconds``, so that the shadows can pass what does not move.
-
-        All in one transaction: the tables go, the shadows get their names, the segments and parked events of the shadows'
-        follower become the follower's, and whoever followed either of the two loses the claim. It holds up queries for an
-        instant or not at all: if one that takes long is in the way, this gives up and can be tried again.
+        Raises:
+            LogUnavailable: the database itself cannot be used now, or lacks a table or a right.
+            ValueRefused: it does not take these rows, statements or parked events, now or later; nothing was stored.
+            LeaseLost: the segment was given to another owner; nothing was stored.
         """
         ...
 
-    async def drop(self, follower: str, tables: Sequence[str], *, even_if_declared: bool = False) -> bool:
-        """Drop tables and all that is kept of their follower, in one transaction; say whether that was done.
 
-        It is not while a process declares the follower, unless told to be, nor while a query that takes long reads them.
+class TableSession(Session, Protocol):
+    """What units of work about views' tables ask of a connection, besides."""
+
+    def columns(self, layout: Layout) -> Any:
+        """Return two lists: the columns that a layout's table has, none if there is no table, and those that it should have.
+
+        Each column as its name and its type, with ``NOT NULL`` behind if it may not be missing; see
+        `twofold.views.schema.described`.
         """
         ...
 
-    async def declared(self) -> set[str]:
-        """Return the followers that a process is there for now, whether it follows them or stands by."""
+    def create(self, layout: Layout, table: str, word: str) -> Any:
+        """Make a layout's table under a name, and its indexes with a word in theirs: `twofold.views.schema.definitions`."""
         ...
 
-    async def caught_up(self) -> set[str]:
-        """Return the followers that have once been where the log ended, so that what they fill is whole."""
+    def has_index(self, name: str) -> Any:
+        """Say whether there is an index of this name."""
         ...
 
-    async def mark_caught_up(self, followers: Sequence[str]) -> None:
-        """Take note, for good, that these followers have been where the log ended."""
+    def replace(self, layout: Layout, table: str) -> Any:
+        """Drop a layout's table, and give its name to another one, with whatever others were granted on it."""
         ...
+
+
+class Columns(Request, frozen=True):
+    """The columns that a layout's table has, and those that it should have."""
+
+    layout: Layout
+
+    def ask(self, session: TableSession) -> Any:
+        return session.columns(self.layout)
+
+
+class Create(Request, frozen=True):
+    """A table of a layout, under a name, with a word in the names of its indexes."""
+
+    layout: Layout
+    table: str
+    word: str = "by"
+
+    def ask(self, session: TableSession) -> Any:
+        return session.create(self.layout, self.table, self.word)
+
+
+class HasIndex(Request, frozen=True):
+    """Whether there is an index of a name."""
+
+    name: str
+
+    def ask(self, session: TableSession) -> Any:
+        return session.has_index(self.name)
+
+
+class Replace(Request, frozen=True):
+    """A table in the place of a layout's own."""
+
+    layout: Layout
+    table: str
+
+    def ask(self, session: TableSession) -> Any:
+        return session.replace(self.layout, self.table)

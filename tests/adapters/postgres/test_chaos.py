@@ -23,6 +23,7 @@ from tests.shop.test_shop import REAL, totals_of
 from tests.support.postgres import PostgresServer
 from tests.support.workers import Workers
 from twofold import Receipt
+from twofold.followers import parking
 from twofold.log import RecordedEvent
 from twofold.operations.databases import opened
 from twofold.service import Settings
@@ -143,7 +144,7 @@ async def everything(place: str) -> dict[str, list[RecordedEvent]]:
         url = place.replace("{service}", name)
         async with opened(service.declaration, Settings(log=url, views=url)) as databases:
             logs[name] = await databases.log.read(limit=1_000_000)
-            assert await databases.views.parked() == []
+            assert await parking.parked(databases.views) == []
     return logs
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import select
 from tests.adapters.postgres.counting_service import InOrder, Numbered, Written, counting
 from twofold.cli.program import twofold
 from twofold.clock import SystemClock
+from twofold.followers import parking
 from twofold.log import Log, NewEvent
 from twofold.messages import encode, tagger
 from twofold.operations.databases import opened
@@ -156,7 +157,7 @@ async def check_rows(numbered: list[Numbered]) -> None:
         assert {row.key: (row.last, row.times) for row in rows} == {key: (n, n) for key, n in expected.items()}
         written = await views.select(select(Written.c.key.table))
         assert {row.key: row.times for row in written} == {key: len(found) for key, found in keys.items()}
-        parked = await views.parked(limit=EVENTS)
+        parked = await parking.parked(views, limit=EVENTS)
     for key in POISONED:
         assert [each.position for each in parked if each.key == f"key:{key}"] == [
             position for position, event in keys[key][good[key][0] :]

@@ -13,7 +13,7 @@ from twofold.clock import SystemClock
 from twofold.errors import LogUnavailable
 from twofold.service import Settings
 from twofold.testing.samples import Count
-from twofold.views import layout
+from twofold.views import layout, replacing, schema
 
 
 def test_a_view_is_rebuilt_while_commands_arrive_and_queries_run(database: str) -> None:
@@ -42,18 +42,18 @@ def test_a_query_that_takes_long_is_not_in_the_way_of_others(database: str) -> N
     async def scenario() -> None:
         store = PostgresViews(database, SystemClock())
         await store.open()
-        await store.create(layout(Count))
-        await store.begin_rebuild("count_v1", counts)
+        await schema.create(store, layout(Count))
+        await replacing.begin(store, "count_v1", counts)
         report = await asyncpg.connect(database)
         async with report.transaction():
             await report.fetch(f"SELECT * FROM {table(database)}")
             for _ in range(3):
-                trying = asyncio.create_task(store.take_over("count_v1", counts))
+                trying = asyncio.create_task(replacing.take_over(store, "count_v1", counts))
                 while not trying.done():
                     assert await store.load(layout(Count), ["lamp"]) == []
                 assert not await trying
-                assert not await store.drop("count_v1", ["count_v1"])
-        assert await store.take_over("count_v1", counts)
+                assert not await replacing.drop(store, "count_v1", ["count_v1"])
+        assert await replacing.take_over(store, "count_v1", counts)
         await report.close()
         await store.close()
 
@@ -67,14 +67,14 @@ def test_who_could_read_a_table_can_read_the_one_that_takes_its_place(database: 
     async def scenario() -> None:
         store = PostgresViews(database, SystemClock())
         await store.open()
-        await store.create(layout(Count))
+        await schema.create(store, layout(Count))
         operator = await asyncpg.connect(database)
         name = table(database)
         await operator.execute(f"GRANT SELECT ON {name} TO PUBLIC; GRANT SELECT, UPDATE ON {name} TO pg_monitor")
         rights = "SELECT relacl::text[] FROM pg_class WHERE oid = to_regclass($1)"
         before = await operator.fetchval(rights, name)
-        await store.begin_rebuild("count_v1", counts)
-        assert await store.take_over("count_v1", counts)
+        await replacing.begin(store, "count_v1", counts)
+        assert await replacing.take_over(store, "count_v1", counts)
         assert sorted(await operator.fetchval(rights, name)) == sorted(before)
         indexes = await operator.fetch(
             "SELECT indexname FROM pg_indexes WHERE tablename = 'count_v1' ORDER BY indexname"

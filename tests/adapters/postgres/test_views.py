@@ -18,12 +18,12 @@ from twofold.adapters.postgres.address import Address
 from twofold.adapters.postgres.views import PostgresViews
 from twofold.clock import SystemClock
 from twofold.errors import DeclarationError
-from twofold.followers import Claim
+from twofold.followers import Claim, claiming
 from twofold.log import Log, NewEvent
 from twofold.messages import encode
 from twofold.testing import ViewConformance
 from twofold.testing.samples import Reserved
-from twofold.views import ViewStore, layout
+from twofold.views import ViewStore, layout, schema
 
 
 class TestPostgresViews(ViewConformance):
@@ -39,7 +39,7 @@ def test_texts_have_the_order_of_code_points(database: str) -> None:
         store = PostgresViews(database, SystemClock())
         await store.open()
         try:
-            await store.create(layout(Reserved))
+            await schema.create(store, layout(Reserved))
             table = f"{store._address.quoted_schema}.reserved_v1"
             collations = (
                 "SELECT attname FROM pg_attribute WHERE attrelid = $1::regclass "
@@ -50,7 +50,7 @@ def test_texts_have_the_order_of_code_points(database: str) -> None:
             changed = f'ALTER TABLE {table} ALTER "group" TYPE text COLLATE "default"'
             await store._database.run(lambda connection: connection.execute(changed))
             with pytest.raises(DeclarationError, match=r'group text COLLATE "C" NOT NULL.*group text NOT NULL'):
-                await store.create(layout(Reserved))
+                await schema.create(store, layout(Reserved))
         finally:
             await store.close()
 
@@ -64,12 +64,12 @@ def test_who_stores_a_long_batch_is_neither_waited_for_nor_replaced(database: st
         store = PostgresViews(database, SystemClock())
         await store.open()
         try:
-            (claim,) = await store.attend("slow", ["orders"], 0)
+            (claim,) = await claiming.attend(store, "slow", ["orders"], 0)
             async with open_batch(database, claim):
                 async with asyncio.timeout(30):
-                    assert await store.attend("other", ["orders"], 600) == []
-                    assert await store.attend("slow", ["orders"], 0) == [claim]
-            (taken,) = await store.attend("other", ["orders"], 600)
+                    assert await claiming.attend(store, "other", ["orders"], 600) == []
+                    assert await claiming.attend(store, "slow", ["orders"], 0) == [claim]
+            (taken,) = await claiming.attend(store, "other", ["orders"], 600)
             assert taken.fence > claim.fence
         finally:
             await store.close()
@@ -87,8 +87,8 @@ def test_being_there_waits_for_no_queries(database: str) -> None:
         asking = [asyncio.create_task(store._database.run(lambda _: ended.wait(), None)) for _ in range(20)]
         try:
             async with asyncio.timeout(30):
-                assert len(await store.attend("here", ["orders"], 600)) == 1
-                await store.leave("here")
+                assert len(await claiming.attend(store, "here", ["orders"], 600)) == 1
+                await claiming.leave(store, "here")
         finally:
             ended.set()
             await asyncio.gather(*asking)
@@ -147,7 +147,7 @@ def test_a_projection_s_rows_are_what_one_step_after_the_other_makes(database: s
         store = PostgresViews(database, SystemClock())
         await store.open()
         for view in (Item, Seen):
-            await store.create(layout(view))
+            await schema.create(store, layout(view))
         await log.append([NewEvent(f"id-{n}", "Done", 1, (), encode(event)) for n, event in enumerate(events)])
         await filled(store, log, [size] * 60)
         assert await rows_of(store) == by_hand(events)

@@ -1,0 +1,59 @@
+"""Parked events: what followers have set aside, listed, retried and discarded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from twofold.followers.model import Claim, Parked
+from twofold.followers.session import Execute, Fetch, Steps, change_all
+from twofold.followers.store import FollowerStore
+
+
+async def parked(store: FollowerStore, follower: str = "", key: str = "", limit: int = 1000) -> list[Parked]:
+    """Return parked events, by follower, key and position, of one follower or key if named."""
+    return await store.read(partial(_parked, follower, key, limit))
+
+
+def _parked(follower: str, key: str, limit: int) -> Steps[list[Parked]]:
+    rows = yield Fetch("parked", (follower, key, limit))
+    return [Parked(*row) for row in rows]
+
+
+async def request_retry(store: FollowerStore, follower: str, keys: Sequence[str]) -> int:
+    """Ask whoever follows to try the parked events of these keys again, and return how many events that is."""
+    return await store.run(partial(_request_retry, follower, tuple(keys)))
+
+
+def _request_retry(follower: str, keys: Sequence[str]) -> Steps[int]:
+    counts: dict[str, int] = dict((yield Fetch("parked_keys", (follower,))))
+    asked = [key for key in keys if key in counts]
+    yield from change_all("request_retry", [(follower, key) for key in asked])
+    return sum(counts[key] for key in asked)
+
+
+async def take_retries(store: FollowerStore, claim: Claim) -> list[str]:
+    """Return the keys of the claimed segment for which a retry was asked, and forget the asking.
+
+    Keys of which the event that failed was discarded are among them: what is left had only waited behind it.
+    """
+    # Almost always there is none, and finding that out takes no lock.
+    keys = await store.read(partial(_retries, claim))
+    if keys:
+        await store.run(partial(change_all, "forget_retry", [(claim.follower, key) for key in keys]))
+    return keys
+
+
+def _retries(claim: Claim) -> Steps[list[str]]:
+    rows = yield Fetch("retries", (claim.follower,))
+    return [key for (key,) in rows if claim.segment.owns(key)]
+
+
+async def discard(store: FollowerStore, follower: str, key: str, position: int = 0) -> int:
+    """Drop one parked event of a key (0: all of them) for good, and return how many that was."""
+    return await store.run(partial(_discard, follower, key, position))
+
+
+def _discard(follower: str, key: str, position: int) -> Steps[int]:
+    count: int = yield Execute("discard", (follower, key, position))
+    return count
