@@ -40,7 +40,8 @@ def run(
     The roles: commands decides, queries answers (and writes nothing), followers fills views, relay carries events between
     services and serves the feed. Each serves its health.
 
-    SIGTERM or Ctrl-C ends it within five seconds: requests that are under way are finished, and nothing new is taken.
+    SIGTERM or Ctrl-C ends it within five seconds, unless the limits say otherwise: requests that are under way are finished,
+    and nothing new is taken.
     """
     import asyncio
 

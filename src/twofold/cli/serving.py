@@ -1,4 +1,4 @@
-"""Serving in this process: until a signal, and no longer than five seconds after it."""
+"""Serving in this process: until a signal, and no longer than a few seconds after it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twofold.cli.target import Complaint
+from twofold.limits import read_limits
 
 if TYPE_CHECKING:
     import socket
 
     from twofold.service import Role, Service, System
-
-_CLOSING_SECONDS = 1.5
-"""How long closing the databases may take: with what requests may, it is less than five seconds."""
 
 _logger = logging.getLogger("twofold.cli")
 
@@ -30,7 +28,7 @@ async def serve_here(
     edge = http()
     async with served.run(roles=roles) as running:
         await edge.serve(edge.asgi(running), ready=ready, **where)
-        _end_soon(", ".join(names(served)))
+        _end_soon(", ".join(names(served)), read_limits().http.ending_seconds)
     _logger.info("%s ended.", ", ".join(names(served)))
 
 
@@ -64,11 +62,11 @@ def tell_where(served: Service | System, url: str) -> None:
         _logger.info("%s answers at %s%s; try it at %s%s/docs", name, url, path, url, path)
 
 
-def _end_soon(names: str) -> None:
+def _end_soon(names: str, seconds: float) -> None:
     """Have the process end in time, even if a database does not let go of it."""
     import threading
 
-    timer = threading.Timer(_CLOSING_SECONDS, _give_up, [names])
+    timer = threading.Timer(seconds, _give_up, [names])
     timer.daemon = True
     timer.start()
 

@@ -20,19 +20,20 @@ from multiprocessing.context import SpawnProcess
 import click
 import msgspec
 
+from twofold.backoff import Backoff
 from twofold.cli.serving import http, serve_here, tell_where
 from twofold.cli.streams import guard
 from twofold.cli.target import Complaint, load, services
 from twofold.clock import Clock, SystemClock
 from twofold.errors import TwofoldError
+from twofold.limits import read_limits
 from twofold.service import Role, Service, System, read_settings
 from twofold.telemetry import configure_logging
 
-_ENDING_SECONDS = 4.9
-"""How long workers may take to end; each of them gives itself a little less."""
+_LEEWAY_SECONDS = 0.4
+"""How much longer a worker is waited for than it gives itself to end."""
 
-_FIRST_PAUSE_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 5.0
+_RESTARTING = Backoff(first_seconds=0.1, longest_seconds=5.0)
 _SOUND_SECONDS = 10.0
 """Who has lived for so long was not started in vain, and is started again without a long pause."""
 
@@ -111,6 +112,8 @@ class _Worker:
         self._number = number
         self._listening = listening
         self._clock = clock or SystemClock()
+        limits = read_limits().http
+        self._ending_seconds = limits.drain_seconds + limits.ending_seconds + _LEEWAY_SECONDS
         self.serves = asyncio.Event()
 
     async def keep(self) -> int:
@@ -118,7 +121,7 @@ class _Worker:
 
         If the first one of all does not come to serving, it is the settings that are wrong, and there is nothing to keep.
         """
-        pause = _FIRST_PAUSE_SECONDS
+        restarts = 0
         while True:
             began = self._clock.monotonic()
             process, told = self._start()
@@ -132,8 +135,8 @@ class _Worker:
             code = _exit_code(process)
             if not self.serves.is_set():
                 return code or 1
-            if self._clock.monotonic() - began > _SOUND_SECONDS:
-                pause = _FIRST_PAUSE_SECONDS
+            restarts = 1 if self._clock.monotonic() - began > _SOUND_SECONDS else restarts + 1
+            pause = _RESTARTING.pause_seconds(restarts, self._clock.random())
             _logger.log(
                 logging.ERROR if code else logging.INFO,
                 "Worker %d (process %d) ended with %d, and is started again in %.1f seconds.",
@@ -143,7 +146,6 @@ class _Worker:
                 await self._clock.sleep(pause)
             except asyncio.CancelledError:
                 return 0
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     def _start(self) -> tuple[SpawnProcess, Connection]:
         told, tells = _processes.Pipe(duplex=False)
@@ -168,7 +170,7 @@ class _Worker:
     async def _end(self, process: SpawnProcess) -> int:
         process.terminate()
         try:
-            async with asyncio.timeout(_ENDING_SECONDS):
+            async with asyncio.timeout(self._ending_seconds):
                 await _readable(process.sentinel)
         except TimeoutError:
             _logger.error("Worker %d (process %d) did not end in time, and is killed.", self._number, process.pid)
