@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -97,3 +98,18 @@ def test_each_limit_has_its_unit_last_and_a_sentence(group: str, field: FieldInf
     text = sentences()[type(getattr(Limits(), group)).__name__][field.name]
     assert text.endswith(".")
     assert text.startswith(("How ", "An answer is kept if "))
+
+
+def table() -> str:
+    """Return what the document says of all limits: each variable, its default and the sentence that the code has."""
+    rows = ["| variable | unless set | what it is for |", "|---|---|---|"]
+    for group, field in all_fields():
+        text = sentences()[type(getattr(Limits(), group)).__name__][field.name]
+        rows.append(f"| `{field.encode_name}` | {field.default:.10g} | {text} |")
+    return "\n".join(rows)
+
+
+def test_the_document_lists_all_limits_with_their_defaults() -> None:
+    """Whoever operates a service need not read the code; where the code says something else now, put this table there."""
+    document = (Path(__file__).parent.parent / "docs" / "operating.md").read_text()
+    assert table() in document

@@ -73,7 +73,8 @@ class LogLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("LOG")):
     """How long closing waits for appends that are queued. Shorter: more of them fail; longer: a database that hangs holds up
     the end."""
     releasing_seconds: Seconds = 1.0
-    """How long closing waits then for the store to let go of its connections, which otherwise end with the process."""
+    """How long closing waits then for the store to let go of its connections. Shorter: they are cut off, and end with the
+    process; longer: a database that hangs holds up the end."""
 
 
 class CommandLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("COMMANDS")):
@@ -94,7 +95,8 @@ class FollowerLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("FO
 
     lease_seconds: Annotated[float, Meta(ge=0.5, le=3600)] = 3.0
     """How long a claim on a segment holds; it is renewed six times as often. Shorter: a process that was only slow loses what
-    it follows; longer: what a killed process followed stands still for so long."""
+    it follows; longer: what a killed process followed stands still for so long. All processes of a service have the same, or
+    those with the shorter one take from the others."""
     attempts: Count = 4
     """How often an event is handled that fails, before its key is parked. Fewer: a trouble that passes parks keys; more: the
     other keys wait longer behind it."""
@@ -123,7 +125,8 @@ class QueryLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("QUERI
     cached_answers: Count = 1000
     """How many answers are kept that took long to find. Fewer: more of them are found again; more: memory."""
     cached_bytes: Bytes = 16 << 20
-    """How many bytes of such answers are kept; one that is larger than a sixteenth of that is not."""
+    """How many bytes of such answers are kept, of one no more than a sixteenth. Fewer: large ones are found again; more:
+    memory."""
     worthwhile_ratio: Annotated[float, Meta(ge=0, le=1_000_000)] = 10.0
     """An answer is kept if finding it takes so many times as long as looking whether it still holds, which is one reading of
     the database, too. Smaller: memory for answers that are found as fast; larger: slow ones are found again."""
@@ -138,7 +141,7 @@ class LiveLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("LIVE")
     kept_updates: Count = 64
     """How many updates of a query are kept for subscribers that are slow. Fewer: these skip more; more: memory."""
     kept_bytes: Bytes = 1 << 20
-    """How many bytes of updates of a query are kept, besides the newest."""
+    """How many bytes of updates of a query are kept, besides the newest. Fewer: who is slow skips more; more: memory."""
 
 
 class ServiceLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("SERVICE")):
@@ -162,15 +165,20 @@ class HttpLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("HTTP")
     """How long a body may take to arrive, besides the time that its size is given. Shorter: clients on bad lines are refused;
     longer: whoever sends nothing holds a connection."""
     body_bytes_per_second: Bytes = 16 << 10
-    """How fast a body has to arrive: the largest one is given so much more time."""
+    """How fast the largest body has to arrive, which is given so much more time. Faster: clients on bad lines are refused;
+    slower: whoever sends little holds a connection."""
     max_headers: Count = 100
-    """How many headers a request may have."""
+    """How many headers a request may have. Fewer: requests through many proxies are refused; more: work before any
+    is known."""
     max_header_bytes: Bytes = 32 << 10
-    """How many bytes its headers may have together. Smaller: requests with large cookies or tokens are refused."""
+    """How many bytes its headers may have together. Fewer: requests with large cookies or tokens are refused;
+    more: memory for whoever connects."""
     max_url_bytes: Bytes = 8 << 10
-    """How many bytes its path may have, and its query string."""
+    """How many bytes its path may have, and its query string. Fewer: large queries have to be asked by POST; more: memory for
+    whoever connects."""
     head_seconds: WholeSeconds = 20
-    """How long a request's head may take to arrive, up to twice that. Longer: whoever sends nothing holds a connection."""
+    """How long a request's head may take to arrive, up to twice that. Shorter: clients on bad lines are cut off; longer:
+    whoever sends nothing holds a connection."""
     keep_alive_seconds: WholeSeconds = 30
     """How long a connection is kept that nothing comes by. It has to be longer than that of a proxy before it, or the proxy
     sends requests by a connection that is just closed."""
@@ -178,12 +186,14 @@ class HttpLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("HTTP")
     """How often a stream without news says that it is there. It has to be shorter than what proxies wait for; longer: it is
     found out later who is gone."""
     health_seconds: Seconds = 3.0
-    """How long readiness waits for a database. It has to be shorter than what the probe waits for."""
+    """How long readiness waits for a database. It has to be shorter than what the probe waits for; shorter: a
+    database that is only slow counts as failing."""
     drain_seconds: WholeSeconds = 3
     """How long requests may take that are under way after SIGTERM. Shorter: more of them are cut off; longer: so is the end.
     With the next, it has to be less than what is waited for before the process is killed."""
     ending_seconds: Seconds = 1.5
-    """How long closing the databases may take after that; then the process ends all the same."""
+    """How long closing the databases may take after that. Shorter: connections are cut off; longer: a database that hangs
+    holds up the end of the process."""
 
 
 class SqliteLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("SQLITE")):
@@ -193,7 +203,8 @@ class SqliteLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("SQLI
     """How long to wait for a file's lock while another process has it. Shorter: appends fail while a backup holds it; longer:
     their callers wait longer to learn that."""
     cache_bytes: Annotated[int, Meta(ge=1024, le=1 << 40)] = 16 << 20
-    """How much of a file each connection keeps in memory; a log has two connections, views have three."""
+    """How many bytes of a file each connection keeps in memory; a log has two connections, views have three. Fewer: more
+    reading of large files; more: memory."""
 
 
 class PostgresqlLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("POSTGRESQL")):

@@ -19,7 +19,7 @@ from twofold.log import Appended, Guard, Log, RecordableEvent, Reused, Ticket, r
 from twofold.messages import Command, Event, Metadata, content_digest, current, encode, received
 
 _ATTEMPTS_AT_ONCE = 4
-# Where many processes have one key, they come apart by chance, and not by waiting long: fifty pauses take about a second.
+# Where many processes have one key, they come apart by chance, and not by waiting long: sixty pauses take about a second.
 _BACKOFF = Backoff(first_seconds=0.004, longest_seconds=0.1, factor=1.06, jitter=1.0)
 
 

@@ -17,8 +17,6 @@ from twofold.urls import without_password
 from twofold.views import ViewStore
 from twofold.views.rebuilding import rebuild
 
-_LOOK_AGAIN_SECONDS = 0.1
-
 
 class Databases(msgspec.Struct, frozen=True):
     """A service's declaration, its log to be read, and its views."""
