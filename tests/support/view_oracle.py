@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from random import Random
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from sqlalchemy import select
 
@@ -21,26 +22,59 @@ from twofold.views.tables import table_of
 
 CLOCK = SystemClock()
 KEYS = [f"k{number}" for number in range(12)]
+CARRIERS = ["", "c", "c,", ",c", None]
+
+PlaceId = Annotated[str, Tag("place")]
+CarrierId = Annotated[str, Tag("carrier")]
 
 
 class Moved(Event):
-    source: Annotated[str, Tag("place")]
-    target: Annotated[str, Tag("place")]
+    source: PlaceId
+    target: PlaceId
+    carrier: CarrierId | None
     amount: int
 
 
-class Place(View, key=Annotated[str, Tag("place")]):
+class Place(View, key=PlaceId):
     total: int = 0
     events: int = 0
 
     @evolve
-    def moved(self, event: Moved) -> Self | None:
-        if event.amount == 13 and self.key == event.target:
-            raise ValueError("unlucky")
-        amount = event.amount if self.key == event.target else -event.amount
-        if event.amount == 99:
-            return None
-        return replace(self, total=self.total + amount, events=self.events + 1)
+    def moved(self, event: Moved) -> Any:
+        return after(self, self.key, event)
+
+
+class Haul(View, key=(PlaceId, CarrierId)):
+    total: int = 0
+    events: int = 0
+
+    @evolve
+    def moved(self, event: Moved) -> Any:
+        return after(self, self.key[0], event)
+
+
+def after(row: Any, place: str, event: Moved) -> Any:
+    """Return what an event makes of a row that is about one of its places."""
+    if event.amount == 13 and place == event.target:
+        raise ValueError("unlucky")
+    amount = event.amount if place == event.target else -event.amount
+    if event.amount == 99:
+        return None
+    return replace(row, total=row.total + amount, events=row.events + 1)
+
+
+def named(view: Any, event: Moved) -> dict[str, Any]:
+    """Return the keys of a view that an event names, by the texts under which they are parked."""
+    places = {f"place:{place}": place for place in (event.source, event.target)}
+    if view is Place:
+        return places
+    if event.carrier is None:
+        return {}
+    carrier = event.carrier.replace(",", ",,")
+    return {f"{text},carrier:{carrier}": (place, event.carrier) for text, place in places.items()}
+
+
+VIEWS: list[Any] = [Place, Haul]
 
 
 async def check_standing(log: Log, store: ViewStore, view: Any) -> int:
@@ -48,13 +82,13 @@ async def check_standing(log: Log, store: ViewStore, view: Any) -> int:
     name = layout(view).table
     while True:
         before = (await checkpoints.standings(store)).get(name)
-        rows = {row.key: view(**row._mapping) for row in await store.select(select(table_of(view)))}
+        found = [layout(view).row(**row._mapping) for row in await store.select(select(table_of(view)))]
         segments = [each for each in await checkpoints.progress(store) if each.follower == name]
         parked = await parking.parked(store, name, limit=100_000)
         if before is not None and (await checkpoints.standings(store)).get(name) == before:
             break
         await asyncio.sleep(0)
-    assert rows == await _folded(log, view, segments, parked)
+    assert {row.key: row for row in found} == await _folded(log, view, segments, parked)
     return before.position
 
 
@@ -66,8 +100,8 @@ async def _folded(log: Log, view: Any, segments: list[Progress], parked: list[Pa
     for recorded in await log.read(ALL, 0, 1_000_000):
         kind, step = fold.steps[recorded.type]
         event = reader(kind, recorded.version)(recorded.data)
-        for tag in tagger(kind)(event):
-            parked_as, key = storable_key(tag), tag.partition(":")[2]
+        for text, key in named(view, event).items():
+            parked_as = storable_key(text)
             handled = next(each.position for each in segments if each.segment.owns(parked_as))
             if recorded.position > handled or (parked_as, recorded.position) in aside:
                 continue
@@ -85,7 +119,8 @@ async def check_under_fire(stores: Callable[[], ViewStore], seed: int, events: i
     opened = [stores() for _ in range(3)]
     for store in opened:
         await store.open()
-        await schema.create(store, layout(Place))
+        for view in VIEWS:
+            await schema.create(store, layout(view))
     owners = [asyncio.create_task(_own(log, store)) for store in opened[:2]]
     checked = []
     try:
@@ -93,14 +128,14 @@ async def check_under_fire(stores: Callable[[], ViewStore], seed: int, events: i
             await log.append([_move(random, number) for _ in range(20)])
             await asyncio.sleep(0)
             await _trouble(random, opened[2], owners, log, opened)
-            checked.append(await check_standing(log, opened[2], Place))
+            checked.append([await check_standing(log, opened[2], view) for view in VIEWS])
         async with asyncio.timeout(60):
-            while await checkpoints.position(opened[2], "place_v1") < await log.head():
-                checked.append(await check_standing(log, opened[2], Place))
+            while min(checked[-1]) < await log.head():
+                checked.append([await check_standing(log, opened[2], view) for view in VIEWS])
                 await asyncio.sleep(0.01)
-        assert await check_standing(log, opened[2], Place) == events
-        assert len({*checked}) > 1
-        assert await parking.parked(opened[2])
+        assert checked[-1] == [events] * len(VIEWS)
+        assert all(len({*positions}) > 1 for positions in zip(*checked, strict=True))
+        assert {each.follower for each in await parking.parked(opened[2])} == {layout(view).table for view in VIEWS}
     finally:
         for task in owners:
             task.cancel()
@@ -111,18 +146,23 @@ async def check_under_fire(stores: Callable[[], ViewStore], seed: int, events: i
 
 
 async def _own(log: Log, store: ViewStore) -> None:
-    await Coordinator(store, {"place_v1": lambda: ViewHandler(Place, log, store, CLOCK)}, CLOCK, "oracle").run()
+    handlers = {layout(view).table: partial(ViewHandler, view, log, store, CLOCK) for view in VIEWS}
+    await Coordinator(store, handlers, CLOCK, "oracle").run()
 
 
 def _move(random: Random, number: int) -> NewEvent:
     amount = random.choice([1, 2, 3, 5, 99] * 20 + [13, 2**62, 2**62])
-    event = Moved(source=random.choice(KEYS), target=random.choice(KEYS), amount=amount)
+    source, target, carrier = random.choice(KEYS), random.choice(KEYS), random.choice(CARRIERS)
+    event = Moved(source=source, target=target, carrier=carrier, amount=amount)
     return NewEvent(CLOCK.new_id(), "Moved", 1, tagger(Moved)(event), encode(event))
 
 
 async def _trouble(
     random: Random, store: ViewStore, owners: list[asyncio.Task[None]], log: Log, opened: list[ViewStore]
 ) -> None:
+    follower = layout(random.choice(VIEWS)).table
+    parked = {each.key for each in await parking.parked(store, follower)}
+    segments = len([each for each in await checkpoints.progress(store) if each.follower == follower])
     match random.randrange(16):
         case 0:
             # An owner is gone in the middle of whatever it was doing, and another one comes.
@@ -131,15 +171,12 @@ async def _trouble(
             await asyncio.gather(owners[place], return_exceptions=True)
             owners[place] = asyncio.create_task(_own(log, opened[place]))
         case 1:
-            parked = {each.key for each in await parking.parked(store, "place_v1")}
-            await parking.request_retry(store, "place_v1", sorted(parked))
-        case 2 if await checkpoints.position(store, "place_v1"):
-            await replacing.rewind(store, "place_v1", ["place_v1"])
-        case 3 if len(await checkpoints.progress(store)) == 1 and not any(
-            not each.key for each in await parking.parked(store)
-        ):
-            await claiming.split(store, "place_v1", 3)
-        case 4 if len(await checkpoints.progress(store)) == 3:
-            await claiming.merge(store, "place_v1")
+            await parking.request_retry(store, follower, sorted(parked))
+        case 2 if await checkpoints.position(store, follower):
+            await replacing.rewind(store, follower, [follower])
+        case 3 if segments == 1 and "" not in parked:
+            await claiming.split(store, follower, 3)
+        case 4 if segments == 3:
+            await claiming.merge(store, follower)
         case _:
             await asyncio.sleep(random.random() / 4)

@@ -156,7 +156,8 @@ def _key_field(
     function: Callable[..., Any], command: type[Command], fold: Fold[Any], parameter: str | None
 ) -> Callable[[Any], Any]:
     """Find the command's field that says whose state is meant: the only one with the tag, or the parameter's namesake."""
-    fields = [each.field for each in tag_fields(command) if each.tag == fold.tag and not each.many]
+    tag = fold.key
+    fields = [each.field for each in tag_fields(command) if each.tag == tag and not each.many]
     if len(fields) != 1 and parameter not in fields:
         if not fields:
             found, hint = "none", "Annotate one with the tag."
@@ -166,7 +167,7 @@ def _key_field(
             found, hint = ", ".join(fields), "Write a function whose parameter is named like the field that it means."
         raise DeclarationError(
             f"{source_location(function)} decides on {fold.name}, so {command.__name__} needs one field with the tag "
-            f"{fold.tag.name!r}, and it has {found}. {hint}"
+            f"{tag.name!r}, and it has {found}. {hint}"
         )
     field = fields[0] if len(fields) == 1 else str(parameter)
     if {type(None), msgspec.UnsetType} & {*alternatives(type_hints(command)[field])}:

@@ -136,7 +136,7 @@ class StateCache:
 
     def find(self, fold: Fold[S], key: Any) -> CachedState[S]:
         """Return the cached state of a key; `load` it if it is stale."""
-        tag = fold.tag.of(key)
+        tag = fold.key.of(key)
         at = (fold.name, tag)
         cached = self._cached.get(at)
         if cached is None:

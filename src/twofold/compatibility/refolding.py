@@ -9,8 +9,7 @@ from twofold.compatibility.examining import Remark
 from twofold.declaration.declaration import Declaration
 from twofold.folding import Fold, fold_of
 from twofold.log import RecordedEvent
-from twofold.messages import Event, tag_fields
-from twofold.messages.tags import identities
+from twofold.messages import Event
 from twofold.views import View, layout
 from twofold.views.bounds import Packer
 
@@ -27,19 +26,15 @@ class Refold:
         self.fold = fold
         self.states: dict[str, Any] = {}
         self._packer = Packer(layout(view)) if view else None
-        self._prefix = f"{fold.tag.name}:"
-        self._fields = {
-            event: tuple([field for field in tag_fields(event) if field.tag == fold.tag])
-            for event, _ in fold.steps.values()
-        }
+        self._named = {event: fold.key.finder(event) for event, _ in fold.steps.values()}
 
     def take(self, recorded: RecordedEvent, event: Event | None) -> Iterator[Remark]:
         """Fold an event into the states of the keys that it names; yield what is wrong, once for each key that stops."""
         if event is None:
             self._stop(recorded)
             return
-        for _, tag, key in identities(event, self._fields[type(event)]):
-            at = tag.of(key)
+        for key in self._named[type(event)](event):
+            at = self.fold.key.of(key)
             state = self.states.get(at)
             if state is _STOPPED:
                 continue
@@ -70,7 +65,7 @@ class Refold:
             tags = recorded.tags
         except Exception:
             return
-        self.states.update({tag: _STOPPED for tag in tags if tag.startswith(self._prefix)})
+        self.states.update(dict.fromkeys(self.fold.key.named(tags), _STOPPED))
 
     def _remark(self, event: Event, error: Exception) -> Remark:
         step = getattr(self.fold.steps[type(event).message_name][1], "__name__", "its step")

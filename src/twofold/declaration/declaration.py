@@ -10,7 +10,7 @@ import msgspec
 from twofold.commands import Aggregate, Decider, decider_of, deciders_of
 from twofold.declaration.checks import check_unique, check_views, listed
 from twofold.errors import DeclarationError
-from twofold.folding import Fold, StateType, fold_of, marked
+from twofold.folding import Fold, StateType, fold_of, marked, state_parts
 from twofold.messages import (
     Command,
     Event,
@@ -18,11 +18,9 @@ from twofold.messages import (
     Tag,
     check_fields,
     check_kept_whole,
-    identity_type,
     service_name_flaw,
     source_location,
     tag_fields,
-    tag_of,
     upcasts,
 )
 from twofold.queries import Answer, answer_of
@@ -227,8 +225,8 @@ def _identities(declaration: Declaration, states: Iterable[Fold[Any]]) -> Iterab
         for field in tag_fields(message):
             yield field.tag, field.kind, f"{message.__qualname__}.{field.field}"
     for view in declaration.views:
-        if tag := tag_of(getattr(view, "state_key", None)):
-            yield tag, identity_type(view.state_key, view.__qualname__), f"the key of {view.__qualname__}"
+        for part in state_parts(view):
+            yield part.tag, part.kind, f"the key of {view.__qualname__}"
 
 
 def _check_published(declaration: Declaration) -> None:

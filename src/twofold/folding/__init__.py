@@ -12,7 +12,7 @@ from twofold.folding.annotations import (
     parameters,
     role_of,
 )
-from twofold.folding.fold import Fold, State, StateType, evolve, fold_of, replace
+from twofold.folding.fold import Fold, State, StateType, evolve, fold_of, replace, state_parts
 
 __all__ = [
     "F",
@@ -31,4 +31,5 @@ __all__ = [
     "parameters",
     "replace",
     "role_of",
+    "state_parts",
 ]

@@ -6,6 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import msgspec
@@ -14,19 +15,21 @@ from typing_extensions import dataclass_transform
 from twofold.errors import DeclarationError, LogCorrupted
 from twofold.folding.annotations import F, alternatives, annotated, check_takes, mark, marked, role_of
 from twofold.folding.fingerprint import fingerprint
+from twofold.folding.keys import check_key, keyed
 from twofold.log.model import StoredPayload
 from twofold.messages import (
     Event,
+    Key,
+    Part,
     Tag,
-    TagField,
     check_version,
     class_location,
-    identity_type,
+    key_of,
+    key_parts,
     reader,
     source_location,
     struct_class,
     tag_fields,
-    tag_of,
     type_hints,
 )
 
@@ -38,6 +41,8 @@ class StateType(msgspec.StructMeta):
 
     state_key: Any
     state_version: int
+    takes_composite_keys = False
+    """Whether the states of this kind may be found by several identities together."""
 
     def __new__(
         mcls,
@@ -58,12 +63,9 @@ class StateType(msgspec.StructMeta):
                     f"{location()}: {name} has @{role_of(member)}. A state has steps and decisions; write it as a function."
                 )
         if key is not None:
-            if tag_of(key) is None:
-                raise DeclarationError(
-                    f"{location()}: key={key!r} is not an identity. Make it one: AccountId = Annotated[str, Tag('account')]."
-                )
-            identity_type(key, f"{namespace.get('__module__', '')}.{class_name}(key=…)")
-            bases = tuple([_keyed(base, key) if isinstance(base, StateType) else base for base in bases])
+            parts = key_parts(key, location())
+            check_key(parts, bases, namespace, location, may_be_composite=mcls.takes_composite_keys)
+            bases = tuple([keyed(base, parts) if isinstance(base, StateType) else base for base in bases])
         cls: StateType = struct_class(partial(super().__new__, mcls), class_name, bases, namespace, config)
         if "key" in inspect.get_annotations(cls) and any(isinstance(base, StateType) for base in bases):
             raise DeclarationError(
@@ -74,12 +76,6 @@ class StateType(msgspec.StructMeta):
             cls.state_key = key
         cls.state_version = version
         return cls
-
-
-def _keyed(base: StateType, key: Any) -> type:
-    """Return the base with the key's own type, so that columns, schemas and decoding know it."""
-    body = {"__annotations__": {"key": key}, "__module__": base.__module__, "__qualname__": base.__qualname__}
-    return msgspec.StructMeta.__new__(type(base), base.__name__, (base,), body, frozen=True, kw_only=True)
 
 
 if TYPE_CHECKING:
@@ -126,7 +122,7 @@ class Fold(msgspec.Struct, Generic[S], frozen=True):
     """
 
     name: str
-    tag: Tag
+    key: Tag | Key
     initial: Callable[[Any], S]
     steps: Mapping[str, tuple[type[Event], Callable[[S, Any], S]]]
     state: Any = None
@@ -222,11 +218,7 @@ def fold_of(cls: type[S]) -> Fold[S]:
         DeclarationError: there is no key, a field has no default, or a step is not annotated, given twice, or for an
             event that does not name whose state it changes.
     """
-    tag = tag_of(getattr(cls, "state_key", None))
-    if tag is None:
-        raise DeclarationError(
-            f"{source_location(cls)} has no key. Declare whose state it is: class {cls.__name__}(…, key=AccountId)."
-        )
+    parts = state_parts(cls)
     _check_defaults(cls)
     steps: dict[str, tuple[type[Event], Callable[[S, Any], S]]] = {}
     for method in marked(cls, "evolve"):
@@ -235,21 +227,27 @@ def fold_of(cls: type[S]) -> Fold[S]:
         for event in annotated(method, 1, Event):
             if event.message_name in steps:
                 raise DeclarationError(f"{source_location(method)}: {cls.__name__} evolves {event.message_name} twice.")
-            fields = [field for field in tag_fields(event) if field.tag == tag]
-            if not fields:
-                raise DeclarationError(
-                    f"{source_location(method)}: {event.__name__} has no field with the tag {tag.name!r}, so it would "
-                    f"never reach a {cls.__name__}. Annotate the field that names one, or write a @project "
-                    "for events that name several."
-                )
-            for field in fields:
-                _check_same_type(cls, event, field)
+            _check_named(cls, parts, event, method)
             steps[event.message_name] = (event, method)
     if not steps:
         raise DeclarationError(
             f"{source_location(cls)} evolves no event. Add a method: @evolve def opened(self, event: Opened) -> Self."
         )
-    return Fold(cls.__name__, tag, partial(_initial, cls), steps, cls)
+    return Fold(cls.__name__, key_of(parts), partial(_initial, cls), steps, cls)
+
+
+def state_parts(cls: Any) -> tuple[Part, ...]:
+    """Return the parts of the key that a state class declares: nearly always it is one.
+
+    Raises:
+        DeclarationError: there is none.
+    """
+    declared = getattr(cls, "state_key", None)
+    if declared is None:
+        raise DeclarationError(
+            f"{source_location(cls)} has no key. Declare whose state it is: class {cls.__name__}(…, key=AccountId)."
+        )
+    return key_parts(declared)
 
 
 @functools.cache
@@ -257,14 +255,33 @@ def _fingerprint(cls: Any) -> str:
     return fingerprint(cls, [part for step in sorted(fold_of(cls).steps.items()) for part in step])
 
 
-def _check_same_type(cls: Any, event: type[Event], field: TagField) -> None:
-    expected = identity_type(cls.state_key, cls.__qualname__)
-    if field.kind is not expected:
+def _check_named(cls: Any, parts: tuple[Part, ...], event: type[Event], method: Callable[..., Any]) -> None:
+    """Check that an event names whose state it changes, by identities of the key's own types."""
+    fields = tag_fields(event)
+    missing = [part for part in parts if part.tag not in [field.tag for field in fields]]
+    if missing:
         raise DeclarationError(
-            f"{event.__module__}.{event.__qualname__}.{field.field} is of type {field.kind.__name__}, and the key of "
-            f"{source_location(cls)}, which has the same tag {field.tag.name!r}, is of type "
-            f"{expected.__name__}. Declare one identity, and use it in both."
+            f"{source_location(method)}: {event.__name__} has no field with the tag {missing[0].tag.name!r}, so it would "
+            f"never reach a {cls.__name__}. {_cure(cls, parts, missing)}"
         )
+    for part, field in product(parts, fields):
+        if field.tag == part.tag and field.kind is not part.kind:
+            raise DeclarationError(
+                f"{event.__module__}.{event.__qualname__}.{field.field} is of type {field.kind.__name__}, and the key of "
+                f"{source_location(cls)}, which has the same tag {field.tag.name!r}, is of type {part.kind.__name__}. "
+                "Declare one identity, and use it in both."
+            )
+
+
+def _cure(cls: Any, parts: tuple[Part, ...], missing: list[Part]) -> str:
+    if len(parts) == 1:
+        return "Annotate the field that names one, or write a @project for events that name several."
+    known = next((part.name for part in parts if part not in missing), parts[0].name)
+    return (
+        f"Only {Key(parts).name} together name one. Annotate the field that is missing. Or, if the "
+        f"event is about all rows of a part, fill {cls.__name__} by a @project({cls.__name__}) and without @evolve, and there "
+        f"say which: rows.delete_where({cls.__name__}, {cls.__name__}.c.{known} == event.{known})."
+    )
 
 
 def _check_returned(method: Callable[..., Any], cls: type) -> None:

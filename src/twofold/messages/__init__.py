@@ -6,6 +6,7 @@ from twofold.messages.classes import check_version, service_name_flaw, struct_cl
 from twofold.messages.codec import current_fields, decode, decoder, encode, reader, received, upcast, upcasts
 from twofold.messages.identity import identity_text, identity_type, named_type, unmarked
 from twofold.messages.keeping import check_kept_whole
+from twofold.messages.keys import Key, Part, key_of, key_parts
 from twofold.messages.locations import class_location, source_location
 from twofold.messages.message import Command, Event, FrozenStruct, Message, MessageType, Query
 from twofold.messages.metadata import Metadata, current
@@ -18,10 +19,12 @@ __all__ = [
     "Command",
     "Event",
     "FrozenStruct",
+    "Key",
     "Message",
     "MessageType",
     "Meta",
     "Metadata",
+    "Part",
     "Query",
     "Receipt",
     "Tag",
@@ -39,6 +42,8 @@ __all__ = [
     "encode",
     "identity_text",
     "identity_type",
+    "key_of",
+    "key_parts",
     "named_type",
     "parse_receipts",
     "reader",

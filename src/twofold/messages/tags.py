@@ -38,6 +38,27 @@ class Tag(msgspec.Struct, frozen=True):
         """
         return f"{self.name}:{identity_text(value)}"
 
+    def roughly(self, value: object) -> str:
+        """Return a text like a tag also of what is no identity, to tell it from others."""
+        return f"{self.name}:{value}"
+
+    def named(self, tags: Collection[str]) -> list[str]:
+        """Return those of an event's tags in the log that are of this name."""
+        return [tag for tag in tags if tag.startswith(f"{self.name}:")]
+
+    def finder(self, message: type) -> Callable[[Any], list[Any]]:
+        """Return the function that lists the identities of this tag which a message of a class has, without repetition."""
+        fields = tuple([field for field in tag_fields(message) if field.tag == self])
+        if len(fields) != 1 or fields[0].many:
+            return lambda event: list(dict.fromkeys([value for _, _, value in identities(event, fields)]))
+        name = fields[0].field
+
+        def single(event: Any) -> list[Any]:
+            value = getattr(event, name)
+            return [] if value is None else [value]
+
+        return single
+
 
 Step: TypeAlias = Callable[[Any], Iterable[Any]]
 

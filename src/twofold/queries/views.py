@@ -117,7 +117,8 @@ class Views:
             self._check_filled(each)
         statement = page_statement(view, where, order_by, limit + 1, after)
         stored = await self._select(statement, {layout(view).table} | named_tables(*where))
-        rows = [view(**row._mapping) for row in stored[:limit]]
+        make = layout(view).row
+        rows = [make(**row._mapping) for row in stored[:limit]]
         return Page(rows, cursor_of(rows[-1], order_by) if len(stored) > limit else "")
 
     async def select(self, statement: Any) -> list[Any]:

@@ -10,8 +10,7 @@ from twofold.commands import Aggregate, Context, Decider, decider_of, deciders_o
 from twofold.errors import Rejected, UnrecordableEvent
 from twofold.folding import Fold, fold_of
 from twofold.log import recordable
-from twofold.messages import Command, Event, Metadata, received, tag_fields, tagger
-from twofold.messages.tags import identities
+from twofold.messages import Command, Event, Metadata, received, tagger
 from twofold.testing.comparison import comparison
 from twofold.views import Projection, TableChange, Transaction, View, layout, table_name
 
@@ -196,7 +195,7 @@ def _context(at: datetime) -> Context:
 
 
 def _state(fold: Fold[Any], key: Any, events: Iterable[Event]) -> Any:
-    state, tag = fold.initial(key), fold.tag.of(key)
+    state, tag = fold.initial(key), fold.key.of(key)
     for event in events:
         if tag in tagger(type(event))(event):
             state = fold.apply(state, event)
@@ -218,8 +217,7 @@ def _folding(view: type[View]) -> Callable[[Event, Transaction], Coroutine[Any, 
     fold = fold_of(view)
 
     async def handle(event: Event, rows: Transaction) -> None:
-        fields = tuple([field for field in tag_fields(type(event)) if field.tag == fold.tag])
-        for key in dict.fromkeys([value for _, _, value in identities(event, fields)]):
+        for key in fold.key.finder(type(event))(event):
             row = fold.steps[type(event).message_name][1](await rows.get(view, key), event)
             if row is None:
                 rows.delete(view, key)

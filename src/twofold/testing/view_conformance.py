@@ -16,14 +16,14 @@ from twofold.followers import Checkpoint, Claim, Parked, checkpoints, claiming, 
 from twofold.messages import Tag
 from twofold.testing.claim_conformance import ENDED, LEASE_SECONDS, loses
 from twofold.testing.samples import EVERYTHING, ODD_KEYS, Colour, Count, Everything, OnlyKey, Reserved
-from twofold.testing.view_rebuilding import ViewRebuilding
+from twofold.testing.view_keys import ViewKeys
 from twofold.views import Index, TableChange, View, ViewStore, layout, replacing, schema
 from twofold.views.tables import table_of
 
 T = TypeVar("T")
 
 
-class ViewConformance(ViewRebuilding):
+class ViewConformance(ViewKeys):
     """Subclass it, and give it stores::
 
         class TestMyViews(ViewConformance):

@@ -17,7 +17,7 @@ from twofold.errors import ValueRefused
 from twofold.views.view import Column, Layout, View, layout
 
 LONGEST_INDEXED_BYTES = 2_600
-"""Of a text in UTF-8 that is a key or has an index: PostgreSQL has room for about 2,700."""
+"""Of a text in UTF-8 that is a key or has an index: PostgreSQL has room for about 2,700. Parts of a key share them evenly."""
 
 LONGEST_TEXT_BYTES = 100_000_000
 """Of any other text in UTF-8: databases and drivers take up to a thousand million bytes, of all that is sent at once."""
@@ -32,11 +32,12 @@ class Packer:
     """Turns a view's rows and keys into what databases store, or refuses them."""
 
     def __init__(self, shape: Layout) -> None:
+        parts = len(shape.key_columns)
         bounds = [LONGEST_INDEXED_BYTES if each.indexed else LONGEST_TEXT_BYTES for each in shape.columns]
-        bounds[0] = LONGEST_INDEXED_BYTES
+        bounds[:parts] = [LONGEST_INDEXED_BYTES // parts] * parts
         self._columns = list(zip(shape.columns, bounds, strict=True))
         self._packs = [(column.name, _packing(shape, column, longest)) for column, longest in self._columns]
-        self.key: Pack = self._packs[0][1]
+        self.key: Pack = _key_packing(shape, [pack for _, pack in self._packs[:parts]])
         """Packs a key; raises `ValueRefused` if no row can have it."""
         self._settling = [(each.name, _settling(shape, each, each.settle)) for each in shape.columns if each.settle]
 
@@ -105,11 +106,23 @@ def _packing(shape: Layout, column: Column, longest: int) -> Pack:
         try:
             stored = column.pack(value)
             if isinstance(stored, str) and 4 * len(stored) > longest and len(stored.encode()) > longest:
-                what = "a key or an indexed text" if longest == LONGEST_INDEXED_BYTES else "a text"
+                what = "a text" if longest == LONGEST_TEXT_BYTES else "a key or an indexed text"
                 raise ValueError(f"{what} has at most {longest:,} bytes in UTF-8")
         except Exception as error:
             raise _refused(shape, column, value, error) from error
         return stored
+
+    return packed
+
+
+def _key_packing(shape: Layout, packs: list[Pack]) -> Pack:
+    composite = shape.composite
+    if composite is None:
+        return packs[0]
+
+    def packed(key: Any) -> tuple[Any, ...]:
+        composite.check(key, shape.view.__name__)
+        return tuple([pack(part) for pack, part in zip(packs, key, strict=True)])
 
     return packed
 

@@ -61,7 +61,7 @@ from sqlalchemy.sql.selectable import GenerativeSelect
 from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
 
 from twofold.errors import DeclarationError, InvalidMessage
-from twofold.views.view import Column
+from twofold.views.view import Column, layout
 
 _TYPES: dict[type, TypeEngine[Any]] = {int: BigInteger(), float: Float(), bool: Boolean(), str: Text()}
 _ARITHMETIC = {
@@ -252,7 +252,7 @@ def check_statement(*parts: Any) -> None:
             )
 
 
-def check_conditions(view: type[Any], conditions: Iterable[Any]) -> None:
+def check_conditions(view: Any, conditions: Iterable[Any]) -> None:
     """Check the conditions that a view's rows are found by.
 
     Raises:
@@ -262,7 +262,7 @@ def check_conditions(view: type[Any], conditions: Iterable[Any]) -> None:
         if not isinstance(each, ClauseElement):
             raise DeclarationError(
                 f"{each!r:.60} is no condition that {view.__name__} can be found by. Write one of its columns, as in "
-                f"{view.__name__}.c.key == …"
+                f"{view.__name__}.c.{layout(view).columns[0].name} == …"
             )
     check_statement(*conditions)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -15,8 +15,7 @@ from twofold.followers import Block, Checkpoint, Claim, EventFailed, Parked, Seg
 from twofold.followers.shadow import shadow_follower, shadowed
 from twofold.limits import FollowerLimits
 from twofold.log import Batch, Criteria, Criterion, Log, RecordedEvent
-from twofold.messages import Event, Tag, reader, tag_fields
-from twofold.messages.tags import identities
+from twofold.messages import reader
 from twofold.views import replacing, schema
 from twofold.views.projection import Projection
 from twofold.views.store import ViewStore
@@ -189,12 +188,12 @@ class ViewHandler(_RowHandler):
         super().__init__([view], log, store, clock, as_shadow=as_shadow, limits=limits)
         self._folding = fold_of(view)
         self._steps = self._folding.steps
-        self._tag = fold_of(view).tag
+        self._key = fold_of(view).key
         self._view = view
         self._table = table_name(view)
         self.name = shadow_follower(self._table) if as_shadow else self._table
         self.criteria = (Criterion(types=fold_of(view).types),)
-        self._named = {event: _key_finder(event, self._tag) for event, _ in self._steps.values()}
+        self._named = {event: self._key.finder(event) for event, _ in self._steps.values()}
 
     async def _fold(self, events: Sequence[RecordedEvent], blocked: Mapping[str, Block]) -> list[Parked]:
         parked: list[Parked] = []
@@ -229,9 +228,9 @@ class ViewHandler(_RowHandler):
     def _key_text(self, key: Any) -> str:
         """Return a key as the text by which it is ordered and parked, also one that could not be parked under its own name."""
         try:
-            return storable_key(self._tag.of(key))
+            return storable_key(self._key.of(key))
         except InvalidMessage:
-            return storable_key(f"{self._tag.name}:{key}")
+            return storable_key(self._key.roughly(key))
 
     def _decode(self, recorded: RecordedEvent) -> Any:
         kind, _ = self._steps[recorded.type]
@@ -242,7 +241,7 @@ class ViewHandler(_RowHandler):
 
     def _undecodable(self, recorded: RecordedEvent, error: Exception, blocked: Mapping[str, Block]) -> Iterator[Parked]:
         """Park an event that does not fit its class for each key that its tags name."""
-        named = [tag for tag in recorded.tags if tag.startswith(f"{self._tag.name}:")] or [self._claim.segment.nameless]
+        named = self._key.named(recorded.tags) or [self._claim.segment.nameless]
         for key in filter(self._claim.segment.owns, map(storable_key, named)):
             held = self._held(blocked, key, recorded.position)
             if held is None:
@@ -296,20 +295,6 @@ class ViewHandler(_RowHandler):
         await self._rows.prefetch(self._table, named)
         for each in named:
             self._step(event, decoded, each)
-
-
-def _key_finder(event: type[Event], tag: Tag) -> Callable[[Any], list[Any]]:
-    """Return the function that lists the keys which an event of a class names, without repetition."""
-    fields = tuple([field for field in tag_fields(event) if field.tag == tag])
-    if len(fields) > 1 or fields[0].many:
-        return lambda event: list(dict.fromkeys([value for _, _, value in identities(event, fields)]))
-    name = fields[0].field
-
-    def single(event: Any) -> list[Any]:
-        value = getattr(event, name)
-        return [] if value is None else [value]
-
-    return single
 
 
 class ProjectionHandler(_RowHandler):

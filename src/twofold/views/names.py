@@ -61,7 +61,8 @@ def _check_columns(shape: Layout) -> None:
     where = _where(shape)
     seen: dict[str, str] = {}
     for column in shape.columns:
-        place = f"{where}: the field {column.name} of {shape.view.__name__}"
+        what = "part" if shape.composite and column in shape.key_columns else "field"
+        place = f"{where}: the {what} {column.name} of {shape.view.__name__}"
         if len(column.name.encode()) > LONGEST_NAME_BYTES:
             raise DeclarationError(
                 f"{place} has a name of {len(column.name.encode())} bytes, and PostgreSQL takes {LONGEST_NAME_BYTES} for "

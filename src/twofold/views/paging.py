@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, false, literal, or_, select
+from sqlalchemy import ColumnElement, Select, and_, false, literal, or_, select, tuple_
 from sqlalchemy.sql.elements import UnaryExpression
 from sqlalchemy.sql.operators import asc_op, desc_op
 
@@ -35,7 +35,7 @@ def page_statement(view: Any, where: tuple[Any, ...], order_by: Any, limit: int,
     statement = select(table).where(*where)
     if after:
         statement = statement.where(_beyond(table, order, *_read_cursor(view, order, after)))
-    return statement.order_by(*_terms(table, order), table.c.key).limit(limit)
+    return statement.order_by(*_terms(table, order), *table.primary_key).limit(limit)
 
 
 def order_of(view: Any, order_by: Any) -> Order:
@@ -66,17 +66,25 @@ def _terms(table: Any, order: Order) -> list[Any]:
     return [term.nulls_last() if order.descending else term.nulls_first()]
 
 
-def _beyond(table: Any, order: Order, key: Any, value: Any) -> ColumnElement[bool]:
-    """Return the condition for the rows after one with this key and this ordering value."""
+def _beyond(table: Any, order: Order, key: tuple[Any, ...], value: Any) -> ColumnElement[bool]:
+    """Return the condition for the rows after one with this key, a value for each part, and this ordering value."""
+    later_key = _later(table, key)
     if order.column is None:
-        return table.c.key > key  # type: ignore[no-any-return]
+        return later_key
     column = table.c[order.column.name]
     if value is None:
         later, same = false() if order.descending else column.is_not(None), column.is_(None)
     else:
         bound = literal(value, column.type)
         later, same = or_(column < bound, column.is_(None)) if order.descending else column > bound, column == bound
-    return or_(later, and_(same, table.c.key > key))
+    return or_(later, and_(same, later_key))
+
+
+def _later(table: Any, key: tuple[Any, ...]) -> ColumnElement[bool]:
+    columns = [*table.primary_key]
+    if len(columns) == 1:
+        return columns[0] > key[0]  # type: ignore[no-any-return]
+    return tuple_(*columns) > tuple_(*[literal(part, column.type) for part, column in zip(key, columns, strict=True)])
 
 
 def cursor_of(row: Any, order_by: Any) -> str:
@@ -88,11 +96,16 @@ def cursor_of(row: Any, order_by: Any) -> str:
     return encode([layout(view).pack_key(row.key), repr(value) if isinstance(value, float) else value]).hex()
 
 
-def _read_cursor(view: Any, order: Order, after: str) -> tuple[Any, Any]:
-    """Return the key and the ordering value of the row after which the page starts, as the columns compare them."""
+def _read_cursor(view: Any, order: Order, after: str) -> tuple[tuple[Any, ...], Any]:
+    """Return the key's parts and the ordering value of the row after which the page starts, as the columns compare them."""
+    shape = layout(view)
     try:
         key, value = msgspec.json.decode(bytes.fromhex(after), type=tuple[Any, Any])
-        unpacked = _unpacked(layout(view).columns[0], key), _unpacked(order.column, value)
+        parts = msgspec.convert(key, list[Any]) if shape.composite else [key]
+        unpacked = (
+            tuple([_unpacked(column, part) for column, part in zip(shape.key_columns, parts, strict=True)]),
+            _unpacked(order.column, value),
+        )
     except (TypeError, ValueError) as error:
         raise InvalidMessage(
             f"after={after!r} is not from a page of this query. Pass an earlier page's `next`."

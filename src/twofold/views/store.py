@@ -73,8 +73,8 @@ class TableSession(Session, Protocol):
     def columns(self, layout: Layout) -> Any:
         """Return two lists: the columns that a layout's table has, none if there is no table, and those that it should have.
 
-        Each column as its name and its type, with ``NOT NULL`` behind if it may not be missing; see
-        `twofold.views.schema.described`.
+        Each column as its name and its type, with ``NOT NULL`` behind if it may not be missing, and ``KEY`` if it is of the
+        primary key; see `twofold.views.schema.described`.
         """
         ...
 

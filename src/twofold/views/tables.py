@@ -32,8 +32,8 @@ def table_for(shape: Layout, name: str = "", word: str = "by") -> Table:
     ['count_v1_on_number']
     """
     columns: list[Any] = []
-    for position, each in enumerate(shape.columns):
-        options: Any = {"primary_key": position == 0, "nullable": each.nullable, "autoincrement": False}
+    for each in shape.columns:
+        options: Any = {"primary_key": each in shape.key_columns, "nullable": each.nullable, "autoincrement": False}
         columns.append(Column(each.name, sql_type(each), **options))
     table = Table(name or shape.table, MetaData(), *columns, info={"view": shape.view})
     for each in shape.columns:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 import msgspec
 
 from twofold.errors import DeclarationError, InvalidMessage
-from twofold.folding import State, StateType, alternatives
-from twofold.messages import named_type, type_hints, unmarked
+from twofold.folding import State, StateType, alternatives, state_parts
+from twofold.messages import Key, Part, named_type, type_hints, unmarked
 from twofold.views.packing import Packing, packing_of
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ class Index:
 class ViewType(StateType):
     """The metaclass of views."""
 
+    takes_composite_keys = True
+
     @property
     def c(cls) -> ColumnCollection[str, Any]:
         """The columns of the view's table, for conditions: ``Balance.c.amount > 100``."""
@@ -39,7 +41,9 @@ class ViewType(StateType):
 class View(State, metaclass=ViewType):
     """A row of a view. Evolving to None deletes the row.
 
-    A changed shape or meaning needs ``version=`` one higher: that makes a new table, filled from the first event.
+    Its key is one identity, or several that name a row together: ``key=(ArticleId, UserId)``. Then ``row.key`` is a tuple,
+    and each part is a column of its own, called as its tag is. A changed shape or meaning needs ``version=`` one higher:
+    that makes a new table, filled from the first event.
 
     >>> from typing import Self
     >>> from twofold import Event, Tag, evolve, replace
@@ -87,11 +91,21 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """A view's table: its name, and its columns with the key first."""
+    """A view's table: its name, and its columns with those of the key first, a column for each part.
+
+    ``row`` makes a row object of the columns' values by name. ``composite`` is the key if it has several parts.
+    """
 
     view: type[Any]
     table: str
     columns: tuple[Column, ...]
+    row: Callable[..., Any]
+    composite: Key | None = None
+
+    @property
+    def key_columns(self) -> tuple[Column, ...]:
+        """The columns by which a row is found: the table's primary key."""
+        return self.columns[: len(self.composite.parts) if self.composite else 1]
 
     def pack(self, row: Any) -> tuple[Any, ...]:
         """Turn a row object into what the database stores.
@@ -116,12 +130,17 @@ class Layout(msgspec.Struct, frozen=True):
         return error
 
     def pack_key(self, key: Any) -> Any:
-        """Turn a key into what the database stores.
+        """Turn a key into what the database stores: one value, or a tuple of one for each part.
 
         Raises:
             InvalidMessage: it is none that a row of the view could have.
+            TypeError: it has not as many parts as the view's keys.
         """
+        if self.composite:
+            self.composite.check(key, self.view.__name__)
         try:
+            if self.composite:
+                return tuple([column.pack(part) for column, part in zip(self.key_columns, key, strict=True)])
             return self.columns[0].pack(key)
         except (TypeError, ValueError) as error:
             raise InvalidMessage(f"There is no {self.view.__name__} of this key: {error}.") from error
@@ -132,7 +151,7 @@ class Layout(msgspec.Struct, frozen=True):
         for column, value in zip(self.columns, stored, strict=True):
             unpack = column.packing.unpack
             values[column.name] = value if unpack is None or value is None else unpack(value)
-        return self.view(**values)
+        return self.row(**values)
 
 
 @functools.cache
@@ -140,23 +159,40 @@ def layout(view: type[Any]) -> Layout:
     """Return how a view is stored.
 
     Raises:
-        DeclarationError: a field is of a type that has no JSON.
+        DeclarationError: it has no key, or a field is of a type that has no JSON.
     """
-    hints, defaults = type_hints(view), {field.name: field.default for field in msgspec.structs.fields(view)}
+    parts = state_parts(view)
     try:
-        columns = tuple(_column(name, hints[name], defaults[name]) for name in _field_names(view))
+        columns = (*_key_columns(parts), *_field_columns(view))
     except TypeError as error:
         raise DeclarationError(
             f"{view.__module__}.{view.__qualname__} has a field that cannot be stored: {error}."
         ) from error
-    return Layout(view, table_name(view), columns)
+    if len(parts) == 1:
+        return Layout(view, table_name(view), columns, view)
+    key = Key(parts)
+    return Layout(view, table_name(view), columns, partial(_row, view, key.names), key)
 
 
-def _field_names(view: Any) -> Iterator[str]:
-    yield "key"
+def _row(view: Any, names: tuple[str, ...], **values: Any) -> Any:
+    return view(key=tuple([values.pop(name) for name in names]), **values)
+
+
+def _key_columns(parts: tuple[Part, ...]) -> Iterator[Column]:
+    """Yield a column for each part of a key. Of several, the primary key finds the first, and an index each further one."""
+    if len(parts) == 1:
+        yield _column("key", parts[0].annotation, msgspec.NODEFAULT)
+        return
+    for number, part in enumerate(parts):
+        column = _column(part.name, part.annotation, msgspec.NODEFAULT)
+        yield msgspec.structs.replace(column, indexed=column.indexed or number > 0)
+
+
+def _field_columns(view: Any) -> Iterator[Column]:
+    hints = type_hints(view)
     for field in msgspec.structs.fields(view):
         if field.name != "key":
-            yield field.name
+            yield _column(field.name, hints[field.name], field.default)
 
 
 def table_name(view: Any) -> str:

@@ -10,7 +10,11 @@ SELECT pg_advisory_xact_lock(hashtextextended($1, 0))
 SET LOCAL lock_timeout = '100ms'
 
 -- name: columns
-SELECT concat(column_name, ' ', data_type, ' COLLATE ' || quote_ident(collation_name), CASE is_nullable WHEN 'NO' THEN ' NOT NULL' END)
+SELECT concat(column_name, ' ', data_type, ' COLLATE ' || quote_ident(collation_name), CASE is_nullable WHEN 'NO' THEN ' NOT NULL' END,
+    CASE WHEN EXISTS (
+        SELECT 1 FROM pg_constraint WHERE conrelid = to_regclass(format('%I.%I', table_schema, table_name))
+        AND contype = 'p' AND ordinal_position = ANY (conkey)
+    ) THEN ' KEY' END)
 FROM information_schema.columns
 WHERE table_schema = $1 AND table_name = $2 ORDER BY ordinal_position
 

@@ -26,7 +26,7 @@ from twofold.followers import Checkpoint
 from twofold.followers.checkpoints import advance
 from twofold.followers.session import Unit, perform_awaiting
 from twofold.limits import Limits, PostgresqlLimits
-from twofold.views import Layout, TableChange, Write
+from twofold.views import Column, Layout, TableChange, Write
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -128,12 +128,20 @@ class PostgresViews:
             await pool.dispose()
 
     async def load(self, layout: Layout, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
-        statement = self._load(layout)
-        rows = await self._database.run(lambda connection: connection.fetch(statement, list(keys)))
+        statement, values = self._load(layout), _key_lists(layout, keys)
+        rows = await self._database.run(lambda connection: connection.fetch(statement, *values))
         return [tuple(row) for row in rows]
 
     def _load(self, layout: Layout) -> str:
-        return _SQL["load"].format(columns=", ".join(_names(layout)), table=self._table(layout.table))
+        columns, table = ", ".join(_quoted(layout.columns)), self._table(layout.table)
+        if layout.composite is None:
+            return _SQL["load"].format(columns=columns, table=table)
+        parts = [f"part{place}" for place in range(len(layout.key_columns))]
+        condition = _all_equal(layout, [f"wanted.{part}" for part in parts])
+        arrays = _arrays(layout.key_columns)
+        return _SQL["load_parts"].format(
+            columns=columns, table=table, arrays=arrays, parts=", ".join(parts), condition=condition
+        )
 
     async def select(self, statement: Any) -> list[Any]:
         async with self._session() as session:
@@ -144,7 +152,7 @@ class PostgresViews:
         async with self._session() as session:
             previewed = await session.begin_nested()
             await self._write_all(writes, await _driver(session), session)
-            rows = await (await _driver(session)).fetch(statement, list(keys))
+            rows = await (await _driver(session)).fetch(statement, *_key_lists(layout, keys))
             await previewed.rollback()
         return [tuple(row) for row in rows]
 
@@ -177,16 +185,23 @@ class PostgresViews:
     async def _write(self, connection: Connection, change: TableChange) -> None:
         layout, table = change.layout, self._table(change.layout.table)
         if change.puts:
-            names = _names(layout)
-            arrays = [f"${place}::{TYPES[column.kind]}[]" for place, column in enumerate(layout.columns, 1)]
-            updates = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
+            names, key = _quoted(layout.columns), _quoted(layout.key_columns)
+            updates = ", ".join(f"{name} = excluded.{name}" for name in names[len(key) :])
             action = f"UPDATE SET {updates}" if updates else "NOTHING"
             statement = _SQL["put"].format(
-                table=table, columns=", ".join(names), arrays=", ".join(arrays), action=action
+                table=table, columns=", ".join(names), arrays=_arrays(layout.columns), key=", ".join(key), action=action
             )
-            await connection.execute(statement, *_columns(layout, change.puts))
+            await connection.execute(statement, *_lists(layout.columns, change.puts))
         if change.deletes:
+            await self._delete(connection, change)
+
+    async def _delete(self, connection: Connection, change: TableChange) -> None:
+        layout, table = change.layout, self._table(change.layout.table)
+        if layout.composite is None:
             await connection.execute(_SQL["delete"].format(table=table), change.deletes)
+            return
+        condition = _all_equal(layout, [f"${place}" for place in range(1, len(layout.key_columns) + 1)])
+        await connection.executemany(_SQL["delete_parts"].format(table=table, condition=condition), change.deletes)
 
     def _table(self, name: str) -> str:
         return f"{self._address.quoted_schema}.{name}"
@@ -202,15 +217,29 @@ async def _driver(session: AsyncConnection) -> Connection:
     return connection
 
 
-def _names(layout: Layout) -> list[str]:
-    """Return the columns' names in quotes, as a field may be called ``order``."""
-    return [f'"{column.name}"' for column in layout.columns]
+def _quoted(columns: Sequence[Column]) -> list[str]:
+    """Return columns' names in quotes, as a field may be called ``order``."""
+    return [f'"{column.name}"' for column in columns]
 
 
-def _columns(layout: Layout, rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+def _arrays(columns: Sequence[Column]) -> str:
+    """Return the parameters that take many values of some columns, an array for each."""
+    return ", ".join(f"${place}::{TYPES[column.kind]}[]" for place, column in enumerate(columns, 1))
+
+
+def _all_equal(layout: Layout, values: Sequence[str]) -> str:
+    """Return the condition that the parts of a key have these values."""
+    return " AND ".join([f"{name} = {value}" for name, value in zip(_quoted(layout.key_columns), values, strict=True)])
+
+
+def _key_lists(layout: Layout, keys: Sequence[Any]) -> list[list[Any]]:
+    return [list(keys)] if layout.composite is None else _lists(layout.key_columns, keys)
+
+
+def _lists(columns: Sequence[Column], rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
     """Turn rows into one list for each column, as PostgreSQL takes many values at once."""
-    lists = [list(values) for values in zip(*rows, strict=True)]
-    for place, column in enumerate(layout.columns):
+    lists = [list(values) for values in zip(*rows, strict=True)] or [[] for _ in columns]
+    for place, column in enumerate(columns):
         if column.kind is bool:
             lists[place] = [None if value is None else bool(value) for value in lists[place]]
         elif column.kind is float:

@@ -1,7 +1,8 @@
 -- What SQLite says in its own way about tables. `{…}` is filled in with names from declarations, never with values.
 
 -- name: columns
-SELECT name || ' ' || type || CASE "notnull" WHEN 1 THEN ' NOT NULL' ELSE '' END FROM pragma_table_info(?1) ORDER BY cid
+SELECT name || ' ' || type || CASE "notnull" WHEN 1 THEN ' NOT NULL' ELSE '' END || CASE pk WHEN 0 THEN '' ELSE ' KEY' END
+FROM pragma_table_info(?1) ORDER BY cid
 
 -- name: index
 SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?1

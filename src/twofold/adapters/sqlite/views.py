@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection as SqlalchemyConnection
@@ -31,7 +32,7 @@ from twofold.followers import Checkpoint
 from twofold.followers.checkpoints import advance
 from twofold.followers.session import Unit, perform
 from twofold.limits import Limits, SqliteLimits
-from twofold.views import Layout, TableChange, Write
+from twofold.views import Column, Layout, TableChange, Write
 
 _SQL = load_statements("twofold.adapters.sqlite", "views.sql")
 _KEYS_PER_STATEMENT = 500
@@ -156,30 +157,45 @@ class SqliteViews:
 
 
 def _load(layout: Layout, keys: Sequence[Any], connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
-    columns = ", ".join(_names(layout))
+    columns = ", ".join(_quoted(layout.columns))
     rows: list[tuple[Any, ...]] = []
     for start in range(0, len(keys), _KEYS_PER_STATEMENT):
         some = keys[start : start + _KEYS_PER_STATEMENT]
-        statement = _SQL["load"].format(columns=columns, table=layout.table, keys=marks(some))
-        rows += connection.execute(statement, some).fetchall()
+        condition, values = _any_of(layout, some)
+        statement = _SQL["load"].format(columns=columns, table=layout.table, condition=condition)
+        rows += connection.execute(statement, values).fetchall()
     return rows
 
 
-def _names(layout: Layout) -> list[str]:
-    """Return the columns' names in quotes, as a field may be called ``order``."""
-    return [f'"{column.name}"' for column in layout.columns]
+def _any_of(layout: Layout, keys: Sequence[Any]) -> tuple[str, Sequence[Any]]:
+    """Return the condition for the rows of some keys, and the values that it has in it.
+
+    Of several columns it is a list of alternatives: SQLite finds each in the index, which it does not for row values.
+    """
+    names = _quoted(layout.key_columns)
+    if len(names) == 1:
+        return f"{names[0]} IN ({marks(keys)})", keys
+    one = " AND ".join([f"{name} = ?" for name in names])
+    return " OR ".join([f"({one})"] * len(keys)), list(chain.from_iterable(keys))
+
+
+def _quoted(columns: Sequence[Column]) -> list[str]:
+    """Return columns' names in quotes, as a field may be called ``order``."""
+    return [f'"{column.name}"' for column in columns]
 
 
 def _write(connection: sqlite3.Connection, change: TableChange) -> None:
     layout = change.layout
-    names = _names(layout)
-    updates = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
-    statement = _SQL["put" if updates else "put_key"]
-    statement = statement.format(table=layout.table, columns=", ".join(names), updates=updates, rows="{rows}")
+    names, key = _quoted(layout.columns), _quoted(layout.key_columns)
+    updates = ", ".join(f"{name} = excluded.{name}" for name in names[len(key) :])
+    statement = _SQL["put" if updates else "put_key"].format(
+        table=layout.table, columns=", ".join(names), key=", ".join(key), updates=updates, rows="{rows}"
+    )
     insert_rows(connection, statement, change.puts)
     for start in range(0, len(change.deletes), _KEYS_PER_STATEMENT):
         some = change.deletes[start : start + _KEYS_PER_STATEMENT]
-        connection.execute(_SQL["delete"].format(table=layout.table, keys=marks(some)), some)
+        condition, values = _any_of(layout, some)
+        connection.execute(_SQL["delete"].format(table=layout.table, condition=condition), values)
 
 
 def open_views(url: str, clock: Clock, limits: Limits) -> SqliteViews:

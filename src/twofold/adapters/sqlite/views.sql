@@ -1,10 +1,10 @@
 -- Statements of the views' database. `{…}` is filled in by views.py with placeholders and names from declarations, never with values.
 
 -- name: put
-INSERT INTO {table} ({columns}) VALUES {rows} ON CONFLICT (key) DO UPDATE SET {updates}
+INSERT INTO {table} ({columns}) VALUES {rows} ON CONFLICT ({key}) DO UPDATE SET {updates}
 
 -- name: put_key
-INSERT INTO {table} ({columns}) VALUES {rows} ON CONFLICT (key) DO NOTHING
+INSERT INTO {table} ({columns}) VALUES {rows} ON CONFLICT ({key}) DO NOTHING
 
 -- name: begin_preview
 SAVEPOINT preview
@@ -13,7 +13,7 @@ SAVEPOINT preview
 ROLLBACK TO preview
 
 -- name: delete
-DELETE FROM {table} WHERE key IN ({keys})
+DELETE FROM {table} WHERE {condition}
 
 -- name: load
-SELECT {columns} FROM {table} WHERE key IN ({keys})
+SELECT {columns} FROM {table} WHERE {condition}
