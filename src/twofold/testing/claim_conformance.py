@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import pytest
 
 from twofold.errors import LeaseLost, NotFound, NotNow
 from twofold.followers import WHOLE, Checkpoint, Claim, Parked, Progress, Segment, checkpoints, claiming
+from twofold.followers.claiming import NEVER
+from twofold.followers.session import Execute, ExecuteMany, Now, Steps
 from twofold.views import ViewStore, replacing
 
 T = TypeVar("T")
@@ -41,6 +44,52 @@ class ClaimConformance:
                     await store.close()
 
         return asyncio.run(whole())
+
+    # Units of work.
+
+    def test_a_unit_that_fails_leaves_everything_as_it_was(self, stores: Any) -> None:
+        """What it raises reaches whoever asked for it, and nothing that it did before is kept."""
+
+        def failing() -> Steps[None]:
+            assert (yield Execute("leave_all", (NEVER, "ann"))) == 1
+            raise NotNow("It turned out otherwise.")
+
+        async def scenario(store: ViewStore) -> None:
+            await claiming.attend(store, "ann", ["orders"], LEASE_SECONDS)
+            with pytest.raises(NotNow, match="It turned out otherwise"):
+                await store.run(failing)
+            assert [each.owner for each in await checkpoints.progress(store)] == ["ann"]
+
+        self.run(stores, scenario)
+
+    def test_a_statement_says_how_many_rows_it_has_changed(self, stores: Any) -> None:
+        """By that a lost lease is found out. For many rows of values it is run once for each, in their order."""
+
+        def counting() -> Steps[list[int]]:
+            yield ExecuteMany("add_follower", [("orders", WHOLE), ("prices", WHOLE), ("orders", WHOLE)])
+            all_of_nobody = yield Execute("leave_all", (NEVER, ""))
+            return [all_of_nobody, (yield Execute("leave_all", (NEVER, "ann")))]
+
+        async def scenario(store: ViewStore) -> None:
+            assert await store.run(counting) == [2, 0]
+            assert [each.follower for each in await checkpoints.progress(store)] == ["orders", "prices"]
+
+        self.run(stores, scenario)
+
+    def test_all_stores_have_one_clock_and_it_goes_on(self, stores: Any) -> None:
+        """A lease means the same to all who see it."""
+
+        def looking() -> Steps[datetime]:
+            now: datetime = yield Now()
+            return now
+
+        async def scenario(one: ViewStore, other: ViewStore) -> None:
+            first = await one.run(looking)
+            second = await other.read(looking)
+            assert first.utcoffset() == timedelta()
+            assert first <= second <= await one.read(looking)
+
+        self.run(stores, scenario, 2)
 
     # Claims.
 
