@@ -1,6 +1,13 @@
 -- What followers keep, for every database. `$1` is the first value. `{schema}` is where the tables are; `{lock_rows}` locks the
 -- rows that are read, and `{skip_locked}` does so with those that nobody has locked: both are empty where a transaction locks all.
 -- `{table}` is a table's name, from a declaration.
+--
+-- The tables, which each adapter makes by numbered files of its own, with the types that its database has:
+--   twofold_segments (follower, low, high, position, fence, owner, lease_until, merge_at), by follower and low
+--   twofold_present (follower, owner, present_until), by follower and owner
+--   twofold_parked (follower, lane, position, error, attempts, parked_at, retry), by follower, lane and position
+--   twofold_caught_up (follower)
+-- Texts are compared by code points. What is not given is 0, '' or false. The column `lane` has keys.
 
 -- Checkpoints.
 

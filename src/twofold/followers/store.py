@@ -30,8 +30,8 @@ class FollowerStore(Protocol):
     async def run(self, unit: Unit[T], *, may_wait: bool = True) -> T:
         """Run a unit of work in one transaction, and return its result; what it raises leaves everything as it was.
 
-        It must not wait for a batch that is being stored for longer than that takes. If it ``may_wait`` for nobody, it is
-        given up where others hold what it needs for more than an instant.
+        It waits for others only where they have locked what it asks for, and never in a queue of batches or queries. One that
+        may not wait is given up if it would have to for longer than an instant.
 
         Raises:
             LogUnavailable: the database cannot be used now.
