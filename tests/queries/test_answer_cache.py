@@ -24,6 +24,7 @@ from twofold.messages import Receipt
 from twofold.queries.answers import AnswerCache, Answers, EncodedAnswer, Result
 from twofold.service import Settings
 from twofold.service.opening import opened
+from twofold.telemetry import Telemetry
 from twofold.testing import running
 
 OPERATIONS = st.tuples(
@@ -113,7 +114,7 @@ class Asked:
     def __init__(self, seconds: float, data: Any = 0, limits: Limits = Limits()) -> None:
         self.clock = ManualClock()
         self.views = SlowViews(self.clock)
-        answers = Answers(tally.declaration.answers, tally.declaration.followers, self.views)
+        answers = Answers(tally.declaration.answers, tally.declaration.followers, self.views, Telemetry(self.clock))
         self.cache = AnswerCache(answers, self.views, self.clock, limits.queries)
         self.found = 0
         self._seconds = seconds

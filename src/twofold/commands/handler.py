@@ -17,6 +17,8 @@ from twofold.errors import IdReused, LogError, Rejected, TooManyConflicts, Unkno
 from twofold.limits import CommandLimits
 from twofold.log import Appended, Guard, Log, RecordableEvent, Reused, Ticket, recordable
 from twofold.messages import Command, Event, Metadata, content_digest, current, encode, received
+from twofold.telemetry import TelemetryEvent
+from twofold.telemetry.events import CommandConflicted, CommandDecided, CommandFailed, CommandRejected
 
 _ATTEMPTS_AT_ONCE = 4
 # Where many processes have one key, they come apart by chance, and not by waiting long: sixty pauses take about a second.
@@ -57,6 +59,7 @@ class CommandHandler:
         self, log: Log, deciders: Iterable[Decider], clock: Clock, limits: CommandLimits = CommandLimits()
     ) -> None:
         self._log = log
+        self._telemetry = log.telemetry
         self._clock = clock
         self._attempts = limits.attempts
         self._deciders: Mapping[type[Command], Decider] = {decider.command: decider for decider in deciders}
@@ -86,11 +89,19 @@ class CommandHandler:
         circumstances = (metadata or current.get()).caused(command_id, command_id)
         context = Context(self._clock.now_us(), self._clock.new_id, circumstances)
         content = Content(id, content_digest(command)) if id else NO_CONTENT
+        began = self._telemetry.began()
         token = current.set(circumstances)
         try:
-            return await self._decide_until_final(decider, command, context, content)
+            position = await self._decide_until_final(decider, command, context, content)
+        except Exception as error:
+            if began is not None:
+                self._telemetry.emit(_refused(command, self._telemetry.since(began), error))
+            raise
         finally:
             current.reset(token)
+        if began is not None:
+            self._telemetry.emit(CommandDecided(self._telemetry.since(began), type(command).message_name))
+        return position
 
     async def _decide_until_final(self, decider: Decider, command: Command, context: Context, content: Content) -> int:
         for attempt in range(1, self._attempts + 1):
@@ -103,6 +114,8 @@ class CommandHandler:
                 position = await self._append(decided, content)
                 if position is not None:
                     return position
+            if self._telemetry.has_listeners:
+                self._telemetry.emit(CommandConflicted(attempt, type(command).message_name))
             if attempt > _ATTEMPTS_AT_ONCE:
                 await self._clock.sleep(_BACKOFF.pause_seconds(attempt - _ATTEMPTS_AT_ONCE, self._clock.random()))
         raise TooManyConflicts(
@@ -183,6 +196,14 @@ def _decide(decider: Decider, command: Command, context: Context, states: Sequen
     except Rejected as rejection:
         return _Decided(bases, rejection=rejection)
     return _Decided(bases, _recordable(decider, events, context))
+
+
+def _refused(command: Command, seconds: float, error: Exception) -> TelemetryEvent:
+    """Return what there is to tell of a command that has led to nothing."""
+    name, reason = type(command).message_name, type(error).__name__
+    return (
+        CommandRejected(seconds, name, reason) if isinstance(error, Rejected) else CommandFailed(seconds, name, reason)
+    )
 
 
 def _recordable(decider: Decider, events: Sequence[Event], context: Context) -> list[RecordableEvent]:

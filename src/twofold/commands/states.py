@@ -13,6 +13,7 @@ from twofold.folding import Fold
 from twofold.limits import CommandLimits
 from twofold.log import Appended, Criterion, Log, Ticket
 from twofold.log.rules import check_condition
+from twofold.telemetry.events import StateLoaded
 
 S = TypeVar("S")
 
@@ -151,9 +152,13 @@ class StateCache:
         """Make a stale state what the log has; whoever asks meanwhile waits for the same reading."""
         async with cached.loading:
             if cached.stale:
+                began = self._log.telemetry.began()
                 known, events = await self._read(cached.fold, cached.key, cached.criteria, cached.known)
                 cached.refresh(known)
                 self.folded(cached, events)
+                if began is not None:
+                    seconds = self._log.telemetry.since(began)
+                    self._log.telemetry.emit(StateLoaded(seconds, events, cached.fold.name))
 
     async def _read(self, fold: Fold[S], key: Any, criteria: Any, known: Known[S]) -> tuple[Known[S], int]:
         """Return what the log has of a key, from what is known of it on, and how many events that took."""

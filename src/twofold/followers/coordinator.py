@@ -19,6 +19,8 @@ from twofold.followers.model import WHOLE, Claim, Segment
 from twofold.followers.owners import here
 from twofold.followers.store import FollowerStore
 from twofold.limits import FollowerLimits
+from twofold.telemetry import Telemetry
+from twofold.telemetry.events import FollowerStopped
 
 _LOOKS_PER_LEASE = 6
 _FAREWELL_SECONDS = 1.0
@@ -51,8 +53,10 @@ class Coordinator:
         service: str,
         report: Callable[[str, int], None] = lambda name, position: None,
         limits: FollowerLimits = FollowerLimits(),
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._store = store
+        self._telemetry = telemetry or Telemetry(clock)
         self._limits = limits
         self._handlers = handlers
         self._clock = clock
@@ -146,7 +150,12 @@ class Coordinator:
         name = claim.follower
         if place not in self._followers:
             self._followers[place] = Follower(
-                self._store, self._handlers[name](), self._clock, lambda: self._tell(name), self._limits
+                self._store,
+                self._handlers[name](),
+                self._clock,
+                lambda: self._tell(name),
+                self._limits,
+                self._telemetry,
             )
         follower = self._followers[place]
         if claim.fence == follower.fence:
@@ -168,14 +177,8 @@ class Coordinator:
         follower, name = work.follower, work.follower.name
         try:
             await follower.follow(work.claim)
-        except LeaseLost:
-            _logger.info("%s is followed by another process now.", name)
-        except TwofoldError as error:
-            follower.failing = str(error)
-            _logger.warning("%s pauses: %s", name, error)
-        except Exception:
-            follower.failing = "it stopped on an error that its log shows"
-            _logger.exception("%s stopped on an error of its own and starts again from its checkpoint.", name)
+        except Exception as error:
+            self._stopped(follower, error)
         finally:
             work.rests = True
             # From here on somebody else may move it, forwards or (rewound) back.
@@ -184,6 +187,20 @@ class Coordinator:
         await self._clock.sleep(follower.next_pause())
         del self._work[place]
         self._again.set()
+
+    def _stopped(self, follower: Follower, error: Exception) -> None:
+        if self._telemetry.has_listeners:
+            self._telemetry.emit(FollowerStopped(follower.name, type(error).__name__))
+        if isinstance(error, LeaseLost):
+            _logger.info("%s is followed by another process now.", follower.name)
+        elif isinstance(error, TwofoldError):
+            follower.failing = str(error)
+            _logger.warning("%s pauses: %s", follower.name, error)
+        else:
+            follower.failing = "it stopped on an error that its log shows"
+            _logger.error(
+                "%s stopped on an error of its own and starts again from its checkpoint.", follower.name, exc_info=error
+            )
 
     async def _give_back(self, claim: Claim) -> None:
         with suppress(Exception):

@@ -23,6 +23,8 @@ from twofold.followers.storable import storable_error
 from twofold.followers.store import FollowerStore
 from twofold.limits import FollowerLimits
 from twofold.log import Batch
+from twofold.telemetry import Telemetry
+from twofold.telemetry.events import FollowerHandled, FollowerParked, FollowerRetried, FollowerUnparked
 
 _RETRIES_SECONDS = 0.5
 _PAUSES_PER_BATCH = 12
@@ -95,8 +97,10 @@ class Follower:
         clock: Clock,
         advanced: Callable[[], None] = lambda: None,
         limits: FollowerLimits = FollowerLimits(),
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._store = store
+        self._telemetry = telemetry or Telemetry(clock)
         self._handler = handler
         self._clock = clock
         self._advanced = advanced
@@ -140,12 +144,24 @@ class Follower:
     async def _follow(self, claim: Claim) -> None:
         async for found in self._handler.batches(claim.position):
             batch = _up_to(claim.merge_at, found)
+            began = self._telemetry.began()
             await self._handle(batch)
             self._at(batch.position)
             self.failing = ""
             self._failures = 0
+            if began is not None:
+                self._telemetry.emit(self._handled(batch, began))
             if claim.merge_at == batch.position:
                 return
+
+    def _handled(self, batch: Batch[Any], began: float) -> FollowerHandled:
+        return FollowerHandled(
+            seconds=self._telemetry.since(began),
+            events=len(batch.events),
+            lag_events=batch.head - batch.position,
+            age_seconds=self._telemetry.age(batch.events[0].recorded_at_us) if batch.events else 0.0,
+            follower=self.name,
+        )
 
     def next_pause(self) -> float:
         """Return for how many seconds to wait before it is followed again; longer each time that it has not moved."""
@@ -175,6 +191,8 @@ class Follower:
                 # Where very many keys fail, it is not for a reason that passes, and the others have waited enough.
                 if not failure.is_refused and attempts < self._attempts and failures.total() <= _PAUSES_PER_BATCH:
                     self.failing = str(failure)
+                    if self._telemetry.has_listeners:
+                        self._telemetry.emit(FollowerRetried(attempts, self.name))
                     await self._clock.sleep(self._backoff.pause_seconds(attempts, self._clock.random()))
                     continue
                 for each in (failure, *failure.also):
@@ -189,6 +207,8 @@ class Follower:
             raise failure
         _logger.error("%s parks %s from position %d on: %s", self.name, key or "its events", position, failure)
         self._blocked[key] = Block(position, str(failure), attempts)
+        if self._telemetry.has_listeners:
+            self._telemetry.emit(FollowerParked(attempts, self.name))
 
     async def _take_up_retries(self, claim: Claim) -> None:
         """Try parked events again when that was asked for; where no key is parked, there is nothing to ask for."""
@@ -196,8 +216,14 @@ class Follower:
             await self._clock.sleep(_RETRIES_SECONDS)
             for key in await parking.take_retries(self._store, claim) if self._blocked else ():
                 async with self._turn:
-                    if await self._handler.retry(key):
-                        self._blocked.pop(key, None)
+                    await self._retry(key)
+
+    async def _retry(self, key: str) -> None:
+        began = self._telemetry.began()
+        if await self._handler.retry(key):
+            self._blocked.pop(key, None)
+            if began is not None:
+                self._telemetry.emit(FollowerUnparked(self._telemetry.since(began), self.name))
 
 
 def _up_to(position: int, batch: Batch[Any]) -> Batch[Any]:

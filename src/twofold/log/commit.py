@@ -22,8 +22,11 @@ from twofold.log.model import (
     Reused,
     selects,
 )
+from twofold.log.positions import are_in_a_row
 from twofold.log.rules import Checked, check_condition, check_position
 from twofold.log.store import LogStore
+from twofold.telemetry import Telemetry
+from twofold.telemetry.events import LogCommitted
 
 _MANY = 16
 _LONGEST_SILENCE_SECONDS = 0.02
@@ -100,6 +103,11 @@ class Latest(msgspec.Struct, frozen=True):
     events: list[NewEvent]
     recorded_at_us: int
 
+    @property
+    def last(self) -> int:
+        """The position of the last one; of none, the one before they would have begun."""
+        return self.first + len(self.events) - 1
+
     def is_all(self, after: int, head: int) -> bool:
         """Say whether these are all events after a position, up to the head."""
         return self.first == after + 1 and len(self.events) == head - after
@@ -121,10 +129,11 @@ class GroupCommit:
     """
 
     def __init__(
-        self, store: LogStore, clock: Clock, committed: Callable[[int], None], limits: LogLimits = LogLimits()
+        self, store: LogStore, clock: Clock, committed: Callable[[int], None], limits: LogLimits, telemetry: Telemetry
     ) -> None:
         self.latest = Latest(1, [], 0)
         self._limits = limits
+        self._telemetry = telemetry
         self._store = store
         self._clock = clock
         self._committed = committed
@@ -179,9 +188,9 @@ class GroupCommit:
         if not batch:
             return
         outcomes: Sequence[Outcome | LogError]
-        now_us = self._clock.now_us()
+        now_us, began = self._clock.now_us(), self._telemetry.began()
         try:
-            outcomes = _checked(await self._written(appends, now_us), appends)
+            outcomes = _checked(await self._written(appends, now_us), appends, self.latest.last)
         except ValueRefused as error:
             if len(batch) > 1:
                 # Nothing was stored, because of one of them: its neighbours are stored without it.
@@ -200,6 +209,8 @@ class GroupCommit:
             raise
         self._settle(batch, outcomes)
         self.latest = _latest(batch, now_us)
+        if began is not None:
+            self._telemetry.emit(_told(self._telemetry.since(began), batch))
 
     async def _written(self, appends: Checked, now_us: int) -> list[Outcome]:
         """Have the store write, and answer those who are done as soon as that costs these no time."""
@@ -257,24 +268,16 @@ async def ends(task: asyncio.Future[None], seconds: float) -> bool:
     return bool(done)
 
 
-def _checked(outcomes: Sequence[Outcome], appends: Sequence[Append]) -> Sequence[Outcome]:
-    """Return the outcomes of a batch, if that is what they are."""
-    if len(outcomes) != len(appends) or not all(map(_is_outcome, outcomes, appends)):
+def _checked(outcomes: Sequence[Outcome], appends: Sequence[Append], known: int) -> Sequence[Outcome]:
+    """Return the outcomes of a batch, if that is what they are, and what was appended is behind a known position."""
+    is_one_for_each = len(outcomes) == len(appends) and all(type(outcome) in _OUTCOMES for outcome in outcomes)
+    if not (is_one_for_each and are_in_a_row(outcomes, appends, known)):
         raise LogCorrupted(
             f"The store answered {len(appends)} appends with {len(outcomes)} outcomes that are not one for each: "
             f"{outcomes!r:.200}. So what became of them is not known. Its adapter is at fault: "
             "`twofold.testing.LogConformance` tells where."
         )
     return outcomes
-
-
-def _is_outcome(outcome: Outcome, append: Append) -> bool:
-    if type(outcome) is not Appended:
-        return type(outcome) in _OUTCOMES
-    first, last = outcome.first, outcome.last
-    if type(first) is not int or type(last) is not int or first < 1:
-        return False
-    return outcome.repeated or last - first + 1 == len(append.events)
 
 
 def _resolved(tickets: Sequence[Ticket]) -> tuple[list[Ticket], Checked]:
@@ -311,6 +314,19 @@ def _latest(batch: Sequence[Ticket], recorded_at_us: int) -> Latest:
     made = [(each.outcome, each) for each in batch if isinstance(each.outcome, Appended) and not each.outcome.repeated]
     first = made[0][0].first if made else 0
     return Latest(first, [event for _, ticket in made for event in ticket.events], recorded_at_us)
+
+
+def _told(seconds: float, batch: Sequence[Ticket]) -> LogCommitted:
+    """Return what there is to tell of a batch that has been written."""
+    stored = [each for each in batch if isinstance(each.outcome, Appended) and not each.outcome.repeated]
+    return LogCommitted(
+        seconds=seconds,
+        appends=len(batch),
+        conflicts=sum(isinstance(each.outcome, Conflict) for each in batch),
+        events=sum(len(each.events) for each in stored),
+        bytes=sum(each.size for each in stored),
+        outcome="failed" if isinstance(batch[0].outcome, LogError) else "stored",
+    )
 
 
 def _untouched() -> LogUnavailable:

@@ -7,14 +7,17 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 
 from twofold.clock import Clock
-from twofold.errors import LogCorrupted, LogUnavailable, ValueRefused
+from twofold.errors import LogUnavailable, ValueRefused
 from twofold.limits import LogLimits
 from twofold.log.commit import GroupCommit, Guard, Ticket, check_guards, ends
 from twofold.log.following import Batch, Head
 from twofold.log.model import ALL, Criteria, NewEvent, Outcome, RecordedEvent, StoredPayload
+from twofold.log.positions import check_history, check_read
 from twofold.log.recorder import RecordableEvent
 from twofold.log.rules import check_query, recorded_size, size_of
 from twofold.log.store import LogStore
+from twofold.telemetry import Telemetry
+from twofold.telemetry.events import LogRead
 
 _logger = logging.getLogger(__name__)
 
@@ -34,25 +37,34 @@ class Log:
     Appended(first=1, last=1, repeated=False)
     """
 
-    def __init__(self, store: LogStore, clock: Clock, head: int, limits: LogLimits = LogLimits()) -> None:
+    def __init__(self, store: LogStore, clock: Clock, head: int, limits: LogLimits, telemetry: Telemetry) -> None:
         self.store = store
+        self.telemetry = telemetry
         self._limits = limits
         self._head = Head(store, clock, head, limits)
-        self._commits = GroupCommit(store, clock, self._head.advance, limits)
+        self._commits = GroupCommit(store, clock, self._head.advance, limits, telemetry)
         self._closing = False
 
     @classmethod
     async def open(
-        cls, store: LogStore, clock: Clock, limits: LogLimits = LogLimits(), *, read_only: bool = False
+        cls,
+        store: LogStore,
+        clock: Clock,
+        limits: LogLimits = LogLimits(),
+        telemetry: Telemetry | None = None,
+        *,
+        read_only: bool = False,
     ) -> Log:
         """Open the store and find the head; a store that cannot be used is closed again.
+
+        What happens is told to those who listen to ``telemetry``.
 
         Raises:
             LogUnavailable: the store cannot be opened or, read-only, holds no log.
         """
         try:
             await store.open(read_only=read_only)
-            return cls(store, clock, await store.head(), limits)
+            return cls(store, clock, await store.head(), limits, telemetry or Telemetry(clock))
         except BaseException:
             await store.close()
             raise
@@ -104,14 +116,23 @@ class Log:
         self, criteria: Criteria = ALL, after: int = 0, limit: int = 1000, *, backwards: bool = False
     ) -> list[RecordedEvent]:
         """Return up to ``limit`` events after a position; backwards, those before it, newest first (0: from the end)."""
+        began = self.telemetry.began()
         events = await self.store.read(criteria, after, limit, backwards=backwards)
-        if criteria == ALL and not backwards:
-            _check_contiguous(events, after)
+        check_read(events, criteria, after, limit, backwards=backwards)
+        if began is not None:
+            seconds = self.telemetry.since(began)
+            self.telemetry.emit(LogRead(seconds=seconds, events=len(events), content="events"))
         return events
 
     async def history(self, criteria: Criteria, after: int = 0, limit: int = 1000) -> list[StoredPayload]:
         """Return what a state is folded from: up to ``limit`` events after a position, without their circumstances."""
-        return await self.store.history(criteria, after, limit)
+        began = self.telemetry.began()
+        payloads = await self.store.history(criteria, after, limit)
+        check_history(payloads, after, limit)
+        if began is not None:
+            seconds = self.telemetry.since(began)
+            self.telemetry.emit(LogRead(seconds=seconds, events=len(payloads), content="payloads"))
+        return payloads
 
     @property
     def known_head(self) -> int:
@@ -178,17 +199,3 @@ class Log:
             closing.cancel()
             seconds = self._limits.releasing_seconds
             _logger.warning("The log's store did not close within %g s, and was left as it is.", seconds)
-
-
-def _check_contiguous(events: list[RecordedEvent], after: int) -> None:
-    if not events:
-        return
-    first = max(after, 0) + 1
-    expected = list(range(first, first + len(events)))
-    found = [event.position for event in events]
-    if found != expected:
-        gap = next(want for want, have in zip(expected, found, strict=True) if want != have)
-        raise LogCorrupted(
-            f"The log has no event at position {gap}, though it has later ones. Positions have no gaps, so rows were "
-            "lost or changed by hand: stop the service and restore the database from a backup."
-        )

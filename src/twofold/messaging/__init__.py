@@ -1,5 +1,6 @@
 """Telling others: the transport port, the relay that publishes from the log, the inbox that records into it."""
 
+from twofold.messaging.deliveries import Deliveries
 from twofold.messaging.inbox import InboxHandler, inbox_name
 from twofold.messaging.logs import LogTransport
 from twofold.messaging.message import Delivery, Published, published
@@ -8,6 +9,7 @@ from twofold.messaging.relay import RelayHandler
 from twofold.messaging.transport import Transport, check_not_replaced
 
 __all__ = [
+    "Deliveries",
     "Delivery",
     "InboxHandler",
     "LogTransport",

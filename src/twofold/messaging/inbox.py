@@ -10,8 +10,9 @@ from twofold.errors import ValueRefused
 from twofold.followers import Block, Checkpoint, Claim, FollowerStore
 from twofold.log import Batch, ForeignEvent, Log, Reused, Ticket, foreign_event
 from twofold.messages import Event, Metadata, encode
+from twofold.messaging.deliveries import Deliveries
 from twofold.messaging.message import Published
-from twofold.messaging.transport import Transport
+from twofold.telemetry.events import InboxRecorded
 
 _logger = logging.getLogger("twofold.messaging")
 
@@ -31,7 +32,7 @@ class InboxHandler:
         types: Iterable[type[Event]],
         log: Log,
         store: FollowerStore,
-        transport: Transport,
+        deliveries: Deliveries,
         clock: Clock,
     ) -> None:
         self.name = inbox_name(source)
@@ -40,12 +41,12 @@ class InboxHandler:
         self._types = {event.message_name: event for event in types}
         self._log = log
         self._store = store
-        self._transport = transport
+        self._deliveries = deliveries
         self._clock = clock
         self._claim: Claim
 
     async def batches(self, after: int) -> AsyncIterator[Batch[Published]]:
-        async for delivery in self._transport.subscribe(self._service, self._source, after):
+        async for delivery in self._deliveries.subscribe(self._service, self._source, after):
             # What is delivered again is older than what has been settled, and takes nothing of that back.
             after = max(after, delivery.position)
             yield Batch(delivery.events, after, after)
@@ -55,7 +56,13 @@ class InboxHandler:
         return ()
 
     async def apply(self, events: Sequence[Published], position: int, blocked: Mapping[str, Block]) -> None:
-        for event, reason in await self._record(events):
+        began = self._log.telemetry.began()
+        refused = await self._record(events)
+        if began is not None:
+            wanted = sum(self._kind_of(event) is not None for event in events)
+            seconds = self._log.telemetry.since(began)
+            self._log.telemetry.emit(InboxRecorded(seconds, wanted - len(refused), len(refused), self._source))
+        for event, reason in refused:
             # It would be refused again and again, and all that comes after it would wait.
             _logger.error(
                 "%s has published event %s, of type %s, at position %d, which cannot be recorded and is left out: %s",
@@ -68,7 +75,7 @@ class InboxHandler:
         refused: list[tuple[Published, str]] = []
         tickets: list[tuple[Published, Ticket]] = []
         for event in events:
-            kind = self._types.get(f"{event.source}.{event.type}")
+            kind = self._kind_of(event)
             if kind is not None:
                 found = self._foreign(event, kind)
                 try:
@@ -84,6 +91,9 @@ class InboxHandler:
             except ValueRefused as error:
                 refused.append((event, str(error)))
         return refused
+
+    def _kind_of(self, event: Published) -> type[Event] | None:
+        return self._types.get(f"{event.source}.{event.type}")
 
     def _foreign(self, event: Published, kind: type[Event]) -> ForeignEvent:
         metadata = Metadata(

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 from twofold.followers import Block, Checkpoint, Claim, FollowerStore
 from twofold.log import Batch, RecordedEvent
+from twofold.messaging.deliveries import Deliveries
 from twofold.messaging.outbox import Outbox
-from twofold.messaging.transport import Transport
 
 
 class RelayHandler:
@@ -15,10 +15,10 @@ class RelayHandler:
 
     name = "relay"
 
-    def __init__(self, outbox: Outbox, store: FollowerStore, transport: Transport) -> None:
+    def __init__(self, outbox: Outbox, store: FollowerStore, deliveries: Deliveries) -> None:
         self._outbox = outbox
         self._store = store
-        self._transport = transport
+        self._deliveries = deliveries
         self._claim: Claim
 
     def batches(self, after: int) -> AsyncIterator[Batch[RecordedEvent]]:
@@ -29,7 +29,7 @@ class RelayHandler:
         return ()
 
     async def apply(self, events: Sequence[RecordedEvent], position: int, blocked: Mapping[str, Block]) -> None:
-        await self._transport.publish(self._outbox.delivery(events, position))
+        await self._deliveries.publish(self._outbox.delivery(events, position))
         await self._store.commit(Checkpoint(self._claim, position))
 
     async def retry(self, key: str) -> bool:

@@ -15,6 +15,8 @@ from twofold.followers import Standing, checkpoints
 from twofold.limits import QueryLimits
 from twofold.messages import Query, encode, received
 from twofold.queries.views import Answer, Reading, Views
+from twofold.telemetry import Telemetry
+from twofold.telemetry.events import QueryAnswered, QueryFailed
 from twofold.views import ViewStore
 
 _DIGEST_BYTES = 12
@@ -60,7 +62,14 @@ class Result(msgspec.Struct, frozen=True):
 class Answers:
     """The functions that answer queries; ``followers`` says which tables each fills."""
 
-    def __init__(self, answers: Iterable[Answer], followers: Mapping[str, Collection[str]], store: ViewStore) -> None:
+    def __init__(
+        self,
+        answers: Iterable[Answer],
+        followers: Mapping[str, Collection[str]],
+        store: ViewStore,
+        telemetry: Telemetry,
+    ) -> None:
+        self.telemetry = telemetry
         self._by_query: dict[type, Answer] = {answer.query: answer for answer in answers}
         self._store = store
         self.followers = frozenset(followers)
@@ -78,7 +87,16 @@ class Answers:
     async def find(self, query: Query[Any], reading: Reading) -> Result:
         """Have a query answered; what it reads is what ``reading`` gives it."""
         views = Views(self._store, reading, self._filled_by)
-        return Result(await self._by_query[type(query)].function(query, views), views.tables)
+        began, name = self.telemetry.began(), type(query).message_name
+        try:
+            value = await self._by_query[type(query)].function(query, views)
+        except Exception as error:
+            if began is not None:
+                self.telemetry.emit(QueryFailed(self.telemetry.since(began), name, type(error).__name__))
+            raise
+        if began is not None:
+            self.telemetry.emit(QueryAnswered(self.telemetry.since(began), name, "found"))
+        return Result(value, views.tables)
 
     def standings(self, tables: Iterable[str], now: Mapping[str, Standing]) -> dict[str, Standing | None] | None:
         """Return where those stand that fill some tables; None if of one it is not known who does.
@@ -131,6 +149,8 @@ class AnswerCache:
         kept = self._kept.get(key)
         if kept is not None and kept.holds(standings, position):
             self._kept.move_to_end(key)
+            if (telemetry := self._answers.telemetry).has_listeners:
+                telemetry.emit(QueryAnswered(self._clock.monotonic() - began, type(query).message_name, "cached"))
             return kept.answered
         found = await self._find(query, find)
         answered = as_json(found.value)

@@ -17,6 +17,7 @@ from twofold.followers import StandingsWatcher
 from twofold.limits import LiveLimits
 from twofold.messages import Metadata, Query, Receipt, current, parse_receipts
 from twofold.queries.answers import Answers, EncodedAnswer, Result, as_json, key_of
+from twofold.telemetry.events import LiveFailed, LiveUpdated
 
 if TYPE_CHECKING:
     from twofold.followers import Standing
@@ -221,6 +222,9 @@ class _Room:
         else:
             self.digest, self._failure = answered.digest, None
             self._add(update)
+            if (telemetry := self._live.telemetry).has_listeners:
+                name = type(self._query).message_name
+                telemetry.emit(LiveUpdated(len(answered.data), len(self.subscribers), name))
 
     def _fail(self, trouble: QueryFailure) -> None:
         known, self._failure = self._failure, trouble
@@ -231,6 +235,9 @@ class _Room:
                 exc_info=None if expected else trouble.error, extra={"correlation": trouble.correlation},
             )  # fmt: skip
             self._add(trouble)
+            if (telemetry := self._live.telemetry).has_listeners:
+                name, error = type(self._query).message_name, type(trouble.error).__name__
+                telemetry.emit(LiveFailed(len(self.subscribers), name, error))
         self._attempted()
 
     def _add(self, entry: Update[Any] | QueryFailure) -> None:
@@ -275,6 +282,7 @@ class LiveQueries:
         self.service = service
         self.limits = limits
         self._answers = answers
+        self.telemetry = answers.telemetry
         self._find = find
         self.watcher = watcher
         self.clock = clock

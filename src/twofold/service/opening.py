@@ -15,6 +15,7 @@ from twofold.service.closing import Closing
 from twofold.service.roles import ROLES, Role, roles_of
 from twofold.service.running import Running
 from twofold.service.settings import Settings, check_files, open_log, open_transport, open_views
+from twofold.telemetry import Telemetry
 from twofold.views import ViewStore, layout, schema
 
 _logger = logging.getLogger("twofold.service")
@@ -68,7 +69,11 @@ async def opened(
         stack.push_async_callback(close, f"The views of {name}", views.close)
         await _prepare(views, declaration, roles)
         log = await Log.open(
-            open_log(settings.log, clock, settings.limits), clock, settings.limits.log, read_only=roles == {"queries"}
+            open_log(settings.log, clock, settings.limits),
+            clock,
+            settings.limits.log,
+            Telemetry(clock, name),
+            read_only=roles == {"queries"},
         )
         stack.push_async_callback(close, f"The log of {name}", log.close)
         if transport is None and settings.transport:

@@ -26,7 +26,7 @@ from twofold.followers import (
 from twofold.followers.shadow import shadowed
 from twofold.log import Log
 from twofold.messages import Command, Metadata, Query, Receipt
-from twofold.messaging import Delivery, InboxHandler, Outbox, RelayHandler, Transport, inbox_name
+from twofold.messaging import Deliveries, Delivery, InboxHandler, Outbox, RelayHandler, Transport, inbox_name
 from twofold.queries.answers import AnswerCache, Answers, EncodedAnswer, Result
 from twofold.queries.live import LiveQueries, QueryFailure, ResumeToken, Subscription, Update, parse_resume_token
 from twofold.service.roles import Role, check_role
@@ -58,16 +58,17 @@ class Running:
         self.clock = clock
         self.limits = limits = settings.limits
         self.outbox = Outbox(declaration.name, declaration.publishes, log)
-        self._transport = transport
+        self.telemetry = telemetry = log.telemetry
+        self._deliveries = Deliveries(transport, telemetry) if transport else None
         self._handler = CommandHandler(log, declaration.deciders, clock, limits.commands)
-        self._answers = Answers(declaration.answers, declaration.followers, views)
+        self._answers = Answers(declaration.answers, declaration.followers, views, telemetry)
         self._kept = AnswerCache(self._answers, views, clock, limits.queries)
         self._positions = PositionWaiter(partial(checkpoints.position, views), limits.queries)
         watcher = StandingsWatcher(views, self._positions, clock, limits.queries)
         self._live = LiveQueries(declaration.name, self._answers, self._find_now, watcher, clock, limits.live)
         self.view_versions = ViewVersions(declaration, log, views, self._positions, clock, limits)
         self.coordinator = Coordinator(
-            views, self._handlers(), clock, self.name, self._positions.advance, limits.followers
+            views, self._handlers(), clock, self.name, self._positions.advance, limits.followers, telemetry
         )
         self._following: asyncio.Task[None] | None = None
         self._tending: asyncio.Task[None] | None = None
@@ -301,18 +302,18 @@ class Running:
         handlers: dict[str, Callable[[], BatchHandler]] = {}
         if "followers" in self.roles:
             handlers |= view_handlers(self.declaration, self.log, self.views, self.clock, self.limits.followers)
-        if "relay" in self.roles and self._transport is not None:
-            handlers |= self._carrying(self._transport)
+        if "relay" in self.roles and self._deliveries is not None:
+            handlers |= self._carrying(self._deliveries)
         return handlers
 
-    def _carrying(self, transport: Transport) -> dict[str, Callable[[], BatchHandler]]:
+    def _carrying(self, deliveries: Deliveries) -> dict[str, Callable[[], BatchHandler]]:
         log, store, clock = self.log, self.views, self.clock
         handlers: dict[str, Callable[[], BatchHandler]] = {}
-        if self.declaration.publishes and transport.pushes:
-            handlers[RelayHandler.name] = partial(RelayHandler, self.outbox, store, transport)
+        if self.declaration.publishes and deliveries.pushes:
+            handlers[RelayHandler.name] = partial(RelayHandler, self.outbox, store, deliveries)
         for source, events in self.declaration.sources.items():
             handlers[inbox_name(source)] = partial(
-                InboxHandler, self.name, source, events, log, store, transport, clock
+                InboxHandler, self.name, source, events, log, store, deliveries, clock
             )
         return handlers
 

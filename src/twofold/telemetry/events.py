@@ -76,7 +76,7 @@ def _fields(event: type[TelemetryEvent]) -> list[tuple[str, Any]]:
 # The log.
 
 
-class LogCommitted(TelemetryEvent, tag="log.committed"):
+class LogCommitted(TelemetryEvent, frozen=True, tag="log.committed"):
     """One transaction has stored all appends that were waiting, or failed with them; each conflict failed alone."""
 
     seconds: float
@@ -87,7 +87,7 @@ class LogCommitted(TelemetryEvent, tag="log.committed"):
     outcome: Outcome
 
 
-class LogRead(TelemetryEvent, tag="log.read"):
+class LogRead(TelemetryEvent, frozen=True, tag="log.read"):
     """Events were read from the log: whole ones to follow it, or only what a state is folded from."""
 
     seconds: float
@@ -98,14 +98,14 @@ class LogRead(TelemetryEvent, tag="log.read"):
 # Deciding.
 
 
-class CommandDecided(TelemetryEvent, tag="command.decided"):
+class CommandDecided(TelemetryEvent, frozen=True, tag="command.decided"):
     """A command was decided, and what it led to is durable; under an id that was used before, it was so already."""
 
     seconds: float
     command: str
 
 
-class CommandRejected(TelemetryEvent, tag="command.rejected"):
+class CommandRejected(TelemetryEvent, frozen=True, tag="command.rejected"):
     """A decision said no; ``rejection`` is the class's name."""
 
     seconds: float
@@ -113,7 +113,7 @@ class CommandRejected(TelemetryEvent, tag="command.rejected"):
     rejection: str
 
 
-class CommandFailed(TelemetryEvent, tag="command.failed"):
+class CommandFailed(TelemetryEvent, frozen=True, tag="command.failed"):
     """A command came to no end: the log failed, the decision is wrong, or others were first each time."""
 
     seconds: float
@@ -121,14 +121,14 @@ class CommandFailed(TelemetryEvent, tag="command.failed"):
     error: str
 
 
-class CommandConflicted(TelemetryEvent, tag="command.conflicted"):
+class CommandConflicted(TelemetryEvent, frozen=True, tag="command.conflicted"):
     """A decision was made on a state that the log did not have any more; it is made again."""
 
     attempts: int
     command: str
 
 
-class StateLoaded(TelemetryEvent, tag="state.loaded"):
+class StateLoaded(TelemetryEvent, frozen=True, tag="state.loaded"):
     """A state that was not in memory, or not the latest, was read from a snapshot and the log."""
 
     seconds: float
@@ -139,9 +139,8 @@ class StateLoaded(TelemetryEvent, tag="state.loaded"):
 # Following.
 
 
-class FollowerHandled(TelemetryEvent, tag="follower.handled"):
-    """A follower has handled a batch; ``lag_events`` are left in the log, and the oldest of the batch was recorded
-    ``age_seconds`` ago."""
+class FollowerHandled(TelemetryEvent, frozen=True, tag="follower.handled"):
+    """A follower has handled a batch, the oldest event of which is so old, and so many events are left behind it."""
 
     seconds: float
     events: int
@@ -150,45 +149,38 @@ class FollowerHandled(TelemetryEvent, tag="follower.handled"):
     follower: str
 
 
-class FollowerRetried(TelemetryEvent, tag="follower.retried"):
+class FollowerRetried(TelemetryEvent, frozen=True, tag="follower.retried"):
     """An event could not be handled, and its batch is tried again."""
 
     attempts: int
     follower: str
 
 
-class FollowerParked(TelemetryEvent, tag="follower.parked"):
+class FollowerParked(TelemetryEvent, frozen=True, tag="follower.parked"):
     """An event could not be handled after so many attempts, and is set aside with all later ones of its key."""
 
     attempts: int
     follower: str
 
 
-class FollowerUnparked(TelemetryEvent, tag="follower.unparked"):
+class FollowerUnparked(TelemetryEvent, frozen=True, tag="follower.unparked"):
     """The parked events of a key were tried again, and none is left."""
 
     seconds: float
     follower: str
 
 
-class FollowerPaused(TelemetryEvent, tag="follower.paused"):
-    """A follower cannot go on, and begins again after a pause: a database is away, or something is wrong with the code."""
+class FollowerStopped(TelemetryEvent, frozen=True, tag="follower.stopped"):
+    """A follower could not go on, and begins again after a pause, unless another process has its segment now (`LeaseLost`)."""
 
-    pause_seconds: float
     follower: str
     error: str
-
-
-class FollowerLeaseLost(TelemetryEvent, tag="follower.lease_lost"):
-    """Another process has taken over a segment while this one followed it."""
-
-    follower: str
 
 
 # Asking.
 
 
-class QueryAnswered(TelemetryEvent, tag="query.answered"):
+class QueryAnswered(TelemetryEvent, frozen=True, tag="query.answered"):
     """A query was answered: from views, or with an answer that is cached and still holds."""
 
     seconds: float
@@ -196,7 +188,7 @@ class QueryAnswered(TelemetryEvent, tag="query.answered"):
     source: Literal["found", "cached"]
 
 
-class QueryFailed(TelemetryEvent, tag="query.failed"):
+class QueryFailed(TelemetryEvent, frozen=True, tag="query.failed"):
     """A query could not be answered."""
 
     seconds: float
@@ -204,7 +196,7 @@ class QueryFailed(TelemetryEvent, tag="query.failed"):
     error: str
 
 
-class LiveUpdated(TelemetryEvent, tag="live.updated"):
+class LiveUpdated(TelemetryEvent, frozen=True, tag="live.updated"):
     """A live query has another answer than before, and all who watch it are told."""
 
     bytes: int
@@ -212,7 +204,7 @@ class LiveUpdated(TelemetryEvent, tag="live.updated"):
     query: str
 
 
-class LiveFailed(TelemetryEvent, tag="live.failed"):
+class LiveFailed(TelemetryEvent, frozen=True, tag="live.failed"):
     """A live query cannot be answered at the moment, and all who watch it are told."""
 
     subscribers: int
@@ -223,14 +215,14 @@ class LiveFailed(TelemetryEvent, tag="live.failed"):
 # Telling others.
 
 
-class TransportPublished(TelemetryEvent, tag="transport.published"):
+class TransportPublished(TelemetryEvent, frozen=True, tag="transport.published"):
     """The relay has handed a delivery over to a transport that pushes."""
 
     seconds: float
     events: int
 
 
-class TransportDelivered(TelemetryEvent, tag="transport.delivered"):
+class TransportDelivered(TelemetryEvent, frozen=True, tag="transport.delivered"):
     """A transport has brought what another service published; the oldest was recorded there ``age_seconds`` ago."""
 
     events: int
@@ -238,7 +230,7 @@ class TransportDelivered(TelemetryEvent, tag="transport.delivered"):
     source: str
 
 
-class InboxRecorded(TelemetryEvent, tag="inbox.recorded"):
+class InboxRecorded(TelemetryEvent, frozen=True, tag="inbox.recorded"):
     """What another service published is in the own log, but for what no log takes."""
 
     seconds: float
