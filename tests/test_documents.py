@@ -39,7 +39,7 @@ def run(code: str, name: str, line: int, namespace: dict[str, Any]) -> None:
             function()
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/guide.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/guide.md", "docs/telemetry.md"])
 def test_the_python_of_a_document_runs(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader who types it off gets what it says."""
     monkeypatch.chdir(tmp_path)

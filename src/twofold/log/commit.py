@@ -19,10 +19,9 @@ from twofold.log.model import (
     NewEvent,
     Outcome,
     RecordedEvent,
-    Reused,
     selects,
 )
-from twofold.log.positions import are_in_a_row
+from twofold.log.positions import are_answers
 from twofold.log.rules import Checked, check_condition, check_position
 from twofold.log.store import LogStore
 from twofold.telemetry import Telemetry
@@ -30,7 +29,6 @@ from twofold.telemetry.events import LogCommitted
 
 _MANY = 16
 _LONGEST_SILENCE_SECONDS = 0.02
-_OUTCOMES = {Appended, Conflict, Reused}
 
 
 class Ticket:
@@ -270,8 +268,7 @@ async def ends(task: asyncio.Future[None], seconds: float) -> bool:
 
 def _checked(outcomes: Sequence[Outcome], appends: Sequence[Append], known: int) -> Sequence[Outcome]:
     """Return the outcomes of a batch, if that is what they are, and what was appended is behind a known position."""
-    is_one_for_each = len(outcomes) == len(appends) and all(type(outcome) in _OUTCOMES for outcome in outcomes)
-    if not (is_one_for_each and are_in_a_row(outcomes, appends, known)):
+    if len(outcomes) != len(appends) or not are_answers(outcomes, appends, known):
         raise LogCorrupted(
             f"The store answered {len(appends)} appends with {len(outcomes)} outcomes that are not one for each: "
             f"{outcomes!r:.200}. So what became of them is not known. Its adapter is at fault: "

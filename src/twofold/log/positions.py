@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from operator import gt, lt
 
 from twofold.errors import LogCorrupted
-from twofold.log.model import ALL, Append, Appended, Criteria, Outcome, RecordedEvent, StoredPayload
+from twofold.log.model import ALL, Append, Appended, Conflict, Criteria, Outcome, RecordedEvent, Reused, StoredPayload
+
+_OTHERS = {Conflict, Reused}
 
 
 def check_read(events: Sequence[RecordedEvent], criteria: Criteria, after: int, limit: int, *, backwards: bool) -> None:
@@ -38,21 +40,24 @@ def check_history(payloads: Sequence[StoredPayload], after: int, limit: int) -> 
             raise _wrong([first, last], after, limit)
 
 
-def are_in_a_row(outcomes: Sequence[Outcome], appends: Sequence[Append], known: int) -> bool:
-    """Say whether what was appended together has positions for its events, without gaps and behind a known one.
+def are_answers(outcomes: Sequence[Outcome], appends: Sequence[Append], known: int) -> bool:
+    """Say whether outcomes answer their appends: new events have positions in a row, behind a known one.
 
     What was appended before, under the same id, may have any.
     """
     last = 0
     for outcome, append in zip(outcomes, appends, strict=True):
-        if type(outcome) is Appended:
-            first, end = outcome.first, outcome.last
-            if type(first) is not int or type(end) is not int or first < 1:
+        if type(outcome) is not Appended:
+            if type(outcome) not in _OTHERS:
                 return False
-            if not outcome.repeated:
-                if (first != last + 1 if last else first <= known) or end - first + 1 != len(append.events):
-                    return False
-                last = end
+            continue
+        first, end = outcome.first, outcome.last
+        if type(first) is not int or type(end) is not int or first < 1:
+            return False
+        if not outcome.repeated:
+            if (first != last + 1 if last else first <= known) or end - first + 1 != len(append.events):
+                return False
+            last = end
     return True
 
 
