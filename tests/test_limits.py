@@ -100,6 +100,19 @@ def test_each_limit_has_its_unit_last_and_a_sentence(group: str, field: FieldInf
     assert text.startswith(("How ", "An answer is kept if "))
 
 
+def test_each_limit_is_read_by_somebody() -> None:
+    """A limit that nothing obeys would be set in vain."""
+    source = Path(limits.__file__).parent
+    read = {
+        node.attr
+        for module in source.rglob("*.py")
+        if module.name != "limits.py"
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.Attribute)
+    }
+    assert {field.name for _, field in all_fields()} <= read
+
+
 def table() -> str:
     """Return what the document says of all limits: each variable, its default and the sentence that the code has."""
     rows = ["| variable | unless set | what it is for |", "|---|---|---|"]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+import msgspec
 import pytest
 
 from examples.bank import (
@@ -31,6 +32,7 @@ from twofold.errors import (
     UnknownMessage,
 )
 from twofold.followers import checkpoints
+from twofold.limits import Limits, QueryLimits, SqliteLimits
 from twofold.service import Settings
 from twofold.testing import running, running_system, service_fixture
 from twofold.views import replacing
@@ -119,6 +121,27 @@ def test_the_patience_of_a_question_is_for_all_that_it_waits_for() -> None:
             async with asyncio.timeout(60):
                 with pytest.raises(ReceiptTimeout, match="after 0 seconds"):
                     await started.ask(Unreachable(), after=receipt, timeout_seconds=3000)
+
+    asyncio.run(scenario())
+
+
+def test_limits_reach_those_whom_they_are_for(tmp_path: Path) -> None:
+    """What the settings say is how long a question waits for its receipts, and an append for the file's lock."""
+    limits = Limits(queries=QueryLimits(patience_seconds=0.06), sqlite=SqliteLimits(busy_seconds=0.05))
+    settings = msgspec.structs.replace(files(tmp_path), limits=limits)
+
+    async def scenario() -> None:
+        async with bank.run(settings):
+            pass
+        async with bank.run(settings, roles=["commands", "queries"]) as started:
+            receipt = await started.send(Deposit(account="ann", amount=1))
+            with pytest.raises(ReceiptTimeout, match=r"after 0\.06 seconds"):
+                await started.ask(BalanceOf(account="ann"), after=receipt)
+            lock = sqlite3.connect(tmp_path / "bank.db", isolation_level=None)
+            lock.execute("BEGIN IMMEDIATE")
+            with pytest.raises(LogUnavailable, match="has held the file's lock"):
+                await started.send(Deposit(account="ann", amount=1))
+            lock.close()
 
     asyncio.run(scenario())
 
