@@ -11,7 +11,8 @@ from msgspec.structs import FieldInfo, fields
 
 from twofold import limits
 from twofold.errors import SettingsError
-from twofold.limits import FollowerLimits, HttpLimits, Limits, QueryLimits, read_limits, variables
+from twofold.http.endpoints import LARGEST_FEED_PAGE, LONGEST_WAIT_SECONDS
+from twofold.limits import FeedLimits, FollowerLimits, HttpLimits, Limits, QueryLimits, read_limits, variables
 
 COUNTED = ["answers", "attempts", "connections", "events", "headers", "rows", "states", "updates"]
 UNITS = ["bytes", "ratio", "second", "seconds", *COUNTED]
@@ -98,6 +99,13 @@ def test_each_limit_has_its_unit_last_and_a_sentence(group: str, field: FieldInf
     text = sentences()[type(getattr(Limits(), group)).__name__][field.name]
     assert text.endswith(".")
     assert text.startswith(("How ", "An answer is kept if "))
+
+
+def test_a_feed_is_asked_for_no_more_than_any_service_gives() -> None:
+    """It would be refused there, again and again, and only the log would say so."""
+    bounds = {field.name: get_args(field.type)[1] for field in fields(FeedLimits)}
+    assert bounds["wait_seconds"].le == LONGEST_WAIT_SECONDS
+    assert bounds["page_events"].le == LARGEST_FEED_PAGE
 
 
 def test_each_limit_is_read_by_somebody() -> None:

@@ -227,7 +227,7 @@ class PostgresqlLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("
 
 
 class FeedLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("FEED")):
-    """Following other services over HTTP."""
+    """Following other services over HTTP. The bounds are what the feed of any service takes."""
 
     wait_seconds: Annotated[int, Meta(ge=1, le=30)] = 20
     """How long a feed is asked to wait for something to come. It has to be shorter than what proxies wait for; shorter: more
@@ -270,8 +270,10 @@ def read_limits(environment: Mapping[str, str] = os.environ) -> Limits:
     Raises:
         SettingsError: a value is not a number, or not one that is allowed; the text names the variable and shows a valid one.
     """
-    given = {name: _given(group, environment) for name, group in _groups().items()}
-    groups: dict[str, Any] = {name: _groups()[name](**values) for name, values in given.items() if values}
+    groups: dict[str, Any] = {}
+    for name, group in _groups().items():
+        if given := _given(group, environment):
+            groups[name] = group(**given)
     return Limits(**groups)
 
 
