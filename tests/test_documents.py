@@ -39,7 +39,7 @@ def run(code: str, name: str, line: int, namespace: dict[str, Any]) -> None:
             function()
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/guide.md", "docs/telemetry.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/guide.md", "docs/telemetry.md", "docs/adapters.md"])
 def test_the_python_of_a_document_runs(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader who types it off gets what it says."""
     monkeypatch.chdir(tmp_path)
@@ -75,6 +75,6 @@ def test_the_containers_of_the_document_can_be_started_like_that() -> None:
         program, name, *arguments = container["command"].split()
         assert program == "twofold"
         twofold.commands[name].make_context(name, arguments)
-        assert read_settings("shop", container["environment"]).views.endswith("?schema=shop")
+        assert str(read_settings("shop", container["environment"]).views).endswith("?schema=shop")
     roles = [role for each in containers.values() for role in re.findall(r"--role (\w+)", each["command"])]
     assert sorted(roles) == sorted(ROLES)

@@ -143,7 +143,8 @@ def test_the_clock_is_the_only_source_of_time_chance_and_ids() -> None:
 
 def test_importing_twofold_imports_no_driver_and_no_web_server() -> None:
     """Whoever uses the core alone pays for the core alone."""
-    heavy = ["sqlalchemy", "sqlite3", "asyncpg", "starlette", "uvicorn", "httpx", "click", "rich", "pytest"]
+    drivers = ["sqlalchemy", "sqlite3", "asyncpg", "httpx"]
+    heavy = [*drivers, "importlib.metadata", "starlette", "uvicorn", "click", "rich", "pytest"]
     script = f"import sys, twofold; print([name for name in {heavy!r} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert found.stdout.strip() == "[]"

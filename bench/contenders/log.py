@@ -14,7 +14,7 @@ from bench.model import Contender, Home, Place, Prepare, Sample, Turns, fresh
 from twofold.clock import SystemClock
 from twofold.log import Appended, Criterion, Guard, Log, NewEvent
 from twofold.messages import encode, tagger
-from twofold.service.settings import open_log
+from twofold.service.adapters import open_log
 
 
 def contender(home: Home) -> Contender:

@@ -138,7 +138,7 @@ def test_bars_are_for_terminals(filled: CommandLine) -> None:
     ("arguments", "said"),
     [
         (["copy", BANK, "sqlite:///bank.db"], "'sqlite:///bank.db' is the log itself. Say where the copy is to be."),
-        (["copy", BANK, "bank.db"], "'bank.db': it begins with none of memory:, sqlite:, postgresql:."),
+        (["copy", BANK, "bank.db"], "'bank.db': it begins with none of memory:, postgresql:, sqlite:,"),
         (["copy", "sqlite:///none.db", "sqlite:///copy.db"], "none.db: there is no such file. A service makes it"),
         (["copy", "bank.db", "sqlite:///copy.db"], "There is no module 'bank'"),
         (["export", "memory:"], "'memory:': what a service has in memory, no other process sees."),

@@ -115,6 +115,7 @@ def test_a_wrong_setting_is_told_with_its_variable(twofold: CommandLine, command
     where = command.index("--") if "--" in command else len(command)
     found = twofold(*command[:where], "examples.bank:bank", *command[where + 1 :])
     assert found.complaint == (
-        "twofold: TWOFOLD_BANK_LOG='mysql://localhost/bank': 'mysql' is not one of memory:, sqlite:, postgresql:. "
+        "twofold: TWOFOLD_BANK_LOG='mysql://localhost/bank': 'mysql' is not one of memory:, postgresql:, sqlite:, "
+        "which are installed; other packages register theirs in twofold.logs. "
         "For example TWOFOLD_BANK_LOG=sqlite:///bank.db"
     )

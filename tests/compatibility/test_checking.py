@@ -13,7 +13,7 @@ from twofold.clock import SystemClock
 from twofold.compatibility.checking import Finding, check_log
 from twofold.log import Log, NewEvent
 from twofold.operations.databases import opened_log
-from twofold.service.settings import open_log
+from twofold.service.adapters import open_log
 from twofold.testing import running
 
 CLOCK = SystemClock()

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from twofold.clock import SystemClock
 from twofold.log import ALL, Append, Log, LogStore, NewEvent, ProcessedId, RecordedEvent
-from twofold.service.settings import open_log
+from twofold.service.adapters import open_log
 
 T = TypeVar("T")
 CLOCK = SystemClock()

@@ -14,7 +14,7 @@ from twofold.clock import SystemClock
 from twofold.followers import claiming
 from twofold.http import asgi
 from twofold.service import Role, Running, Settings
-from twofold.service.settings import open_views
+from twofold.service.adapters import open_views
 
 MEMORY = Settings(log="memory:", views="memory:")
 

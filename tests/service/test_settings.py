@@ -11,7 +11,8 @@ from twofold.clock import SystemClock
 from twofold.errors import SettingsError
 from twofold.limits import FollowerLimits, Limits
 from twofold.service import Settings, read_settings
-from twofold.service.settings import check_names, open_transport
+from twofold.service.adapters import open_transport
+from twofold.service.settings import check_names
 
 
 def test_a_service_has_its_own_settings_those_of_all_or_the_defaults() -> None:
@@ -40,7 +41,7 @@ def test_limits_are_those_of_the_process() -> None:
     ("variable", "value", "says"),
     [
         ("TWOFOLD_LOG", "bank.db", r"TWOFOLD_LOG='bank\.db': it begins with none of.*TWOFOLD_LOG=sqlite:///bank\.db"),
-        ("TWOFOLD_LOG", "mysql://x", r"'mysql' is not one of memory:, sqlite:, postgresql:"),
+        ("TWOFOLD_LOG", "mysql://x", r"'mysql' is not one of memory:, postgresql:, sqlite:"),
         ("TWOFOLD_BANK_VIEWS", "sqlite://bank.db", r"TWOFOLD_BANK_VIEWS=.*after three slashes.*TWOFOLD_BANK_VIEWS=sqlite"),
         ("TWOFOLD_VIEWS", "sqlite:///", r"TWOFOLD_VIEWS='sqlite:///'.*after three slashes"),
         ("TWOFOLD_TRANSPORT", "kafka://x", r"TWOFOLD_TRANSPORT=.*'kafka' is not one of feed:"),

@@ -29,7 +29,7 @@ from twofold.errors import LogUnavailable, TooManyConflicts
 from twofold.limits import CommandLimits
 from twofold.log import ALL, Append, Log, LogStore, Outcome, RecordedEvent
 from twofold.messages import encode
-from twofold.service.settings import open_log
+from twofold.service.adapters import open_log
 
 BookId = Annotated[str, Tag("book")]
 GateId = Annotated[str, Tag("gate")]

@@ -238,7 +238,7 @@ async def _is_past(databases: Databases, shadows: list[str], place: int) -> bool
 @contextmanager
 def rebuilding_process(settings: Settings) -> Iterator[None]:
     """Run a process that rebuilds the views again and again, and kill it."""
-    command = [sys.executable, "-m", "tests.support.rebuilding_process", settings.log, settings.views]
+    command = [sys.executable, "-m", "tests.support.rebuilding_process", str(settings.log), str(settings.views)]
     process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
     try:
         yield

@@ -150,7 +150,7 @@ def log_url(target: str, service: str | None) -> str:
 
     if "/" in target or target.startswith("memory:"):
         return target
-    return read_settings(one_service(target, service).name).log
+    return str(read_settings(one_service(target, service).name).log)
 
 
 def opened(service: Service, *, to_mend: bool = False) -> AbstractAsyncContextManager[Databases]:

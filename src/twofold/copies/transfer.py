@@ -22,7 +22,7 @@ from twofold.limits import Limits
 from twofold.log import Log, RecordedEvent
 from twofold.log.reading import Report, ahead
 from twofold.operations.databases import check_shared, opened_log
-from twofold.service.settings import location_of, open_log
+from twofold.service.adapters import LOGS, location_of, open_log
 from twofold.urls import without_password
 
 
@@ -60,7 +60,7 @@ async def copy_log(
         LogDiverged: the target is not a copy of the source, or somebody else writes to it.
     """
     check_shared(target_url)
-    if location_of(source_url) == location_of(target_url):
+    if location_of(source_url, LOGS) == location_of(target_url, LOGS):
         raise SettingsError(f"{without_password(target_url)!r} is the log itself. Say where the copy is to be.")
     async with opened_log(source_url, limits=limits) as source, _opened_target(target_url, limits) as target:
         before = await common_head(source, target.store)

@@ -11,8 +11,9 @@ from twofold.clock import Clock, SystemClock
 from twofold.declaration import Declaration, filled_by
 from twofold.errors import SettingsError
 from twofold.limits import Limits
-from twofold.log import Log
-from twofold.service.settings import Settings, open_log, open_views
+from twofold.log import Log, LogStore
+from twofold.service.adapters import open_log, open_views
+from twofold.service.settings import Settings
 from twofold.urls import without_password
 from twofold.views import ViewStore
 from twofold.views.rebuilding import rebuild
@@ -45,7 +46,9 @@ class Databases(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def opened_log(url: str, *, clock: Clock | None = None, limits: Limits = Limits()) -> AsyncIterator[Log]:
+async def opened_log(
+    url: LogStore | str, *, clock: Clock | None = None, limits: Limits = Limits()
+) -> AsyncIterator[Log]:
     """Open the log of a URL for reading only.
 
     Raises:
@@ -93,14 +96,15 @@ async def _opened_views(settings: Settings, clock: Clock, *, read_only: bool = T
         await views.close()
 
 
-def check_shared(url: str) -> None:
+def check_shared(url: LogStore | ViewStore | str) -> None:
     """Check that other processes can see what is at a URL.
 
     Raises:
-        SettingsError: it is in the memory of one.
+        SettingsError: it is in the memory of one, as an object is.
     """
-    if url.startswith("memory:"):
+    if not isinstance(url, str) or url.startswith("memory:"):
+        shown = repr(without_password(url)) if isinstance(url, str) else f"<{type(url).__qualname__}>"
         raise SettingsError(
-            f"{without_password(url)!r}: what a service has in memory, no other process sees. Set TWOFOLD_LOG and "
+            f"{shown}: what a service has in memory, no other process sees. Set TWOFOLD_LOG and "
             "TWOFOLD_VIEWS to what the service runs with, for example TWOFOLD_LOG=sqlite:///bank.db"
         )

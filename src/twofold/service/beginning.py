@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
-from urllib.parse import unquote
+from typing import Any
 
 from twofold.declaration.declaration import Declaration
 from twofold.followers import checkpoints
 from twofold.log import Log
+from twofold.service.adapters import LOGS, VIEWS, Port, file_of
 from twofold.service.settings import Settings
 from twofold.urls import without_password
 from twofold.views import ViewStore
@@ -19,18 +19,18 @@ _logger = logging.getLogger("twofold.service")
 async def tell_what_is_new(declaration: Declaration, settings: Settings, log: Log, views: ViewStore | None) -> None:
     """Warn of a log in which nothing is yet, or of views that nobody has filled although the log has events.
 
-    What is kept in memory is always new, and nothing is said of it.
+    What is kept in memory is always new, and whoever gives an object knows what is in it: nothing is said of these.
     """
-    if settings.log != "memory:" and log.known_head == 0:
+    if _may_have_been(settings.log) and log.known_head == 0:
         _logger.warning(
             "%s begins with an empty log at %s. If there should be events, check TWOFOLD_LOG and the folder.",
-            declaration.name, _place(settings.log),
+            declaration.name, _place(settings.log, LOGS),
         )  # fmt: skip
-    elif views is not None and settings.views != "memory:" and await _are_new(declaration, views):
+    elif views is not None and _may_have_been(settings.views) and await _are_new(declaration, views):
         _logger.warning(
             "%s begins with empty views at %s; they are filled from the %d events in the log. If there should be rows, "
             "check TWOFOLD_VIEWS and the folder.",
-            declaration.name, _place(settings.views), log.known_head,
+            declaration.name, _place(settings.views, VIEWS), log.known_head,
         )  # fmt: skip
 
 
@@ -39,11 +39,11 @@ async def _are_new(declaration: Declaration, views: ViewStore) -> bool:
     return bool(followers) and not any(each.follower in followers for each in await checkpoints.progress(views))
 
 
-def _place(url: str) -> str:
+def _may_have_been(given: object) -> bool:
+    return isinstance(given, str) and given != "memory:"
+
+
+def _place(url: Any, port: Port) -> str:
     """Return what may be shown of a URL, and of a file which one it is, whatever the current folder."""
-    shown = without_password(url)
-    return (
-        f"{shown} ({Path(unquote(url.removeprefix('sqlite:///'))).resolve()})"
-        if url.startswith("sqlite:///")
-        else shown
-    )
+    file = file_of(url, port)
+    return f"{without_password(url)} ({file})" if file else without_password(url)

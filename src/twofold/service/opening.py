@@ -9,12 +9,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from twofold.clock import Clock, SystemClock
 from twofold.declaration import Declaration
 from twofold.log import Log
-from twofold.messaging import Transport
+from twofold.service.adapters import open_log, open_transport, open_views
 from twofold.service.beginning import tell_what_is_new
 from twofold.service.closing import Closing
 from twofold.service.roles import ROLES, Role, roles_of
 from twofold.service.running import Running
-from twofold.service.settings import Settings, check_files, open_log, open_transport, open_views
+from twofold.service.settings import Settings, check_files
 from twofold.telemetry import Telemetry
 from twofold.views import ViewStore, layout, schema
 
@@ -23,21 +23,16 @@ _logger = logging.getLogger("twofold.service")
 
 @asynccontextmanager
 async def start(
-    declaration: Declaration,
-    settings: Settings,
-    *,
-    roles: Collection[Role] = ROLES,
-    transport: Transport | None = None,
-    clock: Clock | None = None,
+    declaration: Declaration, settings: Settings, *, roles: Collection[Role] = ROLES, clock: Clock | None = None
 ) -> AsyncIterator[Running]:
     """Run a service until the block ends.
 
     Raises:
-        SettingsError: a URL is wrong or its driver is missing.
+        SettingsError: a URL is wrong, its adapter cannot be used, or its driver is missing.
         LogUnavailable: a database cannot be opened.
         DeclarationError: a view's table has other columns than the view.
     """
-    async with opened(declaration, settings, roles=roles, transport=transport, clock=clock) as running:
+    async with opened(declaration, settings, roles=roles, clock=clock) as running:
         running.follow()
         yield running
 
@@ -48,7 +43,6 @@ async def opened(
     settings: Settings,
     *,
     roles: Collection[Role] = ROLES,
-    transport: Transport | None = None,
     clock: Clock | None = None,
     closing: Closing | None = None,
 ) -> AsyncIterator[Running]:
@@ -57,27 +51,25 @@ async def opened(
     Services that are closed together have one bound for that: ``closing``.
 
     Raises:
-        SettingsError: a URL is wrong or its driver is missing.
+        SettingsError: a URL is wrong, its adapter cannot be used, or its driver is missing.
         LogUnavailable: a database cannot be opened.
         DeclarationError: a view's table has other columns than the view.
     """
     clock, roles = clock or SystemClock(), roles_of(roles)
     check_files(settings)
-    name, close = declaration.name, (closing or Closing(clock, settings.limits.service.closing_seconds)).close
+    limits = settings.limits
+    name, close = declaration.name, (closing or Closing(clock, limits.service.closing_seconds)).close
+    store, views = open_log(settings.log, clock, limits), open_views(settings.views, clock, limits)
     async with AsyncExitStack() as stack:
-        views = open_views(settings.views, clock, settings.limits)
         stack.push_async_callback(close, f"The views of {name}", views.close)
         await _prepare(views, declaration, roles)
-        log = await Log.open(
-            open_log(settings.log, clock, settings.limits),
-            clock,
-            settings.limits.log,
-            Telemetry(clock, name),
-            read_only=roles == {"queries"},
-        )
+        log = await Log.open(store, clock, limits.log, Telemetry(clock, name), read_only=roles == {"queries"})
         stack.push_async_callback(close, f"The log of {name}", log.close)
-        if transport is None and settings.transport:
-            transport = open_transport(settings.transport, clock, settings.limits, declaration.sources)
+        transport = None
+        if settings.transport != "":
+            transport = open_transport(settings.transport, clock, limits, declaration.sources)
+        if transport is not None and transport is not settings.transport:
+            # One that was given may carry other services' events, too.
             stack.push_async_callback(close, f"The transport of {name}", transport.close)
         running = Running(declaration, settings, log, views, transport, clock, roles)
         await tell_what_is_new(declaration, settings, log, views if "followers" in roles else None)

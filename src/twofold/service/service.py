@@ -8,10 +8,13 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from msgspec.structs import replace
+
 from twofold.clock import Clock, SystemClock
 from twofold.commands import Aggregate, Decider
 from twofold.declaration.declaration import declare
 from twofold.errors import DeclarationError, NotRunning, SettingsError
+from twofold.log import LogStore
 from twofold.messages import Command, Event, Metadata, Query, Receipt, source_location
 from twofold.messaging import LogTransport, Outbox, Transport
 from twofold.queries.live import Update
@@ -19,8 +22,8 @@ from twofold.service.closing import Closing
 from twofold.service.opening import opened, start
 from twofold.service.roles import ROLES, Role
 from twofold.service.running import Running
-from twofold.service.settings import Settings, read_settings, variable
-from twofold.views import Projection, View
+from twofold.service.settings import Settings, read_settings, settings_of, variable
+from twofold.views import Projection, View, ViewStore
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -84,21 +87,33 @@ class Service:
         self,
         settings: Settings | None = None,
         *,
-        roles: Collection[Role] = ROLES,
-        transport: Transport | None = None,
+        log: LogStore | str | None = None,
+        views: ViewStore | str | None = None,
+        transport: Transport | str | None = None,
         clock: Clock | None = None,
+        roles: Collection[Role] = ROLES,
     ) -> AbstractAsyncContextManager[Running]:
         """Run the service for a block; without settings, by those in the environment.
+
+        ``log``, ``views`` and ``transport`` are URLs, or objects of the program's own, instead of what settings would name::
+
+            async with bank.run(log=MyLog(), views="memory:", clock=MyClock()) as running:
+                ...
+
+        Who opens something closes it. So an object for the log or the views comes unopened, is for this run alone, and is
+        closed at its end, as if a URL had led to it; a transport comes open, may be given to several services, and is left
+        open. The signal that wakes followers is the log's own: `LogStore.changed`.
 
         Of ``roles`` this process takes some and leaves the others to other processes: with ``roles=["queries"]`` it
         answers, writes nothing, and may have the URL of a replica for its views.
 
         Raises:
-            SettingsError: a setting is wrong; the text names the variable.
+            SettingsError: a setting is wrong, and the text names the variable; an object lacks something of its port; or both
+                the settings and an argument say where something is.
             LogUnavailable: a database cannot be opened.
         """
-        settings = settings or read_settings(self.name)
-        return start(self.declaration, settings, roles=roles, transport=transport, clock=clock)
+        settings = settings_of(self.name, settings, log=log, views=views, transport=transport)
+        return start(self.declaration, settings, roles=roles, clock=clock)
 
     # The one instance that a module-level service stands for, where a program has just one of it.
 
@@ -194,12 +209,13 @@ class System:
         self,
         settings: Mapping[str, Settings] | None = None,
         *,
-        roles: Collection[Role] = ROLES,
         clock: Clock | None = None,
+        roles: Collection[Role] = ROLES,
     ) -> AsyncIterator[dict[str, Running]]:
         """Run all services for a block, in the same roles; without settings, by those in the environment.
 
-        Services that name no transport follow each other's logs, so any number of processes may run the same system.
+        Services that name no transport follow each other's logs, so any number of processes may run the same system. Each
+        service keeps its own log and views, so objects for these are in its settings: ``Settings(log=MyLog(), …)``.
 
         Raises:
             SettingsError: a setting is wrong; the text names the variable.
@@ -216,28 +232,23 @@ class System:
         async with AsyncExitStack() as stack:
             running = {}
             for name, service in self.services.items():
-                transport = None if settings[name].transport else shared
+                each = settings[name]
+                if each.transport == "":
+                    each = replace(each, transport=shared)
                 running[name] = await stack.enter_async_context(
-                    opened(
-                        service.declaration,
-                        settings[name],
-                        roles=roles,
-                        transport=transport,
-                        clock=clock,
-                        closing=closing,
-                    )
+                    opened(service.declaration, each, roles=roles, clock=clock, closing=closing)
                 )
                 outboxes[name] = running[name].outbox
             # All end together, before the first log is closed that another one still follows.
             stack.push_async_callback(closing.close, ", ".join(running), partial(_close, running.values()))
-            for each in running.values():
-                each.follow()
+            for started in running.values():
+                started.follow()
             yield running
 
     def _check_heard(self, settings: Mapping[str, Settings]) -> None:
         for name, service in self.services.items():
             away = [source for source in service.declaration.sources if source not in self.services]
-            if away and not settings[name].transport:
+            if away and settings[name].transport == "":
                 raise SettingsError(
                     f"{name} subscribes to events of {away[0]}, which is not a service of this system. Say where it is, for "
                     f"example {variable(name, 'TRANSPORT')}=feed:{away[0]}=http://127.0.0.1:8001"
@@ -250,12 +261,13 @@ async def _close(running: Iterable[Running]) -> None:
 
 def _check_apart(settings: Mapping[str, Settings]) -> None:
     for what in ("log", "views"):
-        used: dict[str, str] = {}
+        used: dict[Any, str] = {}
         for name, each in settings.items():
-            url = getattr(each, what)
-            other = used.setdefault(url, name)
-            if other != name and url != "memory:":
+            given = getattr(each, what)
+            kind, same = ("URL", given) if isinstance(given, str) else ("object", id(given))
+            other = used.setdefault(same, name)
+            if other != name and given != "memory:":
                 raise SettingsError(
-                    f"{other} and {name} have one URL for their {what}, and each service keeps its own. Let the URL name the "
-                    f"service, for example TWOFOLD_{what.upper()}=sqlite:///{{service}}-{what}.db"
+                    f"{other} and {name} have one {kind} for their {what}, and each service keeps its "
+                    f"own. Let the URL name the service, for example TWOFOLD_{what.upper()}=sqlite:///{{service}}-{what}.db"
                 )

@@ -11,17 +11,27 @@ from typing import Any
 import pytest
 
 from twofold.clock import Clock
+from twofold.log import LogStore
 from twofold.messaging import Transport
 from twofold.service import Running, Service, Settings, System
+from twofold.views import ViewStore
 
 MEMORY = Settings(log="memory:", views="memory:")
 
 
 @asynccontextmanager
 async def running(
-    service: Service, folder: Path | None = None, *, transport: Transport | None = None, clock: Clock | None = None
+    service: Service,
+    folder: Path | None = None,
+    *,
+    log: LogStore | str | None = None,
+    views: ViewStore | str | None = None,
+    transport: Transport | str | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Running]:
     """Run a service for a block: in memory, or on SQLite files in a folder, where the next run finds what this one left.
+
+    What is given besides is used instead, as `Service.run` does.
 
     >>> import asyncio
     >>> from examples.bank import Balance, BalanceOf, Deposit, bank
@@ -32,7 +42,9 @@ async def running(
     >>> asyncio.run(scenario())
     Balance(key='ann', owner='', amount=5)
     """
-    async with service.run(_settings(service.name, folder), transport=transport, clock=clock) as started:
+    usual = _settings(service.name, folder)
+    given = Settings(log=usual.log if log is None else log, views=usual.views if views is None else views)
+    async with service.run(given, transport=transport, clock=clock) as started:
         yield started
 
 

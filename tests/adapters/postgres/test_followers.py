@@ -23,7 +23,7 @@ from twofold.log import Log, NewEvent
 from twofold.messages import encode, tagger
 from twofold.operations.databases import opened
 from twofold.service import Running, read_settings
-from twofold.service.settings import open_log
+from twofold.service.adapters import open_log
 
 TARGET = "tests.adapters.postgres.counting_service:counting"
 EVENTS = int(os.environ.get("TWOFOLD_TEST_EVENTS", "12000"))

@@ -266,7 +266,7 @@ def test_a_service_moves_to_postgresql(place: Place, views: str) -> None:
         async with bank.run(old) as running:
             first = await running.send(Deposit(account="ann", amount=100), id="form-1")
             await running.ask(BalanceOf(account="ann"), after=first)
-        await copy_log(old.log, new.log, nobody)
+        await copy_log(str(old.log), str(new.log), nobody)
         async with bank.run(new) as running:
             assert await running.send(Deposit(account="ann", amount=100), id="form-1") == first
             second = await running.send(Deposit(account="ann", amount=50), id="form-2")

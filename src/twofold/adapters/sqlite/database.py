@@ -11,7 +11,7 @@ from importlib.resources import files
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from twofold.adapters.sqlite.failures import failure_of
 from twofold.adapters.sqlite.files import MEMORY, Files
@@ -308,12 +308,3 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
-
-
-def path_of(url: str) -> str:
-    """Return the file that a URL names.
-
-    >>> path_of("sqlite:///data/bank.db"), path_of("sqlite:////var/bank.db")
-    ('data/bank.db', '/var/bank.db')
-    """
-    return unquote(url.removeprefix("sqlite:///"))

@@ -17,14 +17,12 @@ from twofold.adapters.sqlite.database import (
     check_prepared,
     insert_rows,
     marks,
-    path_of,
     placeholders,
     transaction,
     upgrade,
 )
 from twofold.adapters.statements import load_statements
-from twofold.clock import Clock
-from twofold.limits import Limits, SqliteLimits
+from twofold.limits import SqliteLimits
 from twofold.log import (
     Append,
     Appended,
@@ -278,8 +276,3 @@ def _arms(
     types = f"AND t0.type IN ({marks(criterion.types)})" if criterion.types else ""
     statement = _SQL["select_tags"].format(joins=joins, types=types, further=further, **direction)
     yield statement, (*few, first, after, *criterion.types, *many, limit)
-
-
-def open_log(url: str, clock: Clock, limits: Limits) -> SqliteStore:
-    """Return the store of a URL such as ``sqlite:///bank.db`` (relative) or ``sqlite:////var/lib/bank.db``."""
-    return SqliteStore(path_of(url), limits.sqlite)

@@ -21,7 +21,6 @@ from twofold.adapters.sqlite.database import (
     check_prepared,
     insert_rows,
     marks,
-    path_of,
     transaction,
     upgrade,
 )
@@ -31,7 +30,7 @@ from twofold.clock import Clock
 from twofold.followers import Checkpoint
 from twofold.followers.checkpoints import advance
 from twofold.followers.session import Unit, perform
-from twofold.limits import Limits, SqliteLimits
+from twofold.limits import SqliteLimits
 from twofold.views import Column, Layout, TableChange, Write
 
 _SQL = load_statements("twofold.adapters.sqlite", "views.sql")
@@ -196,8 +195,3 @@ def _write(connection: sqlite3.Connection, change: TableChange) -> None:
         some = change.deletes[start : start + _KEYS_PER_STATEMENT]
         condition, values = _any_of(layout, some)
         connection.execute(_SQL["delete"].format(table=layout.table, condition=condition), values)
-
-
-def open_views(url: str, clock: Clock, limits: Limits) -> SqliteViews:
-    """Return the views' store of a URL such as ``sqlite:///bank-views.db``, or ``memory:``."""
-    return SqliteViews(_MEMORY if url == "memory:" else path_of(url), clock, limits.sqlite)
