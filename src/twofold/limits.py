@@ -192,8 +192,8 @@ class HttpLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("HTTP")
     """How long requests may take that are under way after SIGTERM. Shorter: more of them are cut off; longer: so is the end.
     With the next, it has to be less than what is waited for before the process is killed."""
     ending_seconds: Seconds = 1.5
-    """How long closing the databases may take after that. Shorter: connections are cut off; longer: a database that hangs
-    holds up the end of the process."""
+    """How long closing the databases may take after that under `twofold run`. Shorter: connections are cut off; longer: a
+    database that hangs holds up the end of the process."""
 
 
 class SqliteLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("SQLITE")):
