@@ -4,11 +4,12 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Self
 
 import pytest
 
 from tests.support.changed_code import loaded, service
-from twofold import Service
+from twofold import Event, Service, Tag, View, evolve, replace
 from twofold.clock import SystemClock
 from twofold.compatibility.checking import Finding, check_log
 from twofold.log import Log, NewEvent
@@ -176,6 +177,35 @@ def test_a_row_that_no_table_takes_is_found(tmp_path: Path) -> None:
     (finding,) = found(tmp_path, ("self.total + event.units", "self.total + event.units * 2**62"))
     assert (finding.kind, finding.events, finding.position) == ("stops", 2, 3)
     assert "Usage.total cannot be stored" in finding.what
+
+
+class Starred(Event):
+    article: Annotated[str, Tag("article")]
+    user: Annotated[str, Tag("user")]
+    stars: int = 1
+
+
+class Star(View, key=(Annotated[str, Tag("article")], Annotated[str, Tag("user")])):
+    stars: int = 0
+
+    @evolve
+    def starred(self, event: Starred) -> Self:
+        return replace(self, stars=self.stars + 6 // event.stars)
+
+
+def test_each_row_that_several_identities_name_stops_by_itself(tmp_path: Path) -> None:
+    """Others of the same article or user are folded on; those of an event that cannot be read stop by its tags."""
+    stars = [("one", "ann", "0"), ("one", "bob", "1"), ("two", "ann", "0"), ("one", "ann", "0"), ("two", "bob", '"no"')]
+    events = [
+        NewEvent(
+            CLOCK.new_id(), "Starred", 1, (f"article:{article}", f"user:{user}"),
+            f'{{"article":"{article}","user":"{user}","stars":{number}}}'.encode(),
+        )
+        for article, user, number in [*stars, ("two", "bob", "0")]
+    ]  # fmt: skip
+    asyncio.run(store(tmp_path, *events))
+    findings = asyncio.run(check(tmp_path, Service("reader", views=[Star])))
+    assert [(each.kind, each.events, each.position) for each in findings if each.kind == "stops"] == [("stops", 2, 1)]
 
 
 def test_without_folding_no_step_is_run(tmp_path: Path) -> None:

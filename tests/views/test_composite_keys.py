@@ -8,6 +8,8 @@ from typing import Annotated, Any, Self
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
+from sqlalchemy.dialects import sqlite
 
 from tests.support.claims import claimed
 from twofold import Event, Query, Service, Tag, View, Views, answer, evolve, project, replace
@@ -22,6 +24,7 @@ from twofold.service import Running, Settings
 from twofold.testing import given as given_events
 from twofold.testing import running
 from twofold.views import Transaction, ViewHandler, layout, schema
+from twofold.views.paging import cursor_of, page_statement
 
 ArticleId = Annotated[str, Tag("article")]
 UserId = Annotated[str, Tag("user")]
@@ -240,6 +243,35 @@ def test_a_key_with_other_parts_is_told(key: Any) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(
+    ("where", "order_by"),
+    [
+        ((), None),
+        ((Star.c.article == "a",), None),
+        ((Star.c.user == "u",), None),
+        ((Star.c.user == "u",), Star.c.user),
+        ((), Star.c.user),
+        ((Star.c.article > "a",), Star.c.article),
+    ],
+)
+def test_a_page_by_any_part_is_a_search_in_an_index(where: Any, order_by: Any) -> None:
+    """What it costs does not grow with the table, nor with the pages before it."""
+
+    async def scenario() -> list[str]:
+        store = SqliteViews(":memory:", CLOCK)
+        await store.open()
+        await schema.create(store, layout(Star))
+        after = cursor_of(Star(key=("a", "u")), order_by)
+        page = page_statement(Star, where, order_by, 10, after)
+        sql = str(page.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
+        plan = [str(row[-1]) for row in await store.select(text(f"EXPLAIN QUERY PLAN {sql}"))]
+        await store.close()
+        return plan
+
+    (step,) = asyncio.run(scenario())
+    assert step.startswith("SEARCH star_v1 USING INDEX")
+
+
 class Strict(Event, name="Starred"):
     """What was written before there were numbers: it does not fit `Starred` any more."""
 
@@ -276,7 +308,7 @@ def test_what_fails_is_parked_for_its_row_alone(tmp_path: Path) -> None:
         async with SERVICE.run(settings) as service:
             await service.log.append([new(event) for event in [*fails, *behind, *flows]])
             found = await until_parked(service, 5)
-            assert {text: found.pop(text) for text in texts} == texts
+            assert {each: found.pop(each) for each in texts} == texts
             ((long, positions),) = found.items()
             assert (long[:12], long[-17], positions) == ("article:xxxx", "~", [3])
             await service.ask(StarsOf(user="bob"), after=Receipt("reader", 8))

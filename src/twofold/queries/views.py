@@ -75,10 +75,11 @@ class Views:
         """
 
     async def get(self, view: type[V], key: Any) -> V | None:
-        """Return the row of a key, or None.
+        """Return the row of a key, or None; a key of several parts is a tuple: ``views.get(Star, (article, user))``.
 
         Raises:
             DeclarationError: the service does not declare the view.
+            TypeError: the key has not the parts that the view's have.
         """
         self._check_filled(view)
         shape = layout(view)

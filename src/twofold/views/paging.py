@@ -35,7 +35,7 @@ def page_statement(view: Any, where: tuple[Any, ...], order_by: Any, limit: int,
     statement = select(table).where(*where)
     if after:
         statement = statement.where(_beyond(table, order, *_read_cursor(view, order, after)))
-    return statement.order_by(*_terms(table, order), *table.primary_key).limit(limit)
+    return statement.order_by(*_terms(table, order)).limit(limit)
 
 
 def order_of(view: Any, order_by: Any) -> Order:
@@ -57,34 +57,39 @@ def order_of(view: Any, order_by: Any) -> Order:
 
 def _terms(table: Any, order: Order) -> list[Any]:
     """Return how to order. Databases disagree on where a missing value belongs; here it is less than all others."""
+    key = [*table.primary_key]
     if order.column is None:
-        return []
+        return key
     column = table.c[order.column.name]
+    rest = [part for part in key if part is not column]
     term = column.desc() if order.descending else column.asc()
     if not order.column.nullable:
-        return [term]
-    return [term.nulls_last() if order.descending else term.nulls_first()]
+        return [term, *rest]
+    return [term.nulls_last() if order.descending else term.nulls_first(), *rest]
 
 
 def _beyond(table: Any, order: Order, key: tuple[Any, ...], value: Any) -> ColumnElement[bool]:
     """Return the condition for the rows after one with this key, a value for each part, and this ordering value."""
-    later_key = _later(table, key)
+    parts = dict(zip(table.primary_key, key, strict=True))
     if order.column is None:
-        return later_key
+        return _later(parts)
     column = table.c[order.column.name]
+    if column in parts and not order.descending:
+        return _later({column: value, **parts})
     if value is None:
         later, same = false() if order.descending else column.is_not(None), column.is_(None)
     else:
         bound = literal(value, column.type)
         later, same = or_(column < bound, column.is_(None)) if order.descending else column > bound, column == bound
-    return or_(later, and_(same, later_key))
+    return or_(later, and_(same, _later(parts)))
 
 
-def _later(table: Any, key: tuple[Any, ...]) -> ColumnElement[bool]:
-    columns = [*table.primary_key]
-    if len(columns) == 1:
-        return columns[0] > key[0]  # type: ignore[no-any-return]
-    return tuple_(*columns) > tuple_(*[literal(part, column.type) for part, column in zip(key, columns, strict=True)])
+def _later(parts: dict[Any, Any]) -> ColumnElement[bool]:
+    """Return the condition that columns, taken together in their order, are beyond their values."""
+    bounds = [literal(value, column.type) for column, value in parts.items()]
+    if len(bounds) == 1:
+        return next(iter(parts)) > bounds[0]  # type: ignore[no-any-return]
+    return tuple_(*parts) > tuple_(*bounds)
 
 
 def cursor_of(row: Any, order_by: Any) -> str:

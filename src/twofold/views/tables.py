@@ -38,8 +38,15 @@ def table_for(shape: Layout, name: str = "", word: str = "by") -> Table:
     table = Table(name or shape.table, MetaData(), *columns, info={"view": shape.view})
     for each in shape.columns:
         if each.indexed:
-            Index(index_name(shape.table, word, each.name), table.c[each.name])
+            names = [each.name, *_other_parts(shape, each)]
+            Index(index_name(shape.table, word, each.name), *[table.c[name] for name in names])
     return table
+
+
+def _other_parts(shape: Layout, column: Any) -> list[str]:
+    """Return the other parts of the key that a column is of: in their order the rows of one part are asked for."""
+    parts = shape.key_columns
+    return [part.name for part in parts if part is not column] if column in parts else []
 
 
 def redirected(statement: Any, names: Mapping[str, str]) -> Any:

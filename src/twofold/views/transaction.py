@@ -69,10 +69,11 @@ class Transaction:
         return bool(self._touched)
 
     async def get(self, view: type[V], key: Any) -> V:
-        """Return the row of a key, or what a row starts as if there is none.
+        """Return the row of a key, or what a row starts as if there is none; a key of several parts is a tuple.
 
         Raises:
             DeclarationError: the view is not one that the projection names.
+            TypeError: the key has not the parts that the view's have.
         """
         table = self._table(view)
         if self._layouts[table].table in self._touched:

@@ -179,7 +179,7 @@ def _row(view: Any, names: tuple[str, ...], **values: Any) -> Any:
 
 
 def _key_columns(parts: tuple[Part, ...]) -> Iterator[Column]:
-    """Yield a column for each part of a key. Of several, the primary key finds the first, and an index each further one."""
+    """Yield a column for each part of a key. The primary key begins with the first, and an index with each further one."""
     if len(parts) == 1:
         yield _column("key", parts[0].annotation, msgspec.NODEFAULT)
         return
