@@ -61,11 +61,12 @@ UPDATE {schema}.twofold_parked SET retry = true WHERE follower = $1 AND lane = $
 
 -- Keys for which that was asked, and those whose first event has not failed: the one that had was discarded.
 -- name: retries
-SELECT lane FROM (
-    SELECT lane, error, row_number() OVER (PARTITION BY lane ORDER BY position) AS place,
-        max(CASE WHEN retry THEN 1 ELSE 0 END) OVER (PARTITION BY lane) AS asked
-    FROM {schema}.twofold_parked WHERE follower = $1
-) AS parked WHERE place = 1 AND (asked = 1 OR error = '') ORDER BY lane
+SELECT first.lane FROM (
+    SELECT lane, min(position) AS position, max(CASE WHEN retry THEN 1 ELSE 0 END) AS asked
+    FROM {schema}.twofold_parked WHERE follower = $1 GROUP BY lane
+) AS first JOIN {schema}.twofold_parked AS parked
+ON parked.follower = $1 AND parked.lane = first.lane AND parked.position = first.position
+WHERE first.asked = 1 OR parked.error = '' ORDER BY first.lane
 
 -- name: forget_retry
 UPDATE {schema}.twofold_parked SET retry = false WHERE follower = $1 AND lane = $2

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError, StatementError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from twofold.adapters.postgres.address import Address
 from twofold.adapters.postgres.database import UNBOUNDED, Connection, Database
-from twofold.adapters.postgres.failures import FAULTS, failure_of, is_refused
+from twofold.adapters.postgres.engine import Engine
 from twofold.adapters.postgres.session import BE_QUICK, TYPES, Session, statements_of
 from twofold.adapters.postgres.upgrade import check_prepared, upgrade
 from twofold.adapters.statements import load_statements
 from twofold.clock import Clock
-from twofold.errors import NotNow, ValueRefused
+from twofold.errors import NotNow
 from twofold.followers import Checkpoint
 from twofold.followers.checkpoints import advance
 from twofold.followers.session import Unit, perform_awaiting
 from twofold.limits import Limits, PostgresqlLimits
 from twofold.views import Column, Layout, TableChange, Write
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 _SQL = load_statements("twofold.adapters.postgres", "views.sql")
 T = TypeVar("T")
@@ -42,7 +34,7 @@ class PostgresViews:
         self._database = Database(Address.of(url), clock, limits)
         self._address = self._database.address
         self._statements = statements_of(self._address)
-        self._pool: AsyncEngine | None = None
+        self._engine = Engine(self._database)
 
     async def open(self, *, read_only: bool = False) -> None:
         # A replica will do for reading.
@@ -79,54 +71,6 @@ class PostgresViews:
 
     # Rows.
 
-    @asynccontextmanager
-    async def _session(self) -> AsyncIterator[AsyncConnection]:
-        """Give SQLAlchemy's side of a connection, for one transaction.
-
-        Raises:
-            LogUnavailable: the database cannot be used now.
-            ValueRefused: it does not take the values or the statements.
-        """
-        try:
-            engine = await self._engine()
-            async with AsyncExitStack() as stack:
-                async with asyncio.timeout(self._database.limits.call_seconds):
-                    session = await stack.enter_async_context(engine.connect())
-                    await stack.enter_async_context(session.begin())
-                    # SQLAlchemy begins with the first statement, and what is done on the driver's side should be within.
-                    await session.exec_driver_sql("SELECT 1")
-                yield session
-        except (DBAPIError, PoolTimeout, *FAULTS) as error:
-            if not is_refused(error, statements=True):
-                # The next one connects anew: to another server, perhaps.
-                await self._forget_connections()
-            raise failure_of(self._address, error, statements=True) from error
-        except StatementError as error:
-            # SQLAlchemy itself refused it, before it asked the server.
-            raise ValueRefused(f"{self._address}: {error}. Again, it would be refused again.") from error
-
-    async def _engine(self) -> AsyncEngine:
-        """Return what runs users' statements: SQLAlchemy, on connections of the same making.
-
-        It keeps one and takes a few more where many ask at once. From a pooler it keeps none, as it prepares statements.
-        """
-        direct = await self._database.is_direct()
-        if self._pool is None:
-            more = self._database.limits.query_connections - 1
-            kept: dict[str, Any] = {"pool_size": 1, "max_overflow": more, "pool_pre_ping": True}
-            self._pool = create_async_engine(
-                "postgresql+asyncpg://",
-                async_creator=self._database.connect,
-                execution_options={"schema_translate_map": {None: self._address.schema}},
-                **(kept if direct else {"poolclass": NullPool}),
-            )
-        return self._pool
-
-    async def _forget_connections(self) -> None:
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            await pool.dispose()
-
     async def load(self, layout: Layout, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
         statement, values = self._load(layout), _key_lists(layout, keys)
         rows = await self._database.run(lambda connection: connection.fetch(statement, *values))
@@ -144,12 +88,12 @@ class PostgresViews:
         )
 
     async def select(self, statement: Any) -> list[Any]:
-        async with self._session() as session:
+        async with self._engine.session() as session:
             return list((await session.execute(statement)).fetchall())
 
     async def preview(self, writes: Sequence[Write], layout: Layout, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
         statement = self._load(layout)
-        async with self._session() as session:
+        async with self._engine.session() as session:
             previewed = await session.begin_nested()
             await self._write_all(writes, await _driver(session), session)
             rows = await (await _driver(session)).fetch(statement, *_key_lists(layout, keys))
@@ -163,7 +107,7 @@ class PostgresViews:
             await self._commit_with_statements(checkpoint, writes)
 
     async def _commit_with_statements(self, checkpoint: Checkpoint, writes: Sequence[Write]) -> None:
-        async with self._session() as session:
+        async with self._engine.session() as session:
             raw = await _driver(session)
             await self._perform(partial(advance, checkpoint), raw)
             await self._write_all(writes, raw, session)
@@ -207,7 +151,7 @@ class PostgresViews:
         return f"{self._address.quoted_schema}.{name}"
 
     async def close(self) -> None:
-        await self._forget_connections()
+        await self._engine.close()
         await self._database.close()
 
 
