@@ -98,7 +98,7 @@ def test_each_limit_has_its_unit_last_and_a_sentence(group: str, field: FieldInf
     assert re.split("_", field.name)[-1] in UNITS
     text = sentences()[type(getattr(Limits(), group)).__name__][field.name]
     assert text.endswith(".")
-    assert text.startswith(("How ", "An answer is kept if "))
+    assert text.startswith(("How ", "An answer is cached if "))
 
 
 def test_a_feed_is_asked_for_no_more_than_any_service_gives() -> None:

@@ -111,7 +111,7 @@ class FollowerLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("FO
 
 
 class QueryLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("QUERIES")):
-    """Asking: waiting for what a receipt stands for, and keeping answers."""
+    """Asking: waiting for what a receipt stands for, and caching answers."""
 
     patience_seconds: Seconds = 5.0
     """How long a query waits for its receipts, or for a view that is being filled, if it does not say. Shorter: more of them
@@ -123,12 +123,12 @@ class QueryLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("QUERI
     """How often it is looked whether such views have moved, while somebody watches a live query. Longer: updates are later;
     shorter: more queries."""
     cached_answers: Count = 1000
-    """How many answers are kept that took long to find. Fewer: more of them are found again; more: memory."""
+    """How many answers are cached that took long to find. Fewer: more of them are found again; more: memory."""
     cached_bytes: Bytes = 16 << 20
-    """How many bytes of such answers are kept, of one no more than a sixteenth. Fewer: large ones are found again; more:
+    """How many bytes of such answers are cached, of one no more than a sixteenth. Fewer: large ones are found again; more:
     memory."""
     worthwhile_ratio: Annotated[float, Meta(ge=0, le=1_000_000)] = 10.0
-    """An answer is kept if finding it takes so many times as long as looking whether it still holds, which is one reading of
+    """An answer is cached if finding it takes so many times as long as looking whether it still holds, which is one reading of
     the database, too. Smaller: memory for answers that are found as fast; larger: slow ones are found again."""
 
 

@@ -1,8 +1,9 @@
-"""Answers that are kept: what is given again is what would be found now, whoever has changed the views, and how."""
+"""Answers that are cached: what is given again is what would be found now, whoever has changed the views, and how."""
 
 import asyncio
 import tempfile
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,17 @@ from hypothesis import strategies as st
 from tests.support.cached_answers import REWOUND, TABLES, Elsewhere, Operation, always_the_same
 from tests.support.tally_service import Add, TotalOf, Totals, tally
 from twofold import Query, Service, Views, answer
+from twofold.adapters.memory.log import MemoryStore
 from twofold.adapters.sqlite.views import SqliteViews
 from twofold.clock import SystemClock
+from twofold.declaration import layouts
 from twofold.errors import FutureReceipt, InvalidMessage, ReceiptTimeout
-from twofold.followers import claiming
+from twofold.followers import PositionWaiter, checkpoints, claiming
 from twofold.followers.session import Unit
-from twofold.limits import Limits, QueryLimits
+from twofold.limits import Limits, LogLimits, QueryLimits
+from twofold.log import Log
 from twofold.messages import Receipt
-from twofold.queries.answers import AnswerCache, Answers, EncodedAnswer, Result
+from twofold.queries import AT_ONCE, AnswerCache, Answers, EncodedAnswer, Freshness, Result, ViewVersions
 from twofold.service import Settings
 from twofold.service.opening import opened
 from twofold.telemetry import Telemetry
@@ -36,18 +40,18 @@ OPERATIONS = st.tuples(
 )
 
 
-# Every answer is kept, however little it takes to find it.
-ALWAYS_KEPT = Limits(queries=QueryLimits(worthwhile_ratio=0))
+# Every answer is cached, however little it takes to find it.
+ALWAYS_CACHED = Limits(queries=QueryLimits(worthwhile_ratio=0))
 
 
 @settings(max_examples=12)
 @example(REWOUND)
 @given(st.lists(OPERATIONS, min_size=5, max_size=25))
-def test_a_kept_answer_is_the_one_that_would_be_found(operations: list[Operation]) -> None:
+def test_a_cached_answer_is_the_one_that_would_be_found(operations: list[Operation]) -> None:
     """Whatever another process does on the same file: write, park, retry, divide, rewind, come and go."""
 
     async def scenario(folder: Path) -> None:
-        urls = Settings(log=f"sqlite:///{folder}/tally.db", views=f"sqlite:///{folder}/views.db", limits=ALWAYS_KEPT)
+        urls = Settings(log=f"sqlite:///{folder}/tally.db", views=f"sqlite:///{folder}/views.db", limits=ALWAYS_CACHED)
         async with AsyncExitStack() as stack:
             asked = await stack.enter_async_context(opened(tally.declaration, urls))
             store = SqliteViews(f"{folder}/views.db", SystemClock())
@@ -58,12 +62,12 @@ def test_a_kept_answer_is_the_one_that_would_be_found(operations: list[Operation
         asyncio.run(scenario(Path(folder)))
 
 
-def test_a_kept_answer_is_not_given_to_who_has_seen_more(tmp_path: Path) -> None:
+def test_a_cached_answer_is_not_given_to_who_has_seen_more(tmp_path: Path) -> None:
     """A receipt is waited for as ever, and what it stands for is in the answer, a hundred times in a row."""
 
     async def scenario() -> None:
         urls = Settings(
-            log=f"sqlite:///{tmp_path}/tally.db", views=f"sqlite:///{tmp_path}/tally-views.db", limits=ALWAYS_KEPT
+            log=f"sqlite:///{tmp_path}/tally.db", views=f"sqlite:///{tmp_path}/tally-views.db", limits=ALWAYS_CACHED
         )
         async with opened(tally.declaration, urls) as asked:
             assert (await asked.answered(Totals())).data == b"[]"
@@ -108,17 +112,37 @@ class SlowViews(SqliteViews):
         return await super().read(unit)
 
 
+class SlowAnswers(Answers):
+    """Answers that all are the same, and that take some time to find; how often one was found is counted."""
+
+    def __init__(self, clock: ManualClock, seconds: float, value: Any) -> None:
+        self.telemetry = Telemetry(clock)
+        self._clock = clock
+        self._seconds = seconds
+        self._value = value
+        self.found = 0
+
+    async def find(self, query: Query[Any], freshness: Freshness) -> Result:
+        self.found += 1
+        self._clock.seconds += self._seconds
+        return Result(self._value, {"total_v1": "total_v1"})
+
+
 class Asked:
     """Cached answers over a follower that stands still, with a count of how often one was found."""
 
     def __init__(self, seconds: float, data: Any = 0, limits: Limits = Limits()) -> None:
-        self.clock = ManualClock()
-        self.views = SlowViews(self.clock)
-        answers = Answers(tally.declaration.answers, tally.declaration.followers, self.views, Telemetry(self.clock))
-        self.cache = AnswerCache(answers, self.views, self.clock, limits.queries)
-        self.found = 0
-        self._seconds = seconds
-        self._data = data
+        clock = ManualClock()
+        self.views = SlowViews(clock)
+        log = Log(MemoryStore(), clock, 0, LogLimits(), Telemetry(clock))
+        positions = PositionWaiter(partial(checkpoints.position, self.views))
+        versions = ViewVersions(layouts(tally.declaration), log, self.views, positions, clock)
+        self._answers = SlowAnswers(clock, seconds, data)
+        self.cache = AnswerCache(self._answers, self.views, versions, clock, limits.queries)
+
+    @property
+    def found(self) -> int:
+        return self._answers.found
 
     async def __aenter__(self) -> "Asked":
         await self.views.open()
@@ -129,12 +153,7 @@ class Asked:
         await self.views.close()
 
     async def ask(self, query: Query[Any]) -> EncodedAnswer:
-        async def find() -> Result:
-            self.found += 1
-            self.clock.seconds += self._seconds
-            return Result(self._data, {"total_v1": "total_v1"})
-
-        return await self.cache.answered(query, 0, find)
+        return await self.cache.answer(query, AT_ONCE)
 
 
 class Dearer(Query[list[str]]):
@@ -148,10 +167,10 @@ async def dearer(query: Dearer, views: Views) -> list[str]:
 
 @pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
 def test_a_query_that_json_would_confuse_with_another_is_refused(number: str) -> None:
-    """JSON has one null for these and for None, so the answer to one would be kept for, and told to, who asks another."""
+    """JSON has one null for these and for None, so the answer to one would be cached for, and told to, who asks another."""
 
     async def scenario() -> None:
-        async with Asked(60, limits=ALWAYS_KEPT) as asked:
+        async with Asked(60, limits=ALWAYS_CACHED) as asked:
             await asked.ask(Dearer(than=None))
             with pytest.raises(InvalidMessage, match="than would be received as something else"):
                 await asked.ask(Dearer(than=float(number)))
@@ -187,8 +206,8 @@ def test_what_takes_long_to_find_is_found_once() -> None:
     asyncio.run(scenario())
 
 
-def test_what_is_kept_is_bounded() -> None:
-    """In number and in size: the one that was not asked for longest goes, and a very large one is not kept at all."""
+def test_what_is_cached_is_bounded() -> None:
+    """In number and in size: the one that was not asked for longest goes, and a very large one is not cached at all."""
     most = QueryLimits()
 
     async def scenario() -> None:

@@ -64,7 +64,7 @@ async def tells_nothing(subscription: Subscription[Any], started: Running) -> No
     waiting = asyncio.ensure_future(subscription.next())
     receipt = await started.send(Add(counter="elsewhere"))
     # A second subscriber hears of the views as they are now from the same place as the first.
-    with await started.subscribe(subscription._room._query, after=receipt) as other:
+    with await started.subscribe(subscription._broadcast.query, after=receipt) as other:
         await told(other)
     assert not waiting.done()
     waiting.cancel()

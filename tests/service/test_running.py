@@ -113,10 +113,10 @@ def test_the_patience_of_a_question_is_for_all_that_it_waits_for() -> None:
     async def scenario() -> None:
         async with running(service, clock=LeapingClock()) as started:
             receipt = await started.send(Deposit(account="ann", amount=1))
-            following = started._following
-            assert following is not None
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            tasks = started.background._tasks
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await replacing.rewind(started.views, "balance_v1", ["balance_v1"])
             async with asyncio.timeout(60):
                 with pytest.raises(ReceiptTimeout, match="after 0 seconds"):

@@ -17,6 +17,7 @@ from twofold.followers import Checkpoint, checkpoints, claiming
 from twofold.http import asgi
 from twofold.operations.databases import Databases
 from twofold.operations.rebuilding import begin_rebuild
+from twofold.queries import Freshness
 from twofold.service import Running, Settings
 from twofold.service.opening import opened
 from twofold.views import replacing
@@ -57,7 +58,7 @@ def test_what_nothing_else_can_answer_is_waited_for(tmp_path: Path, before: Any,
         view = after()
         async with starting(tmp_path, view) as running:
             table = f"tally_v{view.state_version}"
-            how_far = f"{table} is being built: it is at position 0 of 3."
+            how_far = f"{table} is being filled: it is at position 0 of 3."
             with pytest.raises(ViewNotReady, match=how_far):
                 await running.ask(Find(tally="a"), timeout_seconds=0)
             async with httpx.AsyncClient(transport=httpx.ASGITransport(asgi(running)), base_url="http://test") as http:
@@ -78,7 +79,7 @@ def test_what_nothing_else_can_answer_is_waited_for(tmp_path: Path, before: Any,
 
 
 def test_an_earlier_version_that_is_not_whole_itself_does_not_answer(tmp_path: Path) -> None:
-    """It was being built when the next one came."""
+    """It was being filled when the next one came."""
 
     async def scenario() -> None:
         await fill(tmp_path, None)
@@ -116,7 +117,7 @@ def test_a_view_of_a_new_service_answers_at_once(tmp_path: Path) -> None:
             assert await running.ask(Find(tally="a"), timeout_seconds=0) == 0
             await running.send(Add(tally="a"))
             assert await running.ask(Find(tally="a"), timeout_seconds=0) == 0
-            assert await running.view_versions.unready() == {}
+            assert await running.view_versions.how_far() == {}
         await fill(tmp_path, None)
         async with starting(tmp_path, first()) as running:
             assert await running.ask(Find(tally="a"), timeout_seconds=0) == 0
@@ -161,7 +162,7 @@ def test_a_view_is_held_for_a_shadow_that_is_close_again_and_again(
             for moved in range(1, 7):
                 await views.commit(Checkpoint(live, 5000 + moved))
                 await views.commit(Checkpoint(shadow, 5000 + moved - behind))
-                assert await running.view_versions._look(coordinator)
+                assert await running.background._takeover._look()
                 found.append(HELD in {each.owner for each in await checkpoints.progress(views)})
                 if found[-1]:
                     break
@@ -170,7 +171,7 @@ def test_a_view_is_held_for_a_shadow_that_is_close_again_and_again(
                 with pytest.raises(LeaseLost):
                     await views.commit(Checkpoint(live, 6000))
             await views.commit(Checkpoint(shadow, 5000 + moved))
-            await running.view_versions._look(coordinator)
+            await running.background._takeover._look()
             assert [each.follower for each in await checkpoints.progress(views)] == ["tally_v1"]
             assert await checkpoints.position(views, "tally_v1") == 5000 + moved
 
@@ -197,15 +198,16 @@ def test_a_table_answers_from_no_earlier_than_its_predecessor_did_last(tmp_path:
     async def scenario() -> None:
         await fill(tmp_path, first())
         async with starting(tmp_path, second()) as running, AsyncExitStack() as stack:
-            building, views, deadline = running.view_versions, running.views, running.clock.monotonic() + 60
+            versions, views = running.view_versions, running.views
+            patient = Freshness(0, running.clock.monotonic() + 60)
             (claim,) = await claiming.attend(views, "somebody", ["tally_v2"], 60)
-            async with building.reading(0, deadline, ["tally_v2"]) as names:
+            async with versions.read(["tally_v2"], patient) as names:
                 assert names == {"tally_v2": "tally_v1"}
             earlier = await stack.enter_async_context(AsyncExitStack())
-            await earlier.enter_async_context(building.reading(0, deadline, ["tally_v2"]))
+            await earlier.enter_async_context(versions.read(["tally_v2"], patient))
             await checkpoints.mark_caught_up(views, ["tally_v2"])
-            waiting = asyncio.create_task(stack.enter_async_context(building.reading(0, deadline, ["tally_v2"])))
-            while await building.unready():
+            waiting = asyncio.create_task(stack.enter_async_context(versions.read(["tally_v2"], patient)))
+            while await versions.unready():
                 await asyncio.sleep(0)
             await fill(tmp_path, first(), 1)
             await earlier.aclose()

@@ -1,4 +1,4 @@
-"""Whether kept answers are right while another process does to the views whatever can be done to them."""
+"""Whether cached answers are right while another process does to the views whatever can be done to them."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -101,8 +101,8 @@ async def rolled_out(settings: Settings) -> None:
         after = await stack.enter_async_context(opened(service(two).declaration, settings, clock=Hurried()))
         assert await after.ask(Find(tally="a"), after=receipt, timeout_seconds=3000) == 40
         assert await after.ask(Count(), after=receipt, timeout_seconds=3000) == 40
-        assert await after.view_versions.unready() == {
-            "tally_v2": "tally_v2 is being built: it is at position 0 of 40."
+        assert await after.view_versions.how_far() == {
+            "tally_v2": "tally_v2 is being filled: it is at position 0 of 40."
         }
         ended = asyncio.Event()
         async with asyncio.TaskGroup() as group:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -21,7 +21,8 @@ from twofold.clock import SystemClock
 from twofold.errors import DeclarationError, InvalidMessage
 from twofold.followers import Checkpoint
 from twofold.messages import encode
-from twofold.queries.views import at_once
+from twofold.queries import Freshness
+from twofold.queries.versions import AS_DECLARED
 from twofold.views import TableChange, layout, schema
 
 MORNING = datetime(2026, 1, 1, 8, tzinfo=UTC)
@@ -47,16 +48,30 @@ class Other(View, key=Annotated[int, Tag("other")]):
 
 
 @asynccontextmanager
-async def stored(*rows: View, reading: Any = at_once) -> AsyncIterator[Views]:
+async def stored(*rows: View, versions: Any = None) -> AsyncIterator[Views]:
     store = SqliteViews(":memory:", SystemClock())
     await store.open()
     try:
         for view in (Item, Other):
             await schema.create(store, layout(view))
         await write(store, *rows)
-        yield Views(store, reading)
+        yield Views(store, versions)
     finally:
         await store.close()
+
+
+class NamedTables:
+    """Versions of views that are all whole, and what was to be read of them."""
+
+    def __init__(self) -> None:
+        self.named: list[str] = []
+
+    def has(self, table: str) -> bool:
+        return True
+
+    def read(self, tables: Sequence[str], freshness: Freshness) -> AbstractAsyncContextManager[Mapping[str, str]]:
+        self.named.extend(tables)
+        return AS_DECLARED
 
 
 async def write(store: Any, *rows: View) -> None:
@@ -245,18 +260,12 @@ def test_a_statement_waits_for_every_view_that_it_names() -> None:
     }
 
     async def scenario() -> None:
-        named: list[str] = []
-
-        @asynccontextmanager
-        async def reading(tables: Sequence[str]) -> AsyncIterator[Mapping[str, str]]:
-            named.extend(tables)
-            yield {}
-
-        async with stored(Item(key="a"), Other(key=1), reading=reading) as views:
+        versions = NamedTables()
+        async with stored(Item(key="a"), Other(key=1), versions=versions) as views:
             for statement, tables in statements.items():
-                named.clear()
+                versions.named.clear()
                 await views.select(statement)
-                assert set(named) == tables, statement
+                assert set(versions.named) == tables, statement
 
     asyncio.run(scenario())
 
@@ -265,17 +274,11 @@ def test_get_and_find_wait_for_their_view() -> None:
     """And a row that is not there is None."""
 
     async def scenario() -> None:
-        named: list[str] = []
-
-        @asynccontextmanager
-        async def reading(tables: Sequence[str]) -> AsyncIterator[Mapping[str, str]]:
-            named.extend(tables)
-            yield {}
-
-        async with stored(Item(key="a"), reading=reading) as views:
+        versions = NamedTables()
+        async with stored(Item(key="a"), versions=versions) as views:
             assert await views.get(Item, "a") == Item(key="a")
             assert await views.get(Other, 1) is None
             assert list(await views.find(Other)) == []
-        assert named == ["item_v1", "other_v1", "other_v1"]
+        assert versions.named == ["item_v1", "other_v1", "other_v1"]
 
     asyncio.run(scenario())

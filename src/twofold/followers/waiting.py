@@ -36,13 +36,17 @@ class PositionWaiter:
             if not waiter.done():
                 waiter.set_result(None)
 
+    def has_reached(self, name: str, position: int) -> bool:
+        """Say whether a follower is known to be at a position, without asking anybody."""
+        return self._positions[name] >= position
+
     async def reach(self, name: str, position: int, timeout_seconds: float) -> None:
         """Return once the follower is at the position.
 
         Raises:
             ReceiptTimeout: it is not there in time; the text says where it is.
         """
-        if self._positions[name] >= position:
+        if self.has_reached(name, position):
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds):

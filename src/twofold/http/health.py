@@ -14,7 +14,7 @@ from typing import Any
 from twofold.errors import TwofoldError
 from twofold.http.exchange import Response, json_response
 from twofold.log import Criterion
-from twofold.service import Progress, Running
+from twofold.service import Progress, Running, needs_of
 
 _FAILS = "it fails, and tries again: the log of the process says why"
 _NOBODY = (
@@ -35,23 +35,24 @@ def readiness(states: Iterable[dict[str, Any]]) -> Response:
 
 async def state_of(running: Running) -> dict[str, Any]:
     """Return the head of a service's log, where its views are, and what is wrong with any of it."""
+    needs = needs_of(running.roles)
     asked: dict[str, Callable[[], Awaitable[Any]]] = {"log": running.log.head, "views": partial(_followers, running)}
-    found = {name: await _tried(running, name, asked[name]()) for name in sorted(running.needs)}
+    found = {name: await _tried(running, name, asked[name]()) for name in sorted(needs)}
     failing = {name: reason for name, (_, reason) in found.items() if reason}
     head = found.get("log", (None, ""))[0] or running.log.known_head
     progress, there = found.get("views", (None, ""))[0] or ([], set())
-    views = _views(running, progress, there, head) if "views" in running.needs else {}
-    building: dict[str, str] = {}
+    views = _views(running, progress, there, head) if "views" in needs else {}
+    filling: dict[str, str] = {}
     if running.roles & {"queries", "followers"}:
-        building = (await _tried(running, "views", running.view_versions.unready()))[0] or {}
+        filling = (await _tried(running, "views", running.view_versions.how_far()))[0] or {}
     if "queries" in running.roles and "followers" not in running.roles and not failing:
         failing |= {name: _NOBODY for name, view in views.items() if not view["followed"]}
-    failing = {**building, **dict.fromkeys(running.failing(), _FAILS), **failing}
+    failing = {**filling, **dict.fromkeys(running.failing(), _FAILS), **failing}
     state: dict[str, Any] = {"service": running.name, "head": head, "failing": failing}
     if views:
         state["views"] = views
     oldest = min([view["position"] for view in views.values()], default=head)
-    if "log" in running.needs and "log" not in failing and oldest < head:
+    if "log" in needs and "log" not in failing and oldest < head:
         state["behind_seconds"] = await _age(running, oldest)
     return state
 

@@ -67,7 +67,7 @@ _KNOWN: tuple[tuple[type[Exception], int, str, str], ...] = (
     (InvalidReceipt, 400, "invalid-receipt", "That is not a receipt that this service can wait for"),
     (FutureReceipt, 409, "future-receipt", "The receipt is beyond the end of the log"),
     (ReceiptTimeout, 504, "receipt-timeout", "The views are not there yet"),
-    (ViewNotReady, 503, "view-not-ready", "The view is being built"),
+    (ViewNotReady, 503, "view-not-ready", "The view is being filled"),
     (TooManyConflicts, 503, "too-many-conflicts", "Others kept changing what the command decides on"),
     (NotRunning, 503, "not-running", "The service is not running"),
     (WrongRole, 421, "wrong-role", "Other processes of this service do that"),

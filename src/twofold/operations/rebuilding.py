@@ -11,7 +11,7 @@ from twofold.errors import NotFound
 from twofold.followers import Coordinator
 from twofold.followers.shadow import shadow_follower
 from twofold.operations.databases import Databases
-from twofold.service.view_versions import view_handlers
+from twofold.service.handlers import view_handlers
 from twofold.views import rebuilding as views
 from twofold.views import replacing, schema
 from twofold.views.shadow import shadow_table

@@ -3,41 +3,23 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import UnionType
-from typing import Annotated, Any, ForwardRef, Generic, TypeAlias, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ForwardRef, Generic, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
 from twofold.errors import DeclarationError, InvalidMessage, ValueRefused
 from twofold.folding import F, annotated, check_reads, check_takes, parameters, role_of
 from twofold.messages import Query, source_location, type_flaw, type_hints
+from twofold.queries.freshness import AT_ONCE, Freshness
+from twofold.queries.versions import AS_DECLARED, ViewVersions
 from twofold.views.bounds import key_packing
 from twofold.views.store import ViewStore
 from twofold.views.view import View, ViewType, layout
 
 V = TypeVar("V", bound=View)
-
-Reading: TypeAlias = Callable[[Sequence[str]], AbstractAsyncContextManager[Mapping[str, str]]]
-"""Gives what to read for some tables, by their names; nothing if it is just those."""
-
-
-class _AtOnce:
-    async def __aenter__(self) -> Mapping[str, str]:
-        return {}
-
-    async def __aexit__(self, *_: object) -> None:
-        return None
-
-
-_AT_ONCE = _AtOnce()
-
-
-def at_once(tables: Sequence[str]) -> AbstractAsyncContextManager[Mapping[str, str]]:
-    """Read tables as they are: nearly always, so it takes no more time than it must."""
-    return _AT_ONCE
-
 
 _LARGEST_PAGE = 10_000
 
@@ -58,16 +40,15 @@ class Page(msgspec.Struct, Generic[V], frozen=True):
 class Views:
     """Read access to a service's views, for answers.
 
-    Every reading waits until the view that it reads has got as far as the receipts that the question came with. It reads
-    what ``reading`` gives for the tables' names during a block: those, or earlier ones while they are being filled.
-
-    ``filled`` are the tables of the views that are declared; without it, any is taken to be there.
+    Every reading waits until the view that it reads is as fresh as the question needs it. It reads the tables that
+    ``versions`` gives: those of the views, or earlier ones while they are being filled. Without any versions, what is there
+    is read as it is.
     """
 
-    def __init__(self, store: ViewStore, reading: Reading = at_once, filled: Container[str] | None = None) -> None:
+    def __init__(self, store: ViewStore, versions: ViewVersions | None = None, freshness: Freshness = AT_ONCE) -> None:
         self._store = store
-        self._reading = reading
-        self._filled = filled
+        self._versions = versions
+        self._freshness = freshness
         self.tables: dict[str, str] = {}
         """The tables of which was read so far, each with the one that was read for it: the same, or an earlier one.
 
@@ -83,11 +64,11 @@ class Views:
         """
         self._check_filled(view)
         shape = layout(view)
-        async with self._reading((shape.table,)) as names:
-            self.tables[shape.table] = names.get(shape.table, shape.table)
-            found = msgspec.structs.replace(shape, table=names[shape.table]) if names else shape
+        async with self._read((shape.table,)) as substitutes:
+            read = msgspec.structs.replace(shape, table=substitutes[shape.table]) if substitutes else shape
+            self.tables[shape.table] = read.table
             try:
-                stored = await self._store.load(found, [key_packing(view)(key)])
+                stored = await self._store.load(read, [key_packing(view)(key)])
             except ValueRefused:
                 # No database could hold it, so there is no row of it.
                 return None
@@ -140,7 +121,7 @@ class Views:
     def _check_filled(self, view: type[View]) -> None:
         if not isinstance(view, ViewType):
             raise DeclarationError(f"{source_location(view)} is read as a view, and is none. Give the class of a View.")
-        if self._filled is not None and layout(view).table not in self._filled:
+        if self._versions is not None and not self._versions.has(layout(view).table):
             raise DeclarationError(
                 f"The view {source_location(view)} is read, and the service does not declare it, so that nothing fills it. "
                 "Add it to views=[…]."
@@ -149,9 +130,12 @@ class Views:
     async def _select(self, statement: Any, tables: set[str]) -> list[Any]:
         from twofold.views.tables import redirected
 
-        async with self._reading(sorted(tables)) as names:
-            self.tables.update({table: names.get(table, table) for table in tables})
-            return await self._store.select(redirected(statement, names) if names else statement)
+        async with self._read(sorted(tables)) as substitutes:
+            self.tables.update({table: substitutes.get(table, table) for table in tables})
+            return await self._store.select(redirected(statement, substitutes) if substitutes else statement)
+
+    def _read(self, tables: Sequence[str]) -> AbstractAsyncContextManager[Mapping[str, str]]:
+        return AS_DECLARED if self._versions is None else self._versions.read(tables, self._freshness)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -165,7 +149,7 @@ class Answer(msgspec.Struct, frozen=True):
 def answer(function: F) -> F:
     """Mark the function that answers a query: ``async def rich(query: FindRich, views: Views) -> list[Balance]``.
 
-    The answer has to depend on the query and on what is read through the views, and on nothing else: an answer that is kept,
+    The answer has to depend on the query and on what is read through the views, and on nothing else: an answer that is cached,
     or watched, is found again when one of those views has moved, and not before. What depends on the time of day, say, takes
     it from a field of the query.
     """

@@ -3,10 +3,9 @@
 from twofold.declaration import Declaration, declare
 from twofold.followers import Progress
 from twofold.messaging import Delivery
-from twofold.queries.answers import EncodedAnswer
-from twofold.queries.live import QueryFailure, Subscription, Update
+from twofold.queries import EncodedAnswer, QueryFailure, Subscription, Update
 from twofold.service.opening import start
-from twofold.service.roles import ROLES, Role, roles_of
+from twofold.service.roles import ROLES, Role, needs_of, roles_of
 from twofold.service.running import Running
 from twofold.service.service import Service, System
 from twofold.service.settings import Settings, read_settings
@@ -26,6 +25,7 @@ __all__ = [
     "System",
     "Update",
     "declare",
+    "needs_of",
     "read_settings",
     "roles_of",
     "start",

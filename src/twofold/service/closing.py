@@ -1,10 +1,11 @@
-"""Closing: whatever has to be let go of, in one time for all of it."""
+"""Closing: what is under way is waited for, and whatever has to be let go of is, in one time for all of it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from twofold.clock import Clock
 
@@ -36,3 +37,28 @@ class Closing:
             _logger.warning(
                 "%s did not close within %g seconds, and is left to end with the process.", what, self._seconds
             )
+
+
+class InFlight:
+    """What is under way, each in a ``with`` block of its own, so that closing can wait for it, for some seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._count = 0
+        self._idle = asyncio.Event()
+
+    def __enter__(self) -> None:
+        self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._count -= 1
+        if not self._count:
+            self._idle.set()
+
+    async def finished(self) -> None:
+        """Return once nothing is under way, or after so many seconds."""
+        if self._count:
+            self._idle.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._seconds):
+                    await self._idle.wait()

@@ -76,7 +76,7 @@ async def opened(
         if roles & {"queries", "followers"}:
             await running.view_versions.open(may_write="followers" in roles)
         stack.push_async_callback(close, name, running.close)
-        running.compare()
+        running.background.compare()
         _logger.info("%s runs; its log is at position %d", running.name, log.known_head)
         yield running
 

@@ -18,6 +18,7 @@ _DOES = {
     "followers": "fills views",
     "relay": "carries events between services",
 }
+_NEEDS = {"commands": {"log"}, "queries": {"views"}}
 _ASK = {
     "commands": "send commands",
     "queries": "ask queries",
@@ -38,6 +39,15 @@ def roles_of(given: Collection[str]) -> frozenset[Role]:
     if not given or not set(given) <= set(ROLES):
         raise SettingsError(f"roles={list(given)}: a process has one or more of {', '.join(ROLES)}.")
     return cast("frozenset[Role]", frozenset(given))
+
+
+def needs_of(roles: Collection[Role]) -> frozenset[str]:
+    """Return what a process cannot do without: the log, the views or both. Questions without receipts need no log.
+
+    >>> needs_of(["queries"])
+    frozenset({'views'})
+    """
+    return frozenset().union(*[_NEEDS.get(role, {"log", "views"}) for role in roles])
 
 
 def check_role(service: str, roles: Collection[Role], wanted: Role) -> None:

@@ -17,7 +17,7 @@ from twofold.errors import DeclarationError, NotRunning, SettingsError
 from twofold.log import LogStore
 from twofold.messages import Command, Event, Metadata, Query, Receipt, source_location
 from twofold.messaging import LogTransport, Outbox, Transport
-from twofold.queries.live import Update
+from twofold.queries import Update
 from twofold.service.closing import Closing
 from twofold.service.opening import opened, start
 from twofold.service.roles import ROLES, Role

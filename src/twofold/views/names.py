@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from twofold.errors import DeclarationError
@@ -98,3 +99,19 @@ def index_name(table: str, word: str, column: str) -> str:
     'count_v1_by_number'
     """
     return fitted(f"{table}_{word}_{column}")
+
+
+def earlier_versions(table: str, names: Iterable[str]) -> list[str]:
+    """Return those of some names that are earlier versions of a view's table, the newest first.
+
+    >>> earlier_versions("balance_v3", ["balance_v1", "balance_v2", "balance_v3", "balance_v4", "balances_v1", "relay"])
+    ['balance_v2', 'balance_v1']
+    """
+    base = table.rpartition("_v")[0]
+    versions = {each: _version(each) for each in names if re.fullmatch(re.escape(base) + r"_v\d+", each)}
+    earlier = [each for each, version in versions.items() if version < _version(table)]
+    return sorted(earlier, key=versions.__getitem__, reverse=True)
+
+
+def _version(table: str) -> int:
+    return int(table.rpartition("_v")[2])

@@ -1,4 +1,4 @@
-"""Live queries and kept answers on PostgreSQL, asked in a process that follows nothing itself."""
+"""Live queries and cached answers on PostgreSQL, asked in a process that follows nothing itself."""
 
 import asyncio
 from contextlib import AsyncExitStack, aclosing

@@ -1,0 +1,57 @@
+"""What a started service does without being asked: it follows, takes over, and compares its log with the code."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Coroutine
+from typing import Any
+
+from twofold.compatibility.comparing import tell_unread
+from twofold.declaration import Declaration
+from twofold.followers import Coordinator
+from twofold.log import Log
+from twofold.service.roles import Role
+from twofold.service.takeover import Takeover
+
+_COMPARING_SECONDS = 0.5
+
+
+class Background:
+    """The tasks of a service in this process, as its roles call for them."""
+
+    def __init__(
+        self, declaration: Declaration, roles: Collection[Role], log: Log, coordinator: Coordinator, takeover: Takeover
+    ) -> None:
+        self._declaration = declaration
+        self._roles = frozenset(roles)
+        self._log = log
+        self._coordinator = coordinator
+        self._takeover = takeover
+        self._comparing: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def compare(self) -> None:
+        """Start comparing the log with the code. Nobody waits for it, unless the service ends before."""
+        if self._roles != {"queries"}:
+            self._comparing = self._start(tell_unread(self._declaration, self._log), "compares")
+
+    def follow(self) -> None:
+        """Start following what the roles have to follow, as much of it as is not followed elsewhere."""
+        if self._roles & {"followers", "relay"}:
+            self._start(self._coordinator.run(), "follows")
+        if "followers" in self._roles:
+            self._start(self._takeover.run(), "takes over")
+
+    def _start(self, work: Coroutine[Any, Any, None], does: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=f"{self._declaration.name} {does}")
+        self._tasks.append(task)
+        return task
+
+    async def close(self) -> None:
+        """Let comparing come to its end, if that is near, and followers end between two batches."""
+        if self._comparing is not None:
+            await asyncio.wait([self._comparing], timeout=_COMPARING_SECONDS)
+        # All at once: closing has one bound, and one of them that takes long must not leave the others going.
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,0 +1,56 @@
+"""What a service has followed: the handlers of batches, by the names of the followers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import partial
+
+from twofold.clock import Clock
+from twofold.declaration import Declaration
+from twofold.followers import BatchHandler
+from twofold.followers.shadow import shadow_follower
+from twofold.limits import FollowerLimits
+from twofold.log import Log
+from twofold.messaging import Deliveries, InboxHandler, Outbox, RelayHandler, inbox_name
+from twofold.service.roles import Role
+from twofold.views import ProjectionHandler, ViewHandler, ViewStore, table_name
+
+
+def batch_handlers(
+    declaration: Declaration, roles: Collection[Role], log: Log, store: ViewStore, outbox: Outbox,
+    deliveries: Deliveries | None, clock: Clock, limits: FollowerLimits,
+) -> dict[str, Callable[[], BatchHandler]]:  # fmt: skip
+    """Return what handles batches in a process, by the followers' names, as its roles call for it."""
+    handlers: dict[str, Callable[[], BatchHandler]] = {}
+    if "followers" in roles:
+        handlers |= view_handlers(declaration, log, store, clock, limits)
+    if "relay" in roles and deliveries is not None:
+        handlers |= _carrying_handlers(declaration, log, store, outbox, deliveries, clock)
+    return handlers
+
+
+def view_handlers(
+    declaration: Declaration, log: Log, store: ViewStore, clock: Clock, limits: FollowerLimits
+) -> dict[str, Callable[[], BatchHandler]]:
+    """Return what fills the views, and what fills their shadows when they are rebuilt, by the followers' names."""
+    handlers: dict[str, Callable[[], BatchHandler]] = {}
+    for view in declaration.folded:
+        make = partial(ViewHandler, view, log, store, clock, limits=limits)
+        handlers[table_name(view)], handlers[shadow_follower(table_name(view))] = make, partial(make, as_shadow=True)
+    for projection in declaration.projections:
+        run = partial(ProjectionHandler, projection, log, store, clock, limits=limits)
+        handlers[projection.name], handlers[shadow_follower(projection.name)] = run, partial(run, as_shadow=True)
+    return handlers
+
+
+def _carrying_handlers(
+    declaration: Declaration, log: Log, store: ViewStore, outbox: Outbox, deliveries: Deliveries, clock: Clock
+) -> dict[str, Callable[[], BatchHandler]]:
+    handlers: dict[str, Callable[[], BatchHandler]] = {}
+    if declaration.publishes and deliveries.pushes:
+        handlers[RelayHandler.name] = partial(RelayHandler, outbox, store, deliveries)
+    for source, events in declaration.sources.items():
+        handlers[inbox_name(source)] = partial(
+            InboxHandler, declaration.name, source, events, log, store, deliveries, clock
+        )
+    return handlers
