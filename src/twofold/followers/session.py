@@ -18,7 +18,8 @@ T = TypeVar("T")
 class Session(Protocol):
     """What a unit asks of one connection. Each method returns its result, or an awaitable of it (`perform_awaiting`).
 
-    Statements are named as in ``followers.sql``, which `twofold.adapters.statements.follower_statements` reads for a database.
+    Statements are named as in ``followers.sql``, which `follower_statements` of `twofold.followers.statements` reads for a
+    database.
     A time is given and returned as a datetime in UTC; a database that has no such type keeps seconds since 1970.
     """
 

@@ -15,7 +15,6 @@ from twofold.adapters.postgres.batch import batch_arguments, criteria_columns, o
 from twofold.adapters.postgres.database import UNBOUNDED, Connection, Database
 from twofold.adapters.postgres.upgrade import check_prepared, upgrade
 from twofold.adapters.postgres.wakeup import Signal
-from twofold.adapters.statements import load_statements
 from twofold.clock import Clock, SystemClock
 from twofold.limits import Limits, PostgresqlLimits
 from twofold.log import (
@@ -35,6 +34,7 @@ from twofold.log import (
     stored_key,
     tag_rows,
 )
+from twofold.statements import load_statements
 
 _SQL = load_statements("twofold.adapters.postgres", "log.sql")
 _END = 1 << 62

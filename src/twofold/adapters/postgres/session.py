@@ -10,7 +10,8 @@ from sqlalchemy.dialects import postgresql as dialects
 
 from twofold.adapters.postgres.address import Address, quoted
 from twofold.adapters.postgres.database import Connection
-from twofold.adapters.statements import follower_statements, load_statements
+from twofold.followers.statements import follower_statements
+from twofold.statements import load_statements
 from twofold.views import Layout
 from twofold.views.names import index_name
 from twofold.views.schema import definitions, described

@@ -6,8 +6,8 @@ from importlib.resources import files
 
 from twofold.adapters.postgres.address import Address
 from twofold.adapters.postgres.database import Connection
-from twofold.adapters.statements import load_statements
 from twofold.errors import LogUnavailable, SettingsError
+from twofold.statements import load_statements
 
 _SQL = load_statements("twofold.adapters.postgres", "upgrade.sql")
 

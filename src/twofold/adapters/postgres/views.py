@@ -14,13 +14,13 @@ from twofold.adapters.postgres.database import UNBOUNDED, Connection, Database
 from twofold.adapters.postgres.engine import Engine
 from twofold.adapters.postgres.session import BE_QUICK, TYPES, Session, statements_of
 from twofold.adapters.postgres.upgrade import check_prepared, upgrade
-from twofold.adapters.statements import load_statements
 from twofold.clock import Clock
 from twofold.errors import NotNow
 from twofold.followers import Checkpoint
 from twofold.followers.checkpoints import advance
 from twofold.followers.session import Unit, perform_awaiting
 from twofold.limits import Limits, PostgresqlLimits
+from twofold.statements import load_statements
 from twofold.views import Column, Layout, TableChange, Write
 
 _SQL = load_statements("twofold.adapters.postgres", "views.sql")

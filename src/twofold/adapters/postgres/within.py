@@ -11,11 +11,11 @@ import asyncpg
 from twofold.adapters.postgres.address import quoted
 from twofold.adapters.postgres.batch import batch_arguments, outcomes_of
 from twofold.adapters.postgres.database import Connection
-from twofold.adapters.statements import load_statements
 from twofold.clock import Clock, SystemClock
 from twofold.errors import LogError, LogUnavailable
 from twofold.log import Append, Condition, NewEvent, Outcome, recordable
 from twofold.messages import Event, Metadata, current, encode
+from twofold.statements import load_statements
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession

@@ -21,7 +21,6 @@ from twofold.adapters.sqlite.database import (
     transaction,
     upgrade,
 )
-from twofold.adapters.statements import load_statements
 from twofold.limits import SqliteLimits
 from twofold.log import (
     Append,
@@ -45,6 +44,7 @@ from twofold.log import (
     tag_rows,
 )
 from twofold.messages import encode
+from twofold.statements import load_statements
 
 _SQL = load_statements("twofold.adapters.sqlite", "log.sql")
 _PROBES_PER_STATEMENT = 256

@@ -9,9 +9,10 @@ from typing import Any
 
 from sqlalchemy.dialects import sqlite as dialects
 
-from twofold.adapters.statements import follower_statements, load_statements
 from twofold.clock import Clock, moment
 from twofold.followers.owners import has_ended
+from twofold.followers.statements import follower_statements
+from twofold.statements import load_statements
 from twofold.views import Layout
 from twofold.views.schema import definitions, described
 

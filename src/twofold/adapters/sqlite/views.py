@@ -25,12 +25,12 @@ from twofold.adapters.sqlite.database import (
     upgrade,
 )
 from twofold.adapters.sqlite.session import Session
-from twofold.adapters.statements import load_statements
 from twofold.clock import Clock
 from twofold.followers import Checkpoint
 from twofold.followers.checkpoints import advance
 from twofold.followers.session import Unit, perform
 from twofold.limits import SqliteLimits
+from twofold.statements import load_statements
 from twofold.views import Column, Layout, TableChange, Write
 
 _SQL = load_statements("twofold.adapters.sqlite", "views.sql")

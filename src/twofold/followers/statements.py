@@ -1,20 +1,8 @@
-"""Reads SQL files: several statements a file, each under a line ``-- name: …``."""
+"""The statements about what followers keep, in the words of a database."""
 
 from __future__ import annotations
 
-import re
-from importlib.resources import files
-
-
-def load_statements(package: str, file: str) -> dict[str, str]:
-    """Return the statements of a package's SQL file by their names.
-
-    >>> load_statements("twofold.adapters.sqlite", "log.sql")["head"]
-    'SELECT coalesce(max(position), 0) FROM events'
-    """
-    text = files(package).joinpath(file).read_text(encoding="utf-8")
-    parts = re.split(r"^-- name: *(\w+) *$", text, flags=re.MULTILINE)
-    return {name: _bare(body) for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+from twofold.statements import load_statements
 
 
 def follower_statements(
@@ -39,8 +27,3 @@ def follower_statements(
         return statement.strip()
 
     return {name: filled(text) for name, text in load_statements("twofold.followers", "followers.sql").items()}
-
-
-def _bare(statement: str) -> str:
-    lines = [line for line in statement.splitlines() if line.strip() and not line.lstrip().startswith("--")]
-    return "\n".join(lines).strip().rstrip(";")

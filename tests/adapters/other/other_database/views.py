@@ -1,7 +1,4 @@
-"""The smallest database for views that is none of ours: in memory, by the standard library, without a thread.
-
-It imports nothing of our adapters but how the shared statements are read, as anybody's adapter may.
-"""
+"""A database for views: SQLite in memory, by the standard library alone, without a thread."""
 
 from __future__ import annotations
 
@@ -16,12 +13,13 @@ from sqlalchemy import StaticPool, create_engine
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import StatementError
 
-from twofold.adapters.statements import follower_statements
 from twofold.clock import Clock, moment
 from twofold.errors import LogUnavailable, ValueRefused
 from twofold.followers import Checkpoint
 from twofold.followers.checkpoints import advance
 from twofold.followers.session import Unit, perform
+from twofold.followers.statements import follower_statements
+from twofold.limits import Limits
 from twofold.views import Layout, TableChange, Write
 from twofold.views.schema import definitions, described
 
@@ -30,6 +28,23 @@ T = TypeVar("T")
 _SQL = follower_statements("main", placeholder="?")
 _SCHEMA = Path(__file__).with_name("schema.sql").read_text()
 _TYPES = {int: "BIGINT", float: "FLOAT", bool: "BOOLEAN", str: "TEXT"}
+
+
+_DATABASES: dict[str, sqlite3.Connection] = {}
+"""By their URLs: whoever opens the same one in this process has the same views."""
+
+
+def open_views(url: str, clock: Clock, limits: Limits) -> OtherViews:
+    if url not in _DATABASES:
+        _DATABASES[url] = sqlite3.connect(":memory:", isolation_level=None)
+    return OtherViews(_DATABASES[url], clock)
+
+
+def forget_all() -> None:
+    """Let go of all databases, which are otherwise there for as long as the process."""
+    for connection in _DATABASES.values():
+        connection.close()
+    _DATABASES.clear()
 
 
 class OtherViews:
