@@ -366,9 +366,9 @@ def test_what_fails_is_told_once_and_so_is_its_end(start: Any, caplog: pytest.Lo
                 assert (await told(subscription)).answer == 0
             await started.send(Add(amount=UNLUCKY))
             for subscription in subscriptions:
-                trouble = await subscription.next()
-                assert isinstance(trouble, QueryFailure)
-                assert isinstance(trouble.error, ZeroDivisionError)
+                failure = await subscription.next()
+                assert isinstance(failure, QueryFailure)
+                assert isinstance(failure.error, ZeroDivisionError)
             # Whoever comes now is told at once, as one is who asks.
             with pytest.raises(ZeroDivisionError):
                 await started.subscribe(Lucky())

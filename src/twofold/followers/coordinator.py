@@ -89,7 +89,7 @@ class Coordinator:
         self._again.set()
 
     def failing(self) -> dict[str, str]:
-        """Return the followers that are in trouble here, with the reason."""
+        """Return the followers that fail here, with the reason."""
         if self._away:
             return dict.fromkeys(self._handlers, self._away)
         return {name: follower.failing for (name, _), follower in self._followers.items() if follower.failing}

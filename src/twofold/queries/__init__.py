@@ -3,7 +3,7 @@
 from twofold.queries.answers import Answers, EncodedAnswer, Result
 from twofold.queries.broadcast import Subscription
 from twofold.queries.cache import AnswerCache
-from twofold.queries.freshness import AT_ONCE, Freshness, Receipts
+from twofold.queries.freshness import AT_ONCE, After, Freshness, Receipts
 from twofold.queries.handler import QueryHandler
 from twofold.queries.live import LiveQueries
 from twofold.queries.updates import QueryFailure, ResumeToken, Update, parse_resume_token
@@ -12,6 +12,7 @@ from twofold.queries.views import Answer, Page, Views, answer, answer_of, answer
 
 __all__ = [
     "AT_ONCE",
+    "After",
     "Answer",
     "AnswerCache",
     "Answers",

@@ -42,16 +42,6 @@ class Subscription(Generic[A]):
     def __exit__(self, *_: object) -> None:
         self._broadcast.leave(self)
 
-    def __aiter__(self) -> Subscription[A]:
-        return self
-
-    async def __anext__(self) -> Update[A]:
-        """Return `next`, and raise what that failed with."""
-        update = await self.next()
-        if isinstance(update, QueryFailure):
-            raise update.error.with_traceback(None)
-        return update
-
     async def next(self) -> Update[A] | QueryFailure:
         """Return the first answer, or the next one once there is one: nothing is missed between two calls.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
 import msgspec
 
@@ -13,6 +14,9 @@ from twofold.limits import QueryLimits
 from twofold.log import Log
 from twofold.messages import Receipt
 from twofold.queries.updates import ResumeToken, parse_resume_token
+
+After: TypeAlias = Receipt | Iterable[Receipt]
+"""The receipts that a query comes with: one, or several."""
 
 
 class Freshness(msgspec.Struct, frozen=True):
@@ -50,7 +54,7 @@ class Receipts:
         self._clock = clock
         self._patience_seconds = limits.patience_seconds
 
-    async def freshness(self, after: Receipt | Iterable[Receipt], timeout_seconds: float | None) -> Freshness:
+    async def freshness(self, after: After, timeout_seconds: float | None) -> Freshness:
         """Return what a question waits for that is asked after some receipts, once each has a position in the own log.
 
         Raises:

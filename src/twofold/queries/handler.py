@@ -9,11 +9,11 @@ from twofold.clock import Clock
 from twofold.followers import PositionWaiter
 from twofold.limits import Limits
 from twofold.log import Log
-from twofold.messages import Query, Receipt
+from twofold.messages import Query
 from twofold.queries.answers import Answers, EncodedAnswer
 from twofold.queries.broadcast import Subscription
 from twofold.queries.cache import AnswerCache
-from twofold.queries.freshness import Freshness, Receipts
+from twofold.queries.freshness import After, Freshness, Receipts
 from twofold.queries.live import LiveQueries
 from twofold.queries.versions import ViewVersions
 from twofold.queries.views import Answer
@@ -37,7 +37,7 @@ class QueryHandler:
         self._cache = AnswerCache(self._answers, store, versions, clock, limits.queries)
         self._live = LiveQueries(service, self._answers, store, versions, positions, clock, limits)
 
-    async def ask(self, query: Query[A], after: Receipt | Iterable[Receipt], timeout_seconds: float | None) -> A:
+    async def ask(self, query: Query[A], after: After, timeout_seconds: float | None) -> A:
         """Answer a query.
 
         Raises:
@@ -50,9 +50,7 @@ class QueryHandler:
         freshness = await self._freshness(query, after, timeout_seconds)
         return cast("A", (await self._answers.find(query, freshness)).value)
 
-    async def answered(
-        self, query: Query[Any], after: Receipt | Iterable[Receipt], timeout_seconds: float | None
-    ) -> EncodedAnswer:
+    async def answered(self, query: Query[Any], after: After, timeout_seconds: float | None) -> EncodedAnswer:
         """Answer a query as JSON, from the cache if it has an answer that holds.
 
         Raises:
@@ -62,7 +60,7 @@ class QueryHandler:
         return await self._cache.answer(query, await self._freshness(query, after, timeout_seconds))
 
     async def subscribe(
-        self, query: Query[A], after: Receipt | Iterable[Receipt], since: str, timeout_seconds: float | None
+        self, query: Query[A], after: After, since: str, timeout_seconds: float | None
     ) -> Subscription[A]:
         """Answer a query live, from after the update with the id ``since``, if there is one.
 
@@ -73,9 +71,7 @@ class QueryHandler:
         freshness = await self._freshness(query, after, timeout_seconds)
         return await self._live.subscribe(query, freshness, await self._receipts.resumption(since))
 
-    async def _freshness(
-        self, query: Query[Any], after: Receipt | Iterable[Receipt], timeout_seconds: float | None
-    ) -> Freshness:
+    async def _freshness(self, query: Query[Any], after: After, timeout_seconds: float | None) -> Freshness:
         self._answers.check(query)
         return await self._receipts.freshness(after, timeout_seconds)
 

@@ -11,20 +11,21 @@ from twofold.followers import BatchHandler
 from twofold.followers.shadow import shadow_follower
 from twofold.limits import FollowerLimits
 from twofold.log import Log
-from twofold.messaging import Deliveries, InboxHandler, Outbox, RelayHandler, inbox_name
+from twofold.messaging import Deliveries, InboxHandler, Outbox, RelayHandler, Transport, inbox_name
 from twofold.service.roles import Role
 from twofold.views import ProjectionHandler, ViewHandler, ViewStore, table_name
 
 
 def batch_handlers(
     declaration: Declaration, roles: Collection[Role], log: Log, store: ViewStore, outbox: Outbox,
-    deliveries: Deliveries | None, clock: Clock, limits: FollowerLimits,
+    transport: Transport | None, clock: Clock, limits: FollowerLimits,
 ) -> dict[str, Callable[[], BatchHandler]]:  # fmt: skip
     """Return what handles batches in a process, by the followers' names, as its roles call for it."""
     handlers: dict[str, Callable[[], BatchHandler]] = {}
     if "followers" in roles:
         handlers |= view_handlers(declaration, log, store, clock, limits)
-    if "relay" in roles and deliveries is not None:
+    if "relay" in roles and transport is not None:
+        deliveries = Deliveries(transport, log.telemetry)
         handlers |= _carrying_handlers(declaration, log, store, outbox, deliveries, clock)
     return handlers
 

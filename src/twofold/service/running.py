@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator
 from functools import partial
 from typing import Any, TypeVar
 
@@ -10,32 +10,34 @@ from twofold.clock import Clock
 from twofold.commands import CommandHandler
 from twofold.declaration import Declaration, filled_by, layouts
 from twofold.errors import NotRunning
-from twofold.followers import Coordinator, PositionWaiter, Progress, checkpoints, claiming
-from twofold.followers.shadow import shadowed
+from twofold.followers import Coordinator, PositionWaiter, Progress, checkpoints, claiming, shadow
 from twofold.log import Log
 from twofold.messages import Command, Metadata, Query, Receipt
-from twofold.messaging import Deliveries, Delivery, Outbox, Transport, inbox_name
-from twofold.queries import EncodedAnswer, QueryHandler, Subscription, Update, ViewVersions
+from twofold.messaging import Delivery, Outbox, Transport, inbox_name
+from twofold.queries import After, EncodedAnswer, QueryFailure, QueryHandler, Subscription, Update, ViewVersions
 from twofold.service.background import Background
 from twofold.service.closing import InFlight
 from twofold.service.handlers import batch_handlers
 from twofold.service.roles import Role, check_role
 from twofold.service.settings import Settings
 from twofold.service.takeover import Takeover
-from twofold.views import ViewStore
-from twofold.views.rebuilding import rebuild
+from twofold.views import ViewStore, rebuilding
 
 A = TypeVar("A")
 
 
 class Running:
-    """A started service: `send` commands to it, `ask` it queries."""
+    """A started service: `send` commands to it, `ask` it queries, `watch` their answers.
+
+    All that it does for others raises `NotRunning` once it has ended, and `WrongRole` if this process leaves that to another.
+    """
 
     def __init__(
         self, declaration: Declaration, settings: Settings, log: Log, views: ViewStore, transport: Transport | None,
         clock: Clock, roles: frozenset[Role],
     ) -> None:  # fmt: skip
         self.declaration = declaration
+        self.name = declaration.name
         self.roles = roles
         self.settings = settings
         self.log = log
@@ -51,8 +53,7 @@ class Running:
             self.name, declaration.answers, {source: inbox_name(source) for source in declaration.sources}, log, views,
             self.view_versions, self._positions, clock, limits,
         )  # fmt: skip
-        deliveries = Deliveries(transport, telemetry) if transport else None
-        handlers = batch_handlers(declaration, roles, log, views, self.outbox, deliveries, clock, limits.followers)
+        handlers = batch_handlers(declaration, roles, log, views, self.outbox, transport, clock, limits.followers)
         self.coordinator = Coordinator(
             views, handlers, clock, self.name, self._positions.advance, limits.followers, telemetry
         )
@@ -60,11 +61,6 @@ class Running:
         self.background = Background(declaration, roles, log, self.coordinator, takeover)
         self._sending = InFlight(limits.service.draining_seconds)
         self._ended = False
-
-    @property
-    def name(self) -> str:
-        """The service's name."""
-        return self.declaration.name
 
     async def send(self, command: Command, *, id: str = "", metadata: Metadata | None = None) -> Receipt:
         """Have a command decided, and return once its events are durable.
@@ -76,16 +72,12 @@ class Running:
             TooManyConflicts: others changed its states each time it was decided.
             UnknownMessage: nothing decides on it here.
             LogUnavailable: the log failed.
-            NotRunning: the service has ended.
-            WrongRole: this process takes no commands.
         """
         self.check_role("commands")
         with self._sending:
             return Receipt(self.name, await self._commands.handle(command, id=id, metadata=metadata))
 
-    async def ask(
-        self, query: Query[A], *, after: Receipt | Iterable[Receipt] = (), timeout_seconds: float | None = None
-    ) -> A:
+    async def ask(self, query: Query[A], *, after: After = (), timeout_seconds: float | None = None) -> A:
         """Answer a query, from views that have seen what the receipts stand for: of this service, and of those that it hears.
 
         That is waited for no longer than ``timeout_seconds``, or as long as the limits have patience.
@@ -96,30 +88,25 @@ class Running:
             FutureReceipt: the log has not reached the receipt's position.
             InvalidReceipt: it is of a service that this one does not hear.
             UnknownMessage: nothing answers the query here.
-            NotRunning: the service has ended.
-            WrongRole: this process answers no queries.
         """
         self.check_role("queries")
         return await self._queries.ask(query, after, timeout_seconds)
 
     async def answered(
-        self, query: Query[Any], *, after: Receipt | Iterable[Receipt] = (), timeout_seconds: float | None = None
+        self, query: Query[Any], *, after: After = (), timeout_seconds: float | None = None
     ) -> EncodedAnswer:
-        """Answer a query like `ask`, as JSON.
-
-        An answer that takes long to find is cached, and given again as long as nothing that it was read from has moved.
+        """Answer a query like `ask`, as JSON; what takes long to find is cached until what it was read from has changed.
 
         Raises:
             InvalidMessage: the query has something that it could not be received with as JSON, such as NaN.
-            ReceiptTimeout, FutureReceipt, InvalidReceipt, UnknownMessage, NotRunning, WrongRole: as `ask` does.
+            ReceiptTimeout, FutureReceipt, InvalidReceipt, UnknownMessage: as `ask` does.
         """
         self.check_role("queries")
         return await self._queries.answered(query, after, timeout_seconds)
 
     async def watch(
-        self, query: Query[A], *, after: Receipt | Iterable[Receipt] = (), since: str = "",
-        timeout_seconds: float | None = None,
-    ) -> AsyncGenerator[Update[A], None]:  # fmt: skip
+        self, query: Query[A], *, after: After = (), since: str = "", timeout_seconds: float | None = None
+    ) -> AsyncGenerator[Update[A], None]:
         """Answer a query, and again whenever the answer has changed, for as long as one goes on asking.
 
         The first answer is that of `ask`. ``since`` the id of an earlier update there is a first answer only once it is
@@ -133,22 +120,24 @@ class Running:
         goes on with the newest answer, whose ``skipped`` says how many it has not been told.
 
         Raises:
-            ReceiptTimeout, FutureReceipt, InvalidReceipt, UnknownMessage, WrongRole: as `ask` does.
+            ReceiptTimeout, FutureReceipt, InvalidReceipt, UnknownMessage: as `ask` does.
             NotRunning: the service has ended, or ends.
             Exception: what the answer failed with.
         """
         with await self.subscribe(query, after=after, since=since, timeout_seconds=timeout_seconds) as subscription:
-            async for update in subscription:
+            while True:
+                update = await subscription.next()
+                if isinstance(update, QueryFailure):
+                    raise update.error.with_traceback(None)
                 yield update
 
     async def subscribe(
-        self, query: Query[A], *, after: Receipt | Iterable[Receipt] = (), since: str = "",
-        timeout_seconds: float | None = None,
-    ) -> Subscription[A]:  # fmt: skip
+        self, query: Query[A], *, after: After = (), since: str = "", timeout_seconds: float | None = None
+    ) -> Subscription[A]:
         """Return a place among those who `watch` a query, once there is a first answer.
 
         Raises:
-            ReceiptTimeout, FutureReceipt, InvalidReceipt, UnknownMessage, NotRunning, WrongRole: as `ask` does.
+            ReceiptTimeout, FutureReceipt, InvalidReceipt, UnknownMessage: as `ask` does.
             Exception: what the answer failed with.
         """
         self.check_role("queries")
@@ -160,8 +149,6 @@ class Running:
         The position that is returned is less than ``after`` if the log does not reach that far.
 
         Raises:
-            NotRunning: the service has ended.
-            WrongRole: this process serves no feed.
             LogUnavailable: the log failed.
         """
         self.check_role("relay")
@@ -189,7 +176,7 @@ class Running:
             NotFound: there is no such follower of a view; the text lists those that there are.
             NotNow: it was given up; the log says why.
         """
-        await rebuild(self.views, follower, filled_by(self.declaration, follower), self.clock)
+        await rebuilding.rebuild(self.views, follower, filled_by(self.declaration, follower), self.clock)
 
     async def progress(self) -> list[Progress]:
         """Return how far each follower is, whichever process follows."""
@@ -200,8 +187,8 @@ class Running:
         return await claiming.declared(self.views)
 
     def failing(self) -> dict[str, str]:
-        """Return the followers that are in trouble now, with the reason; a rebuilding that is does no harm."""
-        return {name: reason for name, reason in self.coordinator.failing().items() if not shadowed(name)}
+        """Return the followers that fail now, with the reason; a rebuilding that does is no harm to anybody."""
+        return {name: reason for name, reason in self.coordinator.failing().items() if not shadow.shadowed(name)}
 
     async def close(self) -> None:
         """Refuse new work, finish what was accepted, and let followers end between two batches."""

@@ -17,7 +17,7 @@ from twofold.errors import DeclarationError, NotRunning, SettingsError
 from twofold.log import LogStore
 from twofold.messages import Command, Event, Metadata, Query, Receipt, source_location
 from twofold.messaging import LogTransport, Outbox, Transport
-from twofold.queries import Update
+from twofold.queries import After, Update
 from twofold.service.closing import Closing
 from twofold.service.opening import opened, start
 from twofold.service.roles import ROLES, Role
@@ -154,9 +154,7 @@ class Service:
         """`Running.send` of the running instance."""
         return await self.running.send(command, id=id, metadata=metadata)
 
-    async def ask(
-        self, query: Query[A], *, after: Receipt | Iterable[Receipt] = (), timeout_seconds: float | None = None
-    ) -> A:
+    async def ask(self, query: Query[A], *, after: After = (), timeout_seconds: float | None = None) -> A:
         """`Running.ask` of the running instance."""
         return await self.running.ask(query, after=after, timeout_seconds=timeout_seconds)
 
@@ -164,7 +162,7 @@ class Service:
         self,
         query: Query[A],
         *,
-        after: Receipt | Iterable[Receipt] = (),
+        after: After = (),
         since: str = "",
         timeout_seconds: float | None = None,
     ) -> AsyncGenerator[Update[A], None]:
