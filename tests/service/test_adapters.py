@@ -1,5 +1,6 @@
 """An adapter is found by its name, whoever has written it; what is wrong with one is said to whoever installs it."""
 
+import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any, TypeAlias
@@ -171,6 +172,23 @@ def test_an_object_is_taken_as_it_is_if_it_has_what_its_port_has() -> None:
     mixed: Any = store
     with pytest.raises(SettingsError, match=r"MemoryStore is no ViewStore: it lacks .*preview"):
         open_views(mixed, CLOCK)
+
+
+def test_a_class_in_the_place_of_an_object_is_told() -> None:
+    """It has all members of its port, and could not be called."""
+    mistaken: Any = MemoryStore
+    with pytest.raises(SettingsError, match=r"MemoryStore is a class\. Give an object of it: MemoryStore\(…\)\."):
+        open_log(mistaken, CLOCK)
+
+
+def test_our_drivers_are_brought_by_our_extras(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the metadata of Twofold says, so that no second list of them can be wrong."""
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    monkeypatch.delitem(sys.modules, "twofold.adapters.feed", raising=False)
+    with pytest.raises(
+        SettingsError, match=r"feed: needs the package httpx\. Install it: pip install 'twofold\[http\]'\."
+    ):
+        open_transport("feed:sales=http://127.0.0.1:9", CLOCK)
 
 
 def test_a_checkout_that_is_newer_than_its_metadata_says_so(install: Install) -> None:

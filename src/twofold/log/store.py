@@ -106,7 +106,10 @@ class LogStore(Protocol):
         ...
 
     async def changed(self, timeout_seconds: float) -> None:
-        """Return when another process may have appended, or after the timeout. It is a hint: too often does no harm."""
+        """Return when another process may have appended, or after the timeout. It is a hint: too often does no harm.
+
+        This is the signal that wakes followers; whoever has another one gives the log a store that waits for it here.
+        """
         ...
 
     @property

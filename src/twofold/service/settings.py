@@ -42,18 +42,18 @@ def _shown(given: Any) -> str:
     return repr(without_password(given)) if isinstance(given, str) else f"<{type(given).__qualname__}>"
 
 
-class _Place(msgspec.Struct, frozen=True):
-    """A setting that names a place: what for, what it is if nobody says, and an example."""
+class _UrlSetting(msgspec.Struct, frozen=True):
+    """A setting that is a URL: of what, what it is if nobody says, and an example."""
 
     port: Port
     default: str
     example: str
 
 
-_PLACES = {
-    "LOG": _Place(LOGS, "sqlite:///{service}.db", "sqlite:///bank.db"),
-    "VIEWS": _Place(VIEWS, "sqlite:///{service}-views.db", "sqlite:///bank-views.db"),
-    "TRANSPORT": _Place(TRANSPORTS, "", "feed:sales=http://127.0.0.1:8001,ledger=http://127.0.0.1:8002"),
+_URLS = {
+    "LOG": _UrlSetting(LOGS, "sqlite:///{service}.db", "sqlite:///bank.db"),
+    "VIEWS": _UrlSetting(VIEWS, "sqlite:///{service}-views.db", "sqlite:///bank-views.db"),
+    "TRANSPORT": _UrlSetting(TRANSPORTS, "", "feed:sales=http://127.0.0.1:8001,ledger=http://127.0.0.1:8002"),
 }
 _PREFIX = "TWOFOLD_"
 _LIMITS = variables()
@@ -61,7 +61,7 @@ _LIMITS = variables()
 _OTHERS = ("ALLOWED_HOSTS", "ALLOWED_ORIGINS")
 # Read by the tests and benchmarks of Twofold itself, and of its adapters.
 _DEVELOPERS = ("TWOFOLD_TEST_", "TWOFOLD_BENCH_")
-_OF_A_SERVICE = re.compile(rf"{_PREFIX}([A-Z0-9_]+_)?({'|'.join(_PLACES)})")
+_OF_A_SERVICE = re.compile(rf"{_PREFIX}([A-Z0-9_]+_)?({'|'.join(_URLS)})")
 _KUBERNETES = re.compile(
     rf"{_PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
@@ -80,7 +80,7 @@ def read_settings(service: str, environment: Mapping[str, str] = os.environ, **g
             that nothing reads; the text names the variable.
     """
     check_names(environment)
-    read = {name.lower(): name for name in _PLACES if name.lower() not in given}
+    read = {name.lower(): name for name in _URLS if name.lower() not in given}
     urls = {field: _read(service, name, environment) for field, name in read.items()}
     return Settings(**urls, **given, limits=read_limits(environment))
 
@@ -106,8 +106,8 @@ def _read(service: str, what: str, environment: Mapping[str, str]) -> str:
     for name in (variable(service, what), f"TWOFOLD_{what}"):
         value = environment.get(name)
         if value is not None:
-            return _checked(name, value.replace("{service}", service), _PLACES[what])
-    return _PLACES[what].default.replace("{service}", service)
+            return _checked(name, value.replace("{service}", service), _URLS[what])
+    return _URLS[what].default.replace("{service}", service)
 
 
 def variable(service: str, what: str) -> str:
@@ -132,8 +132,8 @@ def check_names(environment: Mapping[str, str]) -> None:
     if unknown:
         told = " ".join(f"{name} is not a setting. Did you mean {_nearest(name)}?" for name in unknown)
         raise SettingsError(
-            f"{told} There are {', '.join(f'TWOFOLD_{each}' for each in (*_PLACES, *_OTHERS))}, for one service alone "
-            f"{', '.join(f'TWOFOLD_(SERVICE)_{each}' for each in _PLACES)}, and those of `twofold.limits`, such as "
+            f"{told} There are {', '.join(f'TWOFOLD_{each}' for each in (*_URLS, *_OTHERS))}, for one service alone "
+            f"{', '.join(f'TWOFOLD_(SERVICE)_{each}' for each in _URLS)}, and those of `twofold.limits`, such as "
             "TWOFOLD_MAX_BODY_BYTES."
         )
 
@@ -148,17 +148,17 @@ def _is_known(name: str, value: str) -> bool:
 def _nearest(name: str) -> str:
     words = name.upper().removeprefix(_PREFIX).split("_")
     # What is before a setting's own name is a service's, unless it is a setting's or a limit's, too.
-    services = ["_".join(words[:count]) for count in range(1, len(words)) if words[count - 1] not in _PLACES]
+    services = ["_".join(words[:count]) for count in range(1, len(words)) if words[count - 1] not in _URLS]
     if any(each.startswith(f"{_PREFIX}{words[0]}_") for each in _LIMITS):
         services = []
-    names = [*[f"{_PREFIX}{each}" for each in (*_PLACES, *_OTHERS)], *_LIMITS]
-    names += [variable(service, each) for service in services for each in _PLACES]
+    names = [*[f"{_PREFIX}{each}" for each in (*_URLS, *_OTHERS)], *_LIMITS]
+    names += [variable(service, each) for service in services for each in _URLS]
     return difflib.get_close_matches(name.upper(), names, n=1, cutoff=0)[0]
 
 
-def _checked(variable: str, url: str, place: _Place) -> str:
-    if flaw := flaw_of(url, place.port):
-        raise SettingsError(f"{variable}={without_password(url)!r}: {flaw} For example {variable}={place.example}")
+def _checked(variable: str, url: str, setting: _UrlSetting) -> str:
+    if flaw := flaw_of(url, setting.port):
+        raise SettingsError(f"{variable}={without_password(url)!r}: {flaw} For example {variable}={setting.example}")
     return url
 
 
@@ -172,5 +172,5 @@ def check_files(settings: Settings) -> None:
     if file and file == file_of(settings.views, VIEWS):
         raise SettingsError(
             f"{_shown(settings.log)} is said to hold the log and the views, and each of them needs a file of its own. Keep "
-            f"the one for the log, and give the views another, for example {_PLACES['VIEWS'].example}."
+            f"the one for the log, and give the views another, for example {_URLS['VIEWS'].example}."
         )
