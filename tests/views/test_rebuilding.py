@@ -88,7 +88,10 @@ def test_what_cannot_be_written_twice_is_not_rebuilt_beside(
 
     async def scenario() -> None:
         async with service.run(files(tmp_path)) as running:
-            await running.views._writing.run(lambda connection: connection.execute("CREATE TABLE own (number INTEGER)"))  # type: ignore[attr-defined]
+            adapter: Any = running.views
+            await adapter._store._writing.run(
+                lambda connection: connection.execute("CREATE TABLE own (number INTEGER)")
+            )
             await running.send(Add(tally="a"))
             await running._positions.reach("pointed_v1", 1, 30)
             with pytest.raises(NotNow, match="pointed_v1 was given up"):

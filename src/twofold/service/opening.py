@@ -16,7 +16,7 @@ from twofold.service.roles import ROLES, Role, roles_of
 from twofold.service.running import Running
 from twofold.service.settings import Settings, check_files
 from twofold.telemetry import Telemetry
-from twofold.views import ViewStore, layout, schema
+from twofold.views import ViewDatabase, ViewStore, layout, schema
 
 _logger = logging.getLogger("twofold.service")
 
@@ -59,11 +59,13 @@ async def opened(
     check_files(settings)
     limits = settings.limits
     name, close = declaration.name, (closing or Closing(clock, limits.service.closing_seconds)).close
-    store, views = open_log(settings.log, clock, limits), open_views(settings.views, clock, limits)
+    telemetry = Telemetry(clock, name)
+    store = open_log(settings.log, clock, limits)
+    views = ViewDatabase(open_views(settings.views, clock, limits), telemetry)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(close, f"The views of {name}", views.close)
         await _prepare(views, declaration, roles)
-        log = await Log.open(store, clock, limits.log, Telemetry(clock, name), read_only=roles == {"queries"})
+        log = await Log.open(store, clock, limits.log, telemetry, read_only=roles == {"queries"})
         stack.push_async_callback(close, f"The log of {name}", log.close)
         transport = None
         if settings.transport != "":

@@ -177,6 +177,35 @@ class FollowerStopped(TelemetryEvent, frozen=True, tag="follower.stopped"):
     error: str
 
 
+# Views' rows.
+
+
+class ViewLoaded(TelemetryEvent, frozen=True, tag="view.loaded"):
+    """Rows were read by their keys, to fold events into them or for an answer; not each key has one."""
+
+    seconds: float
+    keys: int
+    rows: int
+    table: str
+
+
+class ViewSelected(TelemetryEvent, frozen=True, tag="view.selected"):
+    """Rows were found by a statement, for an answer or a projection."""
+
+    seconds: float
+    rows: int
+
+
+class ViewCommitted(TelemetryEvent, frozen=True, tag="view.committed"):
+    """A follower's effect and its checkpoint were stored together, or neither was; it wrote or deleted so many rows."""
+
+    seconds: float
+    rows: int
+    parked_events: int
+    follower: str
+    outcome: Outcome
+
+
 # Asking.
 
 

@@ -1,5 +1,6 @@
 """Filling: views and their tables, projections, and how events become rows."""
 
+from twofold.views.database import ViewDatabase
 from twofold.views.handlers import ProjectionHandler, ViewHandler
 from twofold.views.projection import Projection, project
 from twofold.views.store import TableChange, ViewStore, Write
@@ -15,6 +16,7 @@ __all__ = [
     "TableChange",
     "Transaction",
     "View",
+    "ViewDatabase",
     "ViewHandler",
     "ViewStore",
     "Write",

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from twofold.clock import Clock
-from twofold.errors import InvalidMessage, LeaseLost, LogUnavailable, ValueRefused
+from twofold.errors import InvalidMessage, LeaseLost, LogCorrupted, LogUnavailable, ValueRefused
 from twofold.folding import fold_of
 from twofold.followers import Block, Checkpoint, Claim, EventFailed, Parked, Segment, parking, storable_key
 from twofold.followers.shadow import shadow_follower, shadowed
@@ -72,7 +72,7 @@ class _RowHandler:
         try:
             parked = await self._fold(new, blocked)
             await self._save(Checkpoint(self._claim, position, tuple(parked)))
-        except (EventFailed, LeaseLost, LogUnavailable):
+        except (EventFailed, LeaseLost, LogUnavailable, LogCorrupted, AssertionError):
             self._rows.discard()
             raise
         except NotShadowed as error:
@@ -130,7 +130,7 @@ class _RowHandler:
             try:
                 await self._handle(event, key)
                 await self._save(Checkpoint(self._claim, self._position, unparked=((key, each.position),)))
-            except (LeaseLost, LogUnavailable):
+            except (LeaseLost, LogUnavailable, LogCorrupted, AssertionError):
                 self._rows.discard()
                 raise
             except NotShadowed as error:
