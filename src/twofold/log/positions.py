@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import gt, lt
 
 from twofold.errors import LogCorrupted
 from twofold.log.model import ALL, Append, Appended, Conflict, Criteria, Outcome, RecordedEvent, Reused, StoredPayload
@@ -17,15 +16,36 @@ def check_read(events: Sequence[RecordedEvent], criteria: Criteria, after: int, 
     Raises:
         LogCorrupted: they are not, or all were asked for and one is not there.
     """
-    if not events:
-        return
-    positions = [event.position for event in events]
-    if criteria == ALL and not backwards:
-        _check_contiguous(positions, max(after, 0) + 1)
-    in_order = all(map(gt if backwards else lt, positions, positions[1:]))
-    begins = (not after or positions[0] < after) if backwards else positions[0] > after
-    if not (in_order and begins and len(positions) <= limit):
-        raise _wrong(positions, after, limit)
+    if backwards:
+        in_order = _is_in_order(events[::-1], 0) and (not events or not after or events[0].position < after)
+    elif criteria == ALL:
+        _check_contiguous(events, after)
+        in_order = True
+    else:
+        in_order = _is_in_order(events, after)
+    if not in_order or len(events) > limit:
+        raise _wrong(events, after, limit)
+
+
+def _is_in_order(events: Sequence[RecordedEvent], after: int) -> bool:
+    # It is done for every event that is read: a loop is the fastest.
+    for event in events:
+        position = event.position
+        if position <= after:
+            return False
+        after = position
+    return True
+
+
+def _check_contiguous(events: Sequence[RecordedEvent], after: int) -> None:
+    expected = max(after, 0)
+    for event in events:
+        expected += 1
+        if event.position != expected:
+            raise LogCorrupted(
+                f"The log has no event at position {expected}, though it has later ones. Positions have no gaps, so rows were "
+                "lost or changed by hand: stop the service and restore the database from a backup."
+            )
 
 
 def check_history(payloads: Sequence[StoredPayload], after: int, limit: int) -> None:
@@ -37,7 +57,7 @@ def check_history(payloads: Sequence[StoredPayload], after: int, limit: int) -> 
     if payloads:
         first, last, count = payloads[0].position, payloads[-1].position, len(payloads)
         if not (first > after and last - first + 1 >= count and count <= limit):
-            raise _wrong([first, last], after, limit)
+            raise _wrong(payloads, after, limit)
 
 
 def are_answers(outcomes: Sequence[Outcome], appends: Sequence[Append], known: int) -> bool:
@@ -61,18 +81,8 @@ def are_answers(outcomes: Sequence[Outcome], appends: Sequence[Append], known: i
     return True
 
 
-def _check_contiguous(positions: Sequence[int], first: int) -> None:
-    expected = list(range(first, first + len(positions)))
-    if positions != expected:
-        gap = next(want for want, have in zip(expected, positions, strict=True) if want != have)
-        raise LogCorrupted(
-            f"The log has no event at position {gap}, though it has later ones. Positions have no gaps, so rows were "
-            "lost or changed by hand: stop the service and restore the database from a backup."
-        )
-
-
-def _wrong(positions: Sequence[int], after: int, limit: int) -> LogCorrupted:
+def _wrong(found: Sequence[RecordedEvent | StoredPayload], after: int, limit: int) -> LogCorrupted:
     return LogCorrupted(
-        f"The store gave {len(positions)} events from position {positions[0]} to {positions[-1]}, where up to {limit} were "
-        f"asked for from {after} on, in order. Its adapter is at fault: `twofold.testing.LogConformance` tells where."
+        f"The store gave {len(found)} events from position {found[0].position} to {found[-1].position}, where up to {limit} "
+        f"were asked for, in order, from {after} on. Its adapter is at fault: `twofold.testing.LogConformance` tells where."
     )

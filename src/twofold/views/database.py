@@ -97,9 +97,11 @@ class ViewDatabase:
         await self._store.close()
 
     def _check_asked_for(self, layout: Layout, keys: Sequence[Any], rows: Sequence[tuple[Any, ...]]) -> None:
-        parts = len(layout.key_columns)
-        found = {row[0] for row in rows} if layout.composite is None else {row[:parts] for row in rows}
-        if len(found) != len(rows) or not found.issubset(keys):
+        parts, asked_for = len(layout.key_columns), set(keys)
+        count = len(asked_for)
+        asked_for.difference_update([row[0] for row in rows] if layout.composite is None else [row[:parts] for row in rows])
+        # Each row has taken away the key that it was asked for by, if it is one of them and comes once.
+        if count - len(asked_for) != len(rows):
             raise LogCorrupted(
                 f"{self.name} gave {len(rows)} rows of {layout.table} for {len(keys)} keys, others among them or one twice. "
                 "Its adapter is at fault: `twofold.testing.ViewConformance` tells where."
