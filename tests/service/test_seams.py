@@ -71,7 +71,7 @@ def test_objects_for_log_and_views_are_opened_and_closed_by_the_service() -> Non
         log, views = OpenedStore(), OpenedViews()
         async with bank.run(log=log, views=views) as started:
             assert started.log.store is log
-            assert started.views is views
+            assert started.views.store is views
             await deposit(started)
             assert log.told == views.told == ["open"]
         assert log.told == views.told == ["open", "close"]

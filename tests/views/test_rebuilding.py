@@ -88,10 +88,8 @@ def test_what_cannot_be_written_twice_is_not_rebuilt_beside(
 
     async def scenario() -> None:
         async with service.run(files(tmp_path)) as running:
-            adapter: Any = running.views
-            await adapter._store._writing.run(
-                lambda connection: connection.execute("CREATE TABLE own (number INTEGER)")
-            )
+            adapter: Any = running.views.store
+            await adapter._writing.run(lambda connection: connection.execute("CREATE TABLE own (number INTEGER)"))
             await running.send(Add(tally="a"))
             await running._positions.reach("pointed_v1", 1, 30)
             with pytest.raises(NotNow, match="pointed_v1 was given up"):

@@ -21,7 +21,7 @@ from twofold.service.handlers import batch_handlers
 from twofold.service.roles import Role, check_role
 from twofold.service.settings import Settings
 from twofold.service.takeover import Takeover
-from twofold.views import ViewStore, rebuilding
+from twofold.views import ViewDatabase, rebuilding
 
 A = TypeVar("A")
 
@@ -33,7 +33,7 @@ class Running:
     """
 
     def __init__(
-        self, declaration: Declaration, settings: Settings, log: Log, views: ViewStore, transport: Transport | None,
+        self, declaration: Declaration, settings: Settings, log: Log, views: ViewDatabase, transport: Transport | None,
         clock: Clock, roles: frozenset[Role],
     ) -> None:  # fmt: skip
         self.declaration = declaration

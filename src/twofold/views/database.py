@@ -20,26 +20,26 @@ class ViewDatabase:
     """A database for views, as a running service uses it: a `ViewStore` in front of that of an adapter."""
 
     def __init__(self, store: ViewStore, telemetry: Telemetry) -> None:
-        self._store = store
+        self.store = store
         self._telemetry = telemetry
         self._stored: dict[tuple[str, Segment], tuple[int, int]] = {}
 
     @property
     def name(self) -> str:
         """What the database is called where people read of it."""
-        return self._store.name
+        return self.store.name
 
     async def open(self, *, read_only: bool = False) -> None:
         """Connect, and create or upgrade the schema; read-only, do neither."""
-        await self._store.open(read_only=read_only)
+        await self.store.open(read_only=read_only)
 
     async def run(self, unit: Unit[T], *, may_wait: bool = True) -> T:
         """Run a unit of work in one transaction, and return its result."""
-        return await self._store.run(unit, may_wait=may_wait)
+        return await self.store.run(unit, may_wait=may_wait)
 
     async def read(self, unit: Unit[T]) -> T:
         """Run a unit of work that changes nothing."""
-        return await self._store.read(unit)
+        return await self.store.read(unit)
 
     async def load(self, layout: Layout, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Return the packed rows of those packed keys that have one.
@@ -48,7 +48,7 @@ class ViewDatabase:
             LogCorrupted: there are others among them.
         """
         began = self._telemetry.began()
-        rows = await self._store.load(layout, keys)
+        rows = await self.store.load(layout, keys)
         self._check_asked_for(layout, keys, rows)
         if began is not None:
             self._telemetry.emit(ViewLoaded(self._telemetry.since(began), len(keys), len(rows), layout.table))
@@ -59,14 +59,14 @@ class ViewDatabase:
 
         Raises as `load` and `commit` do.
         """
-        rows = await self._store.preview(writes, layout, keys)
+        rows = await self.store.preview(writes, layout, keys)
         self._check_asked_for(layout, keys, rows)
         return rows
 
     async def select(self, statement: Any) -> list[Any]:
         """Run a SQLAlchemy Core statement that changes nothing, and return its rows."""
         began = self._telemetry.began()
-        rows = await self._store.select(statement)
+        rows = await self.store.select(statement)
         if began is not None:
             self._telemetry.emit(ViewSelected(self._telemetry.since(began), len(rows)))
         return rows
@@ -83,7 +83,7 @@ class ViewDatabase:
         self._check_goes_on(checkpoint, *self._stored.get(segment, (claim.fence, claim.position)))
         began = self._telemetry.began()
         try:
-            await self._store.commit(checkpoint, writes)
+            await self.store.commit(checkpoint, writes)
         except Exception:
             if began is not None:
                 self._telemetry.emit(_told(self._telemetry.since(began), checkpoint, None))
@@ -94,12 +94,14 @@ class ViewDatabase:
 
     async def close(self) -> None:
         """Let go of the database."""
-        await self._store.close()
+        await self.store.close()
 
     def _check_asked_for(self, layout: Layout, keys: Sequence[Any], rows: Sequence[tuple[Any, ...]]) -> None:
         parts, asked_for = len(layout.key_columns), set(keys)
         count = len(asked_for)
-        asked_for.difference_update([row[0] for row in rows] if layout.composite is None else [row[:parts] for row in rows])
+        asked_for.difference_update(
+            [row[0] for row in rows] if layout.composite is None else [row[:parts] for row in rows]
+        )
         # Each row has taken away the key that it was asked for by, if it is one of them and comes once.
         if count - len(asked_for) != len(rows):
             raise LogCorrupted(
