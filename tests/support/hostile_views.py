@@ -22,7 +22,9 @@ from twofold.views.bounds import LONGEST_INDEXED_BYTES
 from twofold.views.tables import table_of
 
 CLOCK = SystemClock()
-KeyId = Annotated[str, Tag("key")]
+KeyId = Annotated[str, Tag("name")]
+OwnerId = Annotated[str, Tag("owner")]
+OWNER = "ann, or Ünï"
 LONG = "".join(chr(97 + n * n % 26) for n in range(12_000))
 
 VALUES: dict[str, Callable[[], dict[str, Any]]] = {
@@ -58,9 +60,10 @@ class Given(Event):
     keys: tuple[KeyId, ...]
     what: str = ""
     error: int = -1
+    owner: OwnerId = OWNER
 
 
-class Kept(View, key=KeyId):
+class Hostile(View):
     count: int = 0
     number: int = 0
     real: float = 0.0
@@ -73,10 +76,25 @@ class Kept(View, key=KeyId):
 
     @evolve
     def given(self, event: Given) -> Self:
-        if event.error >= 0 and self.key.startswith("bad"):
+        is_bad = name_of(self.key).startswith("bad")
+        if event.error >= 0 and is_bad:
             raise ValueError(ERRORS[event.error])
-        made = {**VALUES, **FINE}.get(event.what, dict)() if self.key.startswith("bad") or event.what in FINE else {}
+        made = {**VALUES, **FINE}.get(event.what, dict)() if is_bad or event.what in FINE else {}
         return replace(self, count=self.count + 1, **made)
+
+
+class Kept(Hostile, key=KeyId):
+    """Found by the hostile identity alone."""
+
+
+class Owned(Hostile, key=(OwnerId, KeyId)):
+    """Found by two, of which one is hostile."""
+
+
+def name_of(key: Any) -> str:
+    """Return the part of a key that may be hostile."""
+    name: str = key[1] if isinstance(key, tuple) else key
+    return name
 
 
 def hostile_events() -> list[Given]:
@@ -90,10 +108,11 @@ def hostile_events() -> list[Given]:
     return events + [Given(keys=(key,)) for key in KEYS] + [Given(keys=("good \\x00",))]
 
 
-def hostile_keys() -> set[str]:
-    """Return the keys that are to be parked."""
+def hostile_keys(view: Any) -> set[str]:
+    """Return the keys of a view that are to be parked."""
     named = [f"bad {what}" for what in VALUES] + [f"bad error {n}" for n in range(len(ERRORS))] + KEYS
-    return {storable_key(f"key:{key}") for key in named}
+    before = "" if view is Kept else "owner:ann,, or Ünï,"
+    return {storable_key(f"{before}name:{key}") for key in named}
 
 
 async def logged(events: list[Given]) -> Log:
@@ -103,16 +122,16 @@ async def logged(events: list[Given]) -> Log:
     return log
 
 
-async def filled(store: ViewStore, log: Log, follower: str = "kept_v1") -> Follower:
+async def filled(store: ViewStore, log: Log, view: Any, *, as_shadow: bool = False) -> Follower:
     """Follow until the log's end, and return what followed; the waiting for what may pass takes no time."""
 
     class Hasty(SystemClock):
         async def sleep(self, seconds: float) -> None:
             await asyncio.sleep(0.002)
 
-    target = ViewHandler(Kept, log, store, Hasty(), as_shadow=follower != "kept_v1")
+    target = ViewHandler(view, log, store, Hasty(), as_shadow=as_shadow)
     following = Follower(store, target, Hasty())
-    claim = await claimed(store, follower)
+    claim = await claimed(store, target.name)
     task = asyncio.create_task(following.follow(claim))
     end = await log.head()
 
@@ -127,47 +146,48 @@ async def filled(store: ViewStore, log: Log, follower: str = "kept_v1") -> Follo
     return following
 
 
-async def check_hostile(store: ViewStore) -> None:
+async def check_hostile(store: ViewStore, view: Any = Kept) -> None:
     """Check that exactly the hostile keys are parked, at the event to blame, and that all others have their rows."""
-    events = hostile_events()
+    events, shape, hostile = hostile_events(), layout(view), hostile_keys(view)
     log = await logged(events)
-    await schema.create(store, layout(Kept))
-    following = await filled(store, log)
+    await schema.create(store, shape)
+    following = await filled(store, log, view)
     assert following.failing == ""
-    await _check_rows(store, events)
+    await _check_rows(store, view, events)
     parked = await parking.parked(store, limit=10_000)
-    assert {each.key for each in parked} == hostile_keys()
-    for key in hostile_keys():
-        first, *rest = await parking.parked(store, "kept_v1", key)
+    assert {each.key for each in parked} == hostile
+    for key in hostile:
+        first, *rest = await parking.parked(store, shape.table, key)
         assert first.error
         assert len(first.error) < 5_000
         assert all(not each.error for each in rest)
         assert first.attempts == 1 or "error" in key
-    await _retry_and_discard(store, log)
-    await replacing.begin(store, "kept_v1", [layout(Kept)])
-    await filled(store, log, "kept_v1:rebuild")
-    await _taken_over(store)
-    await _check_rows(store, events)
-    assert {each.key for each in await parking.parked(store, limit=10_000)} == hostile_keys()
+    await _retry_and_discard(store, log, view)
+    await replacing.begin(store, shape.table, [shape])
+    await filled(store, log, view, as_shadow=True)
+    await _taken_over(store, view)
+    await _check_rows(store, view, events)
+    assert {each.key for each in await parking.parked(store, limit=10_000)} == hostile
     await log.close()
 
 
-async def _check_rows(store: ViewStore, events: list[Given]) -> None:
-    rows = {row.key: row for row in await store.select(select(table_of(Kept)))}
+async def _check_rows(store: ViewStore, view: Any, events: list[Given]) -> None:
+    found = [layout(view).row(**row._mapping) for row in await store.select(select(table_of(view)))]
+    rows = {name_of(row.key): row for row in found}
     good = [key for event in events for key in event.keys if key.startswith(("good", "fine"))]
-    assert {key: row.count for key, row in rows.items()} == {key: good.count(key) for key in good}
+    assert {name: row.count for name, row in rows.items()} == {key: good.count(key) for key in good}
     for what, made in FINE.items():
-        row = rows[f"fine {what}"]._mapping
-        assert {name: row[name] for name in made()} == made()
+        row = rows[f"fine {what}"]
+        assert {name: getattr(row, name) for name in made()} == made()
 
 
-async def _retry_and_discard(store: ViewStore, log: Log) -> None:
+async def _retry_and_discard(store: ViewStore, log: Log, view: Any) -> None:
     """Each parked key is found again by what is shown of it."""
-    keys = sorted(hostile_keys())
+    keys, follower = sorted(hostile_keys(view)), layout(view).table
     before = {each.key: each.attempts for each in await parking.parked(store, limit=10_000) if each.error}
-    assert await parking.request_retry(store, "kept_v1", keys) > len(keys) - 1
-    target = ViewHandler(Kept, log, store, CLOCK)
-    claim = await claimed(store, "kept_v1")
+    assert await parking.request_retry(store, follower, keys) > len(keys) - 1
+    target = ViewHandler(view, log, store, CLOCK)
+    claim = await claimed(store, follower)
     await target.start(claim)
     assert await parking.take_retries(store, claim) == keys
     for key in keys:
@@ -175,12 +195,12 @@ async def _retry_and_discard(store: ViewStore, log: Log) -> None:
     after = {each.key: each.attempts for each in await parking.parked(store, limit=10_000) if each.error}
     assert after == {key: attempts + 1 for key, attempts in before.items()}
     assert all(Segment().owns(key) and Segment(0, 1 << 31).owns(key) in (True, False) for key in keys)
-    assert await parking.discard(store, "kept_v1", keys[0]) > 0
+    assert await parking.discard(store, follower, keys[0]) > 0
     assert {each.key for each in await parking.parked(store, limit=10_000)} == {*keys[1:]}
 
 
-async def _taken_over(store: ViewStore) -> None:
+async def _taken_over(store: ViewStore, view: Any) -> None:
     async def is_done() -> bool:
-        return await replacing.take_over(store, "kept_v1", [layout(Kept)])
+        return await replacing.take_over(store, layout(view).table, [layout(view)])
 
     await until(is_done)

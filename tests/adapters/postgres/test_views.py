@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from sqlalchemy import func, select
 
-from tests.support.hostile_views import check_hostile
+from tests.support.hostile_views import Kept, Owned, check_hostile
 from tests.support.ordered_projection import Done, Item, Seen, Step, by_hand, filled, rebuilt, rows_of
 from tests.support.view_names import ALLOWED, check_allowed
 from tests.support.view_oracle import check_under_fire
@@ -23,7 +23,7 @@ from twofold.log import Log, NewEvent
 from twofold.messages import encode
 from twofold.testing import ViewConformance
 from twofold.testing.samples import Reserved
-from twofold.views import ViewStore, layout, schema
+from twofold.views import View, ViewStore, layout, schema
 
 
 class TestPostgresViews(ViewConformance):
@@ -159,13 +159,14 @@ def test_a_projection_s_rows_are_what_one_step_after_the_other_makes(database: s
     asyncio.run(scenario())
 
 
-def test_exactly_the_hostile_keys_are_parked(database: str) -> None:
+@pytest.mark.parametrize("view", [Kept, Owned])
+def test_exactly_the_hostile_keys_are_parked(database: str, view: type[View]) -> None:
     """The same as on SQLite: by keys, values and errors; they are found again by what is shown of them."""
 
     async def scenario() -> None:
         store = PostgresViews(database, SystemClock())
         await store.open()
-        await check_hostile(store)
+        await check_hostile(store, view)
         await store.close()
 
     asyncio.run(scenario())
