@@ -108,6 +108,24 @@ def test_a_view_that_is_derived_from_one_has_its_key() -> None:
     assert (row.article, row.user, layout(Deleting).table) == ("a", "ann", "deleting_v1")
 
 
+def test_what_a_base_looks_at_is_looked_at_still() -> None:
+    """A class without a key of its own may say what its rows have to be."""
+
+    class Counted(View):
+        count: int = 0
+
+        def __post_init__(self) -> None:
+            if self.count < 0:
+                raise ValueError("less than none")
+
+    counted = odd((ArticleId, UserId), Counted)
+    assert counted(key=("a", "ann"), count=1).count == 1
+    with pytest.raises(ValueError, match="less than none"):
+        counted(key=("a", "ann"), count=-1)
+    with pytest.raises(TypeError, match="is no key of Odd"):
+        counted(key="a", count=1)
+
+
 @pytest.mark.parametrize("key", ["a1", ("a",), ("a", "b", "c"), ["a", "b"]], ids=repr)
 def test_a_row_has_all_parts_of_its_key(key: Any) -> None:
     """It is made with a tuple of so many, or not at all."""

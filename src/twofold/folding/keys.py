@@ -49,17 +49,20 @@ def check_key(
 
 def keyed(base: Any, parts: tuple[Part, ...]) -> type:
     """Return a state's base class with the key's own type, so that columns, schemas and decoding know it."""
-    body = _composite(Key(parts)) if len(parts) > 1 else {"__annotations__": {"key": parts[0].annotation}}
+    body = _composite(base, Key(parts)) if len(parts) > 1 else {"__annotations__": {"key": parts[0].annotation}}
     body |= {"__module__": base.__module__, "__qualname__": base.__qualname__}
     made: type = msgspec.StructMeta.__new__(type(base), base.__name__, (base,), body, frozen=True, kw_only=True)
     return made
 
 
-def _composite(key: Key) -> dict[str, Any]:
+def _composite(base: Any, key: Key) -> dict[str, Any]:
     """Return what a class has whose key has several parts: each of them by its name, and a look at every new key."""
+    inherited = getattr(base, "__post_init__", None)
 
     def check(state: Any) -> None:
         key.check(state.key, type(state).__name__)
+        if inherited is not None:
+            inherited(state)
 
     kinds = tuple.__class_getitem__(tuple([part.annotation for part in key.parts]))
     named = {name: property(partial(_nth, number)) for number, name in enumerate(key.names)}

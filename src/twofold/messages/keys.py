@@ -6,6 +6,7 @@ import keyword
 import re
 from collections.abc import Callable, Collection, Iterable
 from itertools import product
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -83,8 +84,17 @@ class Key(msgspec.Struct, frozen=True):
 
         That is every combination of what it has for each part; if it has nothing for one of them, it names none.
         """
-        finders = [part.tag.finder(message) for part in self.parts]
-        return lambda event: list(product(*[find(event) for find in finders]))
+        names = [part.tag.only_field(message) for part in self.parts]
+        if not all(names):
+            finders = [part.tag.finder(message) for part in self.parts]
+            return lambda event: list(product(*[find(event) for find in finders]))
+        values = attrgetter(*names)
+
+        def single(event: Any) -> list[Any]:
+            key = values(event)
+            return [] if None in key else [key]
+
+        return single
 
     def check(self, value: Any, owner: str) -> None:
         """Check that a value has as many parts as a key of an owner.

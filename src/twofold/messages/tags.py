@@ -48,16 +48,21 @@ class Tag(msgspec.Struct, frozen=True):
 
     def finder(self, message: type) -> Callable[[Any], list[Any]]:
         """Return the function that lists the identities of this tag which a message of a class has, without repetition."""
-        fields = tuple([field for field in tag_fields(message) if field.tag == self])
-        if len(fields) != 1 or fields[0].many:
+        name = self.only_field(message)
+        if not name:
+            fields = tuple([field for field in tag_fields(message) if field.tag == self])
             return lambda event: list(dict.fromkeys([value for _, _, value in identities(event, fields)]))
-        name = fields[0].field
 
         def single(event: Any) -> list[Any]:
             value = getattr(event, name)
             return [] if value is None else [value]
 
         return single
+
+    def only_field(self, message: type) -> str:
+        """Return the field in which a message of a class has its one identity of this tag; '' if it may have several."""
+        fields = [field for field in tag_fields(message) if field.tag == self]
+        return fields[0].field if len(fields) == 1 and not fields[0].many else ""
 
 
 Step: TypeAlias = Callable[[Any], Iterable[Any]]
