@@ -147,8 +147,9 @@ def log_url(target: str, service: str | None) -> str:
         Complaint: it is neither, or it is not said which service; the text says what there is.
     """
     from twofold.service import read_settings
+    from twofold.service.adapters import is_in_memory
 
-    if "/" in target or target.startswith("memory:"):
+    if "/" in target or is_in_memory(target):
         return target
     return str(read_settings(one_service(target, service).name).log)
 

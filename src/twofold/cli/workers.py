@@ -28,6 +28,7 @@ from twofold.clock import Clock, SystemClock
 from twofold.errors import TwofoldError
 from twofold.limits import read_limits
 from twofold.service import Role, Service, System, read_settings
+from twofold.service.adapters import is_in_memory
 from twofold.telemetry import configure_logging
 
 _LEEWAY_SECONDS = 0.4
@@ -76,7 +77,7 @@ def run_workers(options: Options, count: int, host: str, port: int) -> int:
 def _check_shared(target: str) -> None:
     for service in services(target):
         settings = read_settings(service.name)
-        if "memory:" in (settings.log, settings.views):
+        if is_in_memory(settings.log) or is_in_memory(settings.views):
             raise Complaint(
                 f"{service.name} keeps its log or its views in memory, of which each worker would have its own. Set "
                 "TWOFOLD_LOG and TWOFOLD_VIEWS to a database, for example TWOFOLD_LOG=sqlite:///bank.db"

@@ -12,7 +12,7 @@ from twofold.declaration import Declaration, filled_by
 from twofold.errors import SettingsError
 from twofold.limits import Limits
 from twofold.log import Log, LogStore
-from twofold.service.adapters import open_log, open_views
+from twofold.service.adapters import is_in_memory, open_log, open_views
 from twofold.service.settings import Settings
 from twofold.urls import without_password
 from twofold.views import ViewStore
@@ -102,7 +102,7 @@ def check_shared(url: LogStore | ViewStore | str) -> None:
     Raises:
         SettingsError: it is in the memory of one, as an object is.
     """
-    if not isinstance(url, str) or url.startswith("memory:"):
+    if is_in_memory(url):
         shown = repr(without_password(url)) if isinstance(url, str) else f"<{type(url).__qualname__}>"
         raise SettingsError(
             f"{shown}: what a service has in memory, no other process sees. Set TWOFOLD_LOG and "

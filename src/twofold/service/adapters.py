@@ -88,6 +88,11 @@ def location_of(url: str, port: Port) -> str:
     return file_of(url, port) or url
 
 
+def is_in_memory(given: Any) -> bool:
+    """Say whether something is in the memory of this process alone, as whatever is given as an object is taken to be."""
+    return not isinstance(given, str) or given.startswith("memory:")
+
+
 def _found(url: str, port: Port) -> tuple[Adapter | None, str]:
     """Return the adapter that a URL leads to, if there is one, and what is wrong with the URL."""
     if not url.strip():

@@ -8,7 +8,7 @@ from typing import Any
 from twofold.declaration.declaration import Declaration
 from twofold.followers import checkpoints
 from twofold.log import Log
-from twofold.service.adapters import LOGS, VIEWS, Port, file_of
+from twofold.service.adapters import LOGS, VIEWS, Port, file_of, is_in_memory
 from twofold.service.settings import Settings
 from twofold.urls import without_password
 from twofold.views import ViewStore
@@ -21,12 +21,12 @@ async def tell_what_is_new(declaration: Declaration, settings: Settings, log: Lo
 
     What is kept in memory is always new, and whoever gives an object knows what is in it: nothing is said of these.
     """
-    if _may_have_been(settings.log) and log.known_head == 0:
+    if not is_in_memory(settings.log) and log.known_head == 0:
         _logger.warning(
             "%s begins with an empty log at %s. If there should be events, check TWOFOLD_LOG and the folder.",
             declaration.name, _place(settings.log, LOGS),
         )  # fmt: skip
-    elif views is not None and _may_have_been(settings.views) and await _are_new(declaration, views):
+    elif views is not None and not is_in_memory(settings.views) and await _are_new(declaration, views):
         _logger.warning(
             "%s begins with empty views at %s; they are filled from the %d events in the log. If there should be rows, "
             "check TWOFOLD_VIEWS and the folder.",
@@ -37,10 +37,6 @@ async def tell_what_is_new(declaration: Declaration, settings: Settings, log: Lo
 async def _are_new(declaration: Declaration, views: ViewStore) -> bool:
     followers = declaration.followers
     return bool(followers) and not any(each.follower in followers for each in await checkpoints.progress(views))
-
-
-def _may_have_been(given: object) -> bool:
-    return isinstance(given, str) and given != "memory:"
 
 
 def _place(url: Any, port: Port) -> str:

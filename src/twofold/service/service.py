@@ -262,10 +262,13 @@ def _check_apart(settings: Mapping[str, Settings]) -> None:
         used: dict[Any, str] = {}
         for name, each in settings.items():
             given = getattr(each, what)
-            kind, same = ("URL", given) if isinstance(given, str) else ("object", id(given))
-            other = used.setdefault(same, name)
+            is_url = isinstance(given, str)
+            other = used.setdefault(given if is_url else id(given), name)
             if other != name and given != "memory:":
+                own = (
+                    f"Let the URL name the service, for example TWOFOLD_{what.upper()}=sqlite:///{{service}}-{what}.db"
+                )
                 raise SettingsError(
-                    f"{other} and {name} have one {kind} for their {what}, and each service keeps its "
-                    f"own. Let the URL name the service, for example TWOFOLD_{what.upper()}=sqlite:///{{service}}-{what}.db"
+                    f"{other} and {name} have one {'URL' if is_url else 'object'} for their {what}, and each service keeps "
+                    f"its own. {own if is_url else 'Give each an object of its own.'}"
                 )
