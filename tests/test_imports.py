@@ -109,6 +109,63 @@ def test_events_for_a_log_are_made_by_the_recorder_alone() -> None:
     assert callers(lambda call: isinstance(call.func, ast.Name) and call.func.id == "NewEvent") == MAKE_EVENTS
 
 
+# What is stored of an event is made and read by what `writer` and `reader` return, and by nothing else.
+WRITE_EVENTS = {"log/recorder.py", "compatibility/examining.py"}
+READ_EVENTS = {"log/recorder.py", "folding/fold.py", "views/handlers.py", "compatibility/examining.py"}
+READ_FIELDS = {"messages/codec.py", "compatibility/examining.py"}
+
+# Whoever makes values of bytes or of plain data, and of which: none are events.
+DECODE = {
+    "adapters/feed.py": "deliveries, which leave the data of events as it came",
+    "cli/output.py": "lines of an export, to show them",
+    "commands/snapshots.py": "states",
+    "compatibility/examining.py": "fields, to compare their names",
+    "copies/lines.py": "lines of an export",
+    "http/bodies.py": "commands and queries",
+    "http/examples.py": "examples, to try them",
+    "http/parameters.py": "queries",
+    "http/problems.py": "what a rejection says",
+    "log/model.py": "tags and metadata",
+    "messages/codec.py": "commands and queries, and what is stored of events",
+    "messages/types.py": "defaults",
+    "views/packing.py": "fields of rows",
+    "views/paging.py": "cursors",
+}
+
+
+def named(call: ast.Call) -> str:
+    """Return the name of what is called, without what it belongs to."""
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def is_of_msgspec(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute) and ast.unparse(call.func).startswith("msgspec.")
+
+
+def test_what_is_stored_of_events_is_made_and_read_in_one_room() -> None:
+    """Who encrypts a field, or stores it otherwise, edits one file, and has it so in the log, in states, views and inboxes."""
+    assert callers(lambda call: named(call) == "writer") == WRITE_EVENTS
+    assert callers(lambda call: named(call) == "reader") == READ_EVENTS
+    assert callers(lambda call: named(call) == "current_fields") == READ_FIELDS
+
+
+def test_nobody_else_decodes_events() -> None:
+    """A new place that decodes says here what it decodes; if that were events, it would miss their upcasts."""
+    decodes = {"decode", "Decoder", "convert"}
+    found = callers(
+        lambda call: named(call) == "decoder" or (is_of_msgspec(call) and named(call) in decodes) or named(call) == "upcasts"
+    )  # fmt: skip
+    assert found == {*DECODE, "declaration/declaration.py"}
+
+
+def test_nobody_else_encodes_events() -> None:
+    """What is encoded as a message is told to somebody; it is not what the log has."""
+    stored = {"event", "recorded"}
+    assert not callers(
+        lambda call: named(call) == "encode" and any(isinstance(each, ast.Name) and each.id in stored for each in call.args)
+    )  # fmt: skip
+
+
 # Only decisions append: those of the service, and (through the inbox) those of another one.
 APPEND = {"commands/handler.py", "messaging/inbox.py"}
 # A copy restores what was decided.

@@ -11,7 +11,7 @@ import msgspec
 
 from twofold.errors import DeclarationError
 from twofold.log import RecordedEvent
-from twofold.messages import Event, current_fields, encode, reader, tagger
+from twofold.messages import Event, current_fields, encode, reader, tagger, writer
 
 Kind: TypeAlias = Literal["unread", "version", "misfit", "lost", "awaited", "tags", "stops"]
 
@@ -44,7 +44,7 @@ def examine(kind: type[Event], recorded: RecordedEvent) -> tuple[Event | None, l
     """Read a stored event as a class; return it, or None if that cannot be, and what is wrong with it."""
     try:
         event = reader(kind, recorded.version)(recorded.data)
-        is_whole = encode(event) == recorded.data
+        is_whole = writer(kind)(event) == recorded.data
     except DeclarationError as error:
         return None, [Remark("version", str(error))]
     except Exception as error:
@@ -64,7 +64,8 @@ def _words(error: Exception) -> str:
 
 def _lost(kind: type[Event], event: Event, recorded: RecordedEvent) -> Iterator[Remark]:
     stored = _plain(current_fields(kind, recorded.version)(recorded.data))
-    fields, defaults = _differences(stored, msgspec.json.decode(encode(event)))
+    again = current_fields(kind, kind.message_version)(writer(kind)(event))
+    fields, defaults = _differences(stored, again)
     yield from _lost_fields(kind, recorded.version, tuple(fields), tuple(defaults))
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from twofold.errors import InvalidMessage, UnrecordableEvent
 from twofold.log.model import NewEvent
-from twofold.messages import Event, difference, encode, reader, tagger, type_hints
+from twofold.messages import Event, difference, encode, reader, tagger, type_hints, writer
 
 _DIGEST_BYTES = 16
 _LONGEST_SHOWN = 200
@@ -46,11 +46,11 @@ def _recorder(kind: type[Event]) -> Callable[[Event, str, bytes], RecordableEven
     if not issubclass(kind, Event):
         raise UnrecordableEvent(f"A {kind.__name__} is no event: derive its class from twofold.Event.")
     name, version, fields = kind.message_name, kind.message_version, kind.__struct_fields__
-    tags, read, doubtful = tagger(kind), reader(kind, version), _doubtful(kind)
+    tags, write, read, doubtful = tagger(kind), writer(kind), reader(kind, version), _doubtful(kind)
 
     def record(event: Event, id: str, metadata: bytes) -> RecordableEvent:
         try:
-            data = encode(event)
+            data = write(event)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise UnrecordableEvent(
                 f"{name}: {_culprit(event, fields)} cannot be said in JSON: {error}. Give it a type that can."

@@ -3,7 +3,7 @@
 from msgspec import Meta
 
 from twofold.messages.classes import check_version, service_name_flaw, struct_class
-from twofold.messages.codec import current_fields, decode, decoder, encode, reader, received, upcast, upcasts
+from twofold.messages.codec import current_fields, decode, decoder, encode, reader, received, writer
 from twofold.messages.identity import identity_text, identity_type, named_type, unmarked
 from twofold.messages.keeping import check_kept_whole
 from twofold.messages.keys import Key, Part, key_of, key_parts
@@ -14,6 +14,7 @@ from twofold.messages.receipt import Receipt, parse_receipts
 from twofold.messages.sameness import content_digest, difference
 from twofold.messages.tags import Tag, TagField, tag_fields, tag_of, tagger, type_hints
 from twofold.messages.types import check_fields, type_flaw
+from twofold.messages.upcasts import upcast, upcasts
 
 __all__ = [
     "Command",
@@ -59,4 +60,5 @@ __all__ = [
     "unmarked",
     "upcast",
     "upcasts",
+    "writer",
 ]

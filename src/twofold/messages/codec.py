@@ -1,22 +1,24 @@
-"""From messages to bytes and back: JSON, old versions included."""
+"""From messages to bytes and back: JSON for whatever is said, and what is stored of events.
+
+Every event becomes stored bytes by its `writer`, and stored bytes become an event by its `reader`: for the log, states, views
+and the inbox, and for the check. What is stored otherwise than it is said, such as an encrypted field, is so in these two.
+"""
 
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import msgspec
 
 from twofold.errors import DeclarationError, InvalidMessage
-from twofold.messages.locations import source_location
 from twofold.messages.message import Event, Message
 from twofold.messages.sameness import difference
+from twofold.messages.upcasts import upcasts
 
 M = TypeVar("M", bound=Message)
 E = TypeVar("E", bound=Event)
-Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 
 _encoder = msgspec.json.Encoder(decimal_format="string")
 
@@ -61,37 +63,12 @@ def received(message: M) -> M:
     return back
 
 
-def upcast(version: int) -> Callable[[Upcast], staticmethod[[dict[str, Any]], dict[str, Any]]]:
-    """Declare how stored data of ``version`` becomes data of the next one.
+# What is stored of events.
 
-    Events are kept as they were written; they are brought up to date, step by step, when they are read.
 
-    >>> class Deposited(Event, version=2):
-    ...     account: str
-    ...     cents: int
-    ...     @upcast(1)
-    ...     def whole_units_became_cents(data):
-    ...         return {"account": data["account"], "cents": data["amount"] * 100}
-    >>> reader(Deposited, 1)(b'{"account":"ann","amount":5}')
-    Deposited(account='ann', cents=500)
-    """
-
-    def mark(function: Upcast) -> staticmethod[[dict[str, Any]], dict[str, Any]]:
-        if type(version) is not int or not inspect.isfunction(function) or inspect.iscoroutinefunction(function):
-            raise DeclarationError(
-                f"{source_location(function)}: write @upcast(1), with the version that it takes, before a plain `def`; it can "
-                "be neither async nor a method."
-            )
-        takes = inspect.signature(function).parameters.values()
-        if len([each for each in takes if each.default is each.empty]) != 1 or inspect.isgeneratorfunction(function):
-            raise DeclarationError(
-                f"{source_location(function)}: an upcast takes the fields of the old version, as a dict, and nothing else, "
-                "and returns those of the next: def …(data): return {**data, 'currency': 'EUR'}."
-            )
-        function.__upcasts__ = version  # type: ignore[attr-defined]
-        return staticmethod(function)
-
-    return mark
+def writer(event: type[E]) -> Callable[[E], bytes]:
+    """Return the function that makes of the class's events what is stored of them; what `reader` returns reads it."""
+    return encode
 
 
 @functools.cache
@@ -134,24 +111,3 @@ def current_fields(event: type[Event], version: int) -> Callable[[bytes], Any]:
         return fields
 
     return read
-
-
-def upcasts(event: type[Event], version: int = 1) -> list[Upcast]:
-    """Return the steps that stored data takes from a version to the event's own.
-
-    Raises:
-        DeclarationError: one is missing.
-    """
-    return [_upcast_from(event, each) for each in range(version, event.message_version)]
-
-
-def _upcast_from(event: type[Event], version: int) -> Upcast:
-    for owner in event.__mro__:
-        for member in vars(owner).values():
-            function = getattr(member, "__func__", None)
-            if getattr(function, "__upcasts__", None) == version:
-                return cast("Upcast", function)
-    raise DeclarationError(
-        f"{event.__module__}.{event.__qualname__} is version {event.message_version} and has no @upcast({version}): say how "
-        f"data of version {version} becomes data of version {version + 1}, in {source_location(event)}."
-    )
