@@ -178,7 +178,7 @@ class CommandHandler:
         return last
 
     async def _nothing_appended(self, decided: _Decided, position: int, content: Content) -> int:
-        processed = await self._log.store.processed(content.id) if content.id else None
+        processed = await self._log.processed(content.id) if content.id else None
         if processed is not None:
             outcome = processed.answers(content.digest)
             if isinstance(outcome, Reused):

@@ -31,7 +31,7 @@ class Snapshots:
         if not fold.snapshot_every:
             return None
         try:
-            snapshot = await self._log.store.snapshots.load_snapshot(_name(fold), fold.key.of(key))
+            snapshot = await self._log.snapshots.load_snapshot(_name(fold), fold.key.of(key))
             if snapshot is None:
                 return None
             return snapshot.position, await self._restored(fold, key, snapshot)
@@ -58,7 +58,7 @@ class Snapshots:
     async def _save(self, fold: Fold[S], key: Any, position: int, state: S) -> None:
         try:
             snapshot = Snapshot(position, _encoded(fold, state))
-            await self._log.store.snapshots.save_snapshot(_name(fold), fold.key.of(key), snapshot)
+            await self._log.snapshots.save_snapshot(_name(fold), fold.key.of(key), snapshot)
         except Exception as error:
             self._warn(fold, "kept, which costs only time", key, error)
 

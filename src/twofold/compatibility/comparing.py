@@ -27,7 +27,7 @@ async def tell_unread(declaration: Declaration, log: Log) -> None:
     """
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            counts = await log.store.types(_MOST_COUNTED + 1)
+            counts = await log.types(_MOST_COUNTED + 1)
             found = await _compare(declaration, log, counts)
     except (LogError, TimeoutError) as error:
         _logger.info("The log of %s was not compared with its code: %s", declaration.name, error or "it took too long")

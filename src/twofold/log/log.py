@@ -7,15 +7,16 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 
 from twofold.clock import Clock
-from twofold.errors import LogUnavailable, ValueRefused
+from twofold.errors import LogCorrupted, LogUnavailable, ValueRefused
 from twofold.limits import LogLimits
 from twofold.log.commit import GroupCommit, Guard, Ticket, check_guards, ends
 from twofold.log.following import Batch, Head
-from twofold.log.model import ALL, Criteria, NewEvent, Outcome, RecordedEvent, StoredPayload
+from twofold.log.keys import stored_key
+from twofold.log.model import ALL, Criteria, NewEvent, Outcome, ProcessedId, RecordedEvent, StoredPayload, TypeCount
 from twofold.log.positions import check_history, check_read
 from twofold.log.recorder import RecordableEvent
 from twofold.log.rules import check_query, recorded_size, size_of
-from twofold.log.store import LogStore
+from twofold.log.store import LogStore, SnapshotStore
 from twofold.telemetry import Telemetry
 from twofold.telemetry.events import LogRead
 
@@ -133,6 +134,29 @@ class Log:
             seconds = self.telemetry.since(began)
             self.telemetry.emit(LogRead(seconds=seconds, events=len(payloads), content="payloads"))
         return payloads
+
+    async def processed(self, append_id: str) -> ProcessedId | None:
+        """Return what is remembered of an earlier append with this id.
+
+        Raises:
+            LogCorrupted: it is of another id.
+        """
+        found = await self.store.processed(append_id)
+        if found is not None and found.key != stored_key(append_id):
+            raise LogCorrupted(
+                f"The store remembers {found.key!r} where {append_id!r} was asked for. Its adapter is at fault: "
+                "`twofold.testing.LogConformance` tells where."
+            )
+        return found
+
+    async def types(self, most: int) -> list[TypeCount]:
+        """Return the types of which there are events, with no more than ``most`` counted of each."""
+        return await self.store.types(most)
+
+    @property
+    def snapshots(self) -> SnapshotStore:
+        """Where states are kept that took long to fold."""
+        return self.store.snapshots
 
     @property
     def known_head(self) -> int:
