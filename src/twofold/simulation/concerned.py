@@ -1,0 +1,19 @@
+"""Whom an event of a log concerns: the keys of which a fold changes the states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from twofold.folding import Fold
+from twofold.log import NewEvent, RecordedEvent
+from twofold.messages import Event, reader
+
+
+def concerned(fold: Fold[Any], event: NewEvent | RecordedEvent) -> Iterator[tuple[Any, Event]]:
+    """Yield each key whose state a fold changes by an event, and the event as its steps get it."""
+    step = fold.steps.get(event.type)
+    if step is not None:
+        read = reader(step[0], event.version)(event.data)
+        for key in fold.key.finder(type(read))(read):
+            yield key, read

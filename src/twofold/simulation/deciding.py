@@ -1,0 +1,196 @@
+"""An oracle for decisions: each is made once more, by itself, on what the log held before it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
+from typing import Any, TypeAlias
+
+from twofold.commands import Context, Decider
+from twofold.errors import IdReused, Rejected
+from twofold.folding import Fold
+from twofold.log import NewEvent, recordable
+from twofold.messages import Metadata, content_digest
+from twofold.service import Service
+from twofold.simulation.concerned import concerned
+from twofold.simulation.history import Sent
+from twofold.simulation.log_store import Commit, LogDisk
+from twofold.simulation.violations import Violation
+
+Said: TypeAlias = tuple[tuple[str, int, tuple[str, ...], bytes], ...]
+"""What a decision yields, as the log keeps it."""
+
+
+class States:
+    """Every state that a log has had, of each key that is decided on, folded one event after the other."""
+
+    def __init__(self, folds: Iterable[Fold[Any]]) -> None:
+        self._folds = {fold.name: fold for fold in folds}
+        self._past: dict[tuple[str, str], tuple[list[int], list[Any]]] = {}
+
+    def fold(self, position: int, event: NewEvent) -> None:
+        """Take in the next event of the log."""
+        for fold in self._folds.values():
+            for key, read in concerned(fold, event):
+                positions, states = self._of(fold, key)
+                positions.append(position)
+                states.append(fold.apply(states[-1], read))
+
+    def at(self, fold: Fold[Any], key: Any, position: int) -> Any:
+        """Return the state of a key as it was at a position."""
+        positions, states = self._of(fold, key)
+        return states[bisect_right(positions, position) - 1]
+
+    def changes(self, fold: Fold[Any], key: Any, after: int, until: int) -> list[int]:
+        """Return the positions at which a key's state has changed, within a stretch of the log."""
+        positions, _ = self._of(fold, key)
+        return positions[bisect_right(positions, after) : bisect_right(positions, until)]
+
+    def _of(self, fold: Fold[Any], key: Any) -> tuple[list[int], list[Any]]:
+        at = fold.name, fold.key.of(key)
+        if at not in self._past:
+            self._past[at] = [0], [fold.initial(key)]
+        return self._past[at]
+
+
+class DecisionOracle:
+    """Judges what is in the log of a service, and what the senders of its commands were told."""
+
+    def __init__(self, service: Service, disk: LogDisk, sent: Sequence[Sent]) -> None:
+        self._service = service
+        self._disk = disk
+        self._deciders = {each.command: each for each in service.declaration.deciders}
+        self._states = States(boundary.fold for each in self._deciders.values() for boundary in each.boundaries)
+        self._sent = [each for each in sent if each.service == service.name]
+        self._by_id: dict[str, list[Sent]] = defaultdict(list)
+        for each in self._sent:
+            self._by_id[each.command_id].append(each)
+        self._done: dict[str, Commit] = {}
+
+    def violations(self) -> Iterator[Violation]:
+        """Yield what is wrong."""
+        for commit in self._disk.commits:
+            yield from self._judge_commit(commit)
+            for position, event in enumerate(commit.append.events, commit.outcome.first):
+                self._states.fold(position, event)
+        for sent in self._sent:
+            yield from self._judge_answer(sent)
+
+    # What is in the log.
+
+    def _judge_commit(self, commit: Commit) -> Iterator[Violation]:
+        events = commit.append.events
+        metadata = events[0].recorded(0, 0).metadata if events else Metadata(command=commit.append.id)
+        if metadata.source:
+            return
+        where = f"{self._service.name}, position {commit.outcome.last}"
+        if metadata.command in self._done:
+            before = self._done[metadata.command].outcome.last
+            yield Violation(
+                "A command takes effect once.", where, f"nothing more of {metadata.command}, which is at {before}",
+                f"{_told(_said(events))}",
+            )  # fmt: skip
+        self._done[metadata.command] = commit
+        candidates = [each for each in self._by_id.get(metadata.command, ()) if _is_content(each, commit)]
+        if not candidates:
+            yield Violation("What is in the log was sent.", where, "a command", f"{_told(_said(events))}")
+            return
+        outcomes = [self._again(each, commit.head, events) for each in candidates]
+        if _said(events) not in outcomes:
+            yield Violation(
+                "A decision is made on what the log holds before it.", f"{where}, {candidates[0].command!r}",
+                _told(outcomes[0]), _told(_said(events)),
+            )  # fmt: skip
+
+    def _again(self, sent: Sent, head: int, events: Sequence[NewEvent] = ()) -> Said | Rejected | Exception:
+        """Make a decision again on the states at a position, with the time and the ids that it had."""
+        decider = self._deciders[type(sent.command)]
+        states = [self._states.at(each.fold, each.key(sent.command), head) for each in decider.boundaries]
+        numbers = count()
+        outcome = _decided(decider, sent, states, lambda: f"id-{next(numbers)}")
+        drawn = next(numbers)
+        if drawn and events and events[0].id in sent.drawn.ids:
+            # Those that a decision draws come right before those of its events.
+            last = sent.drawn.ids.index(events[0].id)
+            ids = iter(sent.drawn.ids[max(0, last - drawn) : last])
+            outcome = _decided(decider, sent, states, lambda: next(ids, ""))
+        return outcome
+
+    # What senders were told.
+
+    def _judge_answer(self, sent: Sent) -> Iterator[Violation]:
+        where = f"{self._service.name}, {sent.command!r} as {sent.command_id}, sent to {sent.process}"
+        if sent.receipt is not None:
+            yield from self._judge_receipt(sent, sent.receipt.position, where)
+        elif isinstance(sent.error, Rejected):
+            expected = sent.error
+            if not self._is_borne_out(sent, lambda outcome: _is_same_rejection(outcome, expected)):
+                outcome = self._again(sent, sent.head_before)
+                yield Violation(
+                    "A rejection is borne out by the log.", f"{where} between {sent.head_before} and {sent.head_after}",
+                    _told(outcome), _told(sent.error),
+                )  # fmt: skip
+        elif isinstance(sent.error, IdReused):
+            others = [each for each in self._by_id[sent.id] if each.command != sent.command]
+            if not others:
+                yield Violation(
+                    "An id is refused only where it was that of another command.", where, "a receipt", repr(sent.error)
+                )
+
+    def _judge_receipt(self, sent: Sent, position: int, where: str) -> Iterator[Violation]:
+        commit = self._done.get(sent.command_id)
+        if commit is not None:
+            if (commit.outcome.last, _is_content(sent, commit)) != (position, True):
+                yield Violation(
+                    "A receipt says where a command's effect ends.", where, f"{commit.outcome.last}", f"{position}"
+                )
+        elif not self._is_borne_out(sent, lambda outcome: outcome == ()):
+            yield Violation(
+                "What is acknowledged is in the log.", where, _told(self._again(sent, sent.head_before)),
+                f"a receipt for {position}, and nothing in the log",
+            )  # fmt: skip
+
+    def _is_borne_out(self, sent: Sent, holds: Callable[[Any], bool]) -> bool:
+        """Say whether an outcome is that of the decision at any position between sending and answering."""
+        decider = self._deciders[type(sent.command)]
+        positions = {sent.head_before: None}
+        for each in decider.boundaries:
+            key = each.key(sent.command)
+            positions |= dict.fromkeys(self._states.changes(each.fold, key, sent.head_before, sent.head_after))
+        return any(holds(self._again(sent, position)) for position in positions)
+
+
+def _decided(
+    decider: Decider, sent: Sent, states: Sequence[Any], new_id: Callable[[], str]
+) -> Said | Rejected | Exception:
+    context = Context(sent.drawn.now_us, new_id, Metadata().caused(sent.command_id, sent.command_id))
+    try:
+        return tuple(
+            [_as_kept(recordable(each, "", b"").new) for each in decider.decide(sent.command, context, *states)]
+        )
+    except Exception as error:
+        return error
+
+
+def _said(events: Iterable[NewEvent]) -> Said:
+    return tuple(map(_as_kept, events))
+
+
+def _as_kept(event: NewEvent) -> tuple[str, int, tuple[str, ...], bytes]:
+    return event.type, event.version, event.tags, event.data
+
+
+def _is_content(sent: Sent, commit: Commit) -> bool:
+    return not commit.append.digest or content_digest(sent.command) == commit.append.digest
+
+
+def _is_same_rejection(outcome: Any, rejection: Rejected) -> bool:
+    return type(outcome) is type(rejection) and outcome.args == rejection.args
+
+
+def _told(outcome: Said | BaseException) -> str:
+    if isinstance(outcome, BaseException):
+        return repr(outcome)
+    return ", ".join([f"{type_} {data.decode()}" for type_, _, _, data in outcome]) or "no events"

@@ -1,0 +1,51 @@
+"""What was asked of a service in a simulated run, and what was told: the evidence that oracles judge by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from twofold.messages import Command, Query, Receipt
+from twofold.simulation.clock import Drawn
+
+
+class Sent(msgspec.Struct):
+    """A command that was sent, and what became of it.
+
+    ``head_before`` is where the log ended when it was sent, and ``head_after`` when its caller was answered: what it was
+    decided on lies between. Where its caller was told nothing, or that nothing is known, both outcomes are empty.
+    """
+
+    service: str
+    process: str
+    command: Command
+    id: str
+    head_before: int
+    drawn: Drawn
+    head_after: int = -1
+    receipt: Receipt | None = None
+    error: BaseException | None = None
+
+    @property
+    def command_id(self) -> str:
+        """The id under which its events are: its own, or the first one that was drawn for it; '' if it did not come so far."""
+        return self.id or (self.drawn.ids[0] if self.drawn.ids else "")
+
+
+class Asked(msgspec.Struct):
+    """A query that was asked after a receipt, and what was answered."""
+
+    service: str
+    query: Query[Any]
+    after: Receipt | None
+    answer: Any = None
+    error: BaseException | None = None
+
+
+class History:
+    """All that was sent and asked in a run."""
+
+    def __init__(self) -> None:
+        self.sent: list[Sent] = []
+        self.asked: list[Asked] = []

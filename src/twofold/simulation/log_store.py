@@ -1,0 +1,151 @@
+"""A log's store in a simulation: a disk that outlives processes, and each process's way to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Self
+
+import msgspec
+
+from twofold.adapters.memory import MemoryStore
+from twofold.log import (
+    Append,
+    Appended,
+    Criteria,
+    Outcome,
+    ProcessedId,
+    RecordedEvent,
+    Snapshot,
+    StoredPayload,
+    TypeCount,
+)
+from twofold.simulation.faults import Mishaps
+from twofold.simulation.wire import Wire, at_once
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """An append that was stored, and where the log ended before it."""
+
+    append: Append
+    outcome: Appended
+    head: int
+
+
+class LogDisk:
+    """What is stored of a log, whichever processes come and go, and who waits for news of it.
+
+    ``commits`` has all that was ever appended.
+    """
+
+    def __init__(self) -> None:
+        self.stored = MemoryStore()
+        self.commits: list[Commit] = []
+        self.waiting: list[asyncio.Future[None]] = []
+
+    @property
+    def head(self) -> int:
+        """The position of the last event."""
+        return at_once(self.stored.head())
+
+    def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+        """Decide appends and store them, now."""
+        head = self.head
+        outcomes = at_once(self.stored.write(batch, recorded_at_us))
+        for append, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, Appended) and not outcome.repeated:
+                self.commits.append(Commit(append, outcome, head))
+                head = outcome.last
+        return outcomes
+
+    def wake(self) -> None:
+        """Tell whoever waits that there may be news."""
+        waiting, self.waiting = self.waiting, []
+        for each in waiting:
+            _tell(each)
+
+
+def _tell(news: asyncio.Future[None]) -> None:
+    if not news.done():
+        news.set_result(None)
+
+
+class SimulatedLogStore:
+    """A process's way to a log's disk. Its rules are those of the log in memory."""
+
+    def __init__(
+        self, disk: LogDisk, wire: Wire, mishaps: Mishaps, tell: Callable[[str], None] = lambda what: None
+    ) -> None:
+        self._disk = disk
+        self._wire = wire
+        self._mishaps = mishaps
+        self._tell = tell
+
+    async def open(self, *, read_only: bool = False) -> None:
+        await self._wire.read(lambda: None)
+
+    async def write(
+        self, batch: Sequence[Append], recorded_at_us: int, *, meanwhile: Callable[[], object] | None = None
+    ) -> list[Outcome]:
+        writing = asyncio.ensure_future(
+            self._wire.write(partial(self._written, batch, recorded_at_us), f"a commit of {len(batch)}")
+        )
+        if meanwhile:
+            meanwhile()
+        return await writing
+
+    def _written(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
+        outcomes = self._disk.write(batch, recorded_at_us)
+        if made := [str(each.last) for each in outcomes if isinstance(each, Appended) and not each.repeated]:
+            self._tell(f"the log has {', '.join(made)}")
+            if not self._mishaps.happens("lost_wake_up"):
+                self._disk.wake()
+        return outcomes
+
+    async def read(
+        self, criteria: Criteria, after: int = 0, limit: int = 1000, *, backwards: bool = False
+    ) -> list[RecordedEvent]:
+        stored = self._disk.stored
+        return await self._wire.read(lambda: at_once(stored.read(criteria, after, limit, backwards=backwards)))
+
+    async def history(self, criteria: Criteria, after: int = 0, limit: int = 1000) -> list[StoredPayload]:
+        return await self._wire.read(lambda: at_once(self._disk.stored.history(criteria, after, limit)))
+
+    async def head(self) -> int:
+        return await self._wire.read(lambda: self._disk.head)
+
+    async def types(self, most: int) -> list[TypeCount]:
+        return await self._wire.read(lambda: at_once(self._disk.stored.types(most)))
+
+    async def processed(self, append_id: str) -> ProcessedId | None:
+        return await self._wire.read(lambda: at_once(self._disk.stored.processed(append_id)))
+
+    async def read_processed(self, since: int, until: int, after: str = "", limit: int = 1000) -> list[ProcessedId]:
+        return await self._wire.read(lambda: at_once(self._disk.stored.read_processed(since, until, after, limit)))
+
+    async def restore(self, events: Sequence[RecordedEvent], processed: Sequence[ProcessedId]) -> None:
+        await self._wire.write(lambda: at_once(self._disk.stored.restore(events, processed)), "a copy")
+
+    async def changed(self, timeout_seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        news: asyncio.Future[None] = loop.create_future()
+        self._disk.waiting.append(news)
+        timeout = loop.call_later(timeout_seconds, _tell, news)
+        try:
+            await news
+        finally:
+            timeout.cancel()
+
+    @property
+    def snapshots(self) -> Self:
+        return self
+
+    async def load_snapshot(self, fold: str, key: str) -> Snapshot | None:
+        return await self._wire.read(lambda: at_once(self._disk.stored.load_snapshot(fold, key)))
+
+    async def save_snapshot(self, fold: str, key: str, snapshot: Snapshot) -> None:
+        await self._wire.write(lambda: at_once(self._disk.stored.save_snapshot(fold, key, snapshot)), "a snapshot")
+
+    async def close(self) -> None:
+        """Do nothing: what a process has of a disk ends with it."""

@@ -1,0 +1,39 @@
+"""What happened in a simulated run, in order, as people read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+
+class Happening(msgspec.Struct, frozen=True):
+    """Something that happened: when, in seconds of virtual time, in which process, and what."""
+
+    at_seconds: float
+    process: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.at_seconds:12.6f}  {self.process:<12}  {self.what}"
+
+
+class Trace:
+    """The happenings of a run, of which there are the same for the same seed."""
+
+    def __init__(self, time: Callable[[], float]) -> None:
+        self._time = time
+        self._has_ended = False
+        self.happenings: list[Happening] = []
+
+    def tell(self, process: str, what: str) -> None:
+        """Take note of something that happens now."""
+        if not self._has_ended:
+            self.happenings.append(Happening(self._time(), process, what))
+
+    def end(self) -> None:
+        """Take note of nothing more."""
+        self._has_ended = True
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.happenings))

@@ -1,0 +1,28 @@
+"""What simulations are worth: faults that are planted are found, and soon; and nothing is found where nothing is wrong."""
+
+import pytest
+
+from examples.bank import bank
+from examples.shop import shop
+from tests.simulation.planted import PLANTED, Plant
+from twofold.simulation import simulate
+
+WITHIN_RUNS = 60
+
+
+@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
+def test_a_planted_fault_is_found(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within the stated number of runs, and the text says which seed repeats it."""
+    plant(monkeypatch)
+    with pytest.raises(AssertionError, match=r"Seed \d+ breaks"):
+        simulate(bank, runs=WITHIN_RUNS)
+
+
+def test_nothing_is_found_in_a_service_that_keeps_its_promises() -> None:
+    """Whatever goes wrong around it."""
+    assert simulate(bank, runs=20, seed=1000) >= 20 * 100
+
+
+def test_nothing_is_found_in_a_system_that_keeps_its_promises() -> None:
+    """Four services, which hear of each other."""
+    assert simulate(shop, runs=4, seed=1000) >= 4 * 100
