@@ -217,6 +217,17 @@ class ViewKeys(ViewRebuilding):
 
         self.run(stores, scenario)
 
+    def test_rows_of_a_longer_key_are_not_read_as_those_of_a_shorter_one(self, stores: Any) -> None:
+        """It has all of their columns, and several rows for one key."""
+        longer = _star((ArticleId, UserId, Annotated[str, Tag("place")]), note=str, order=int)
+
+        async def scenario(store: ViewStore) -> None:
+            await schema.create(store, layout(longer))
+            assert await schema.has(store, layout(longer))
+            assert not await schema.has(store, layout(Star))
+
+        self.run(stores, scenario)
+
     def test_a_view_with_a_key_of_several_parts_is_rebuilt(self, stores: Any) -> None:
         """Again and again: the table that took over has the same key and indexes, and the next start finds what it expects."""
         shape, shadow = layout(Star), shadow_layout(layout(Star))
@@ -237,19 +248,20 @@ class ViewKeys(ViewRebuilding):
         self.run(stores, scenario)
 
 
+def _star(key: Any, **fields: Any) -> Any:
+    """Return a view of the name and table of `Star` with another key."""
+    body = {"__annotations__": fields, **{name: "" if kind is str else 0 for name, kind in fields.items()}}
+    return new_class("Star", (View,), {"key": key}, lambda namespace: namespace.update(body, __module__=__name__))
+
+
 def _changed_stars() -> list[tuple[type[View], bool]]:
-    """Return views of one name and table with other keys, and whether rows of `Star` can be read as theirs."""
-
-    def star(key: Any, **fields: Any) -> Any:
-        body = {"__annotations__": fields, **{name: "" if kind is str else 0 for name, kind in fields.items()}}
-        return new_class("Star", (View,), {"key": key}, lambda namespace: namespace.update(body, __module__=__name__))
-
+    """Return views with other keys than `Star`, and whether its rows can be read as theirs."""
     return [
-        (star((ArticleId, UserId, Annotated[str, Tag("note")]), order=int), False),
-        (star((ArticleId, Annotated[str, Tag("note")]), user=int, order=int), False),
-        (star((UserId, ArticleId), note=str, order=int), True),
-        (star((ArticleId, Annotated[str, Tag("user")]), note=str, order=int), False),
-        (star(ArticleId, note=str, order=int), False),
+        (_star((ArticleId, UserId, Annotated[str, Tag("note")]), order=int), False),
+        (_star((ArticleId, Annotated[str, Tag("note")]), user=int, order=int), False),
+        (_star((UserId, ArticleId), note=str, order=int), True),
+        (_star((ArticleId, Annotated[str, Tag("user")]), note=str, order=int), False),
+        (_star(ArticleId, note=str, order=int), False),
     ]
 
 
