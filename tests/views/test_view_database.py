@@ -8,15 +8,29 @@ from typing import Any
 import msgspec
 import pytest
 
+from examples.bank import AccountId, Balance, Deposited
 from tests.support.claims import claimed
+from twofold import View, project, replace
+from twofold.adapters.memory import MemoryStore
 from twofold.adapters.sqlite.views import SqliteViews
 from twofold.clock import SystemClock
 from twofold.errors import LeaseLost, LogCorrupted
 from twofold.followers import WHOLE, Checkpoint, Claim, Parked, Segment
+from twofold.log import Log, recordable
 from twofold.telemetry import Telemetry
 from twofold.testing import ViewConformance
 from twofold.testing.samples import Count
-from twofold.views import Layout, TableChange, ViewDatabase, ViewStore, layout, schema
+from twofold.views import (
+    Layout,
+    ProjectionHandler,
+    TableChange,
+    Transaction,
+    ViewDatabase,
+    ViewHandler,
+    ViewStore,
+    layout,
+    schema,
+)
 
 CLOCK = SystemClock()
 ROWS = TableChange(layout(Count), [("a", 1), ("b", 2)], [])
@@ -95,6 +109,46 @@ def test_only_what_is_its_own_is_parked(follower: str, key: str) -> None:
         parked = Parked(follower, key, 1, "no", 1, 5)
         with pytest.raises(AssertionError, match="not its own"):
             await database.commit(Checkpoint(msgspec.structs.replace(claim, segment=half), 1, (parked,)))
+        await database.close()
+
+    asyncio.run(scenario())
+
+
+class Purse(View, key=AccountId):
+    amount: int = 0
+
+
+@project(Purse)
+async def purses(event: Deposited, rows: Transaction) -> None:
+    purse = await rows.get(Purse, event.account)
+    rows.put(replace(purse, amount=purse.amount + event.amount))
+
+
+@pytest.mark.parametrize(
+    ("kind", "filled", "view"),
+    [(ViewHandler, Balance, Balance), (ProjectionHandler, purses, Purse)],
+    ids=["view", "projection"],
+)
+def test_what_a_database_does_wrong_parks_no_event(kind: Any, filled: Any, view: Any) -> None:
+    """No event is to blame, so none is set aside: the follower stops until the database is right again."""
+
+    async def scenario() -> None:
+        store = Lying(":memory:", CLOCK)
+        database = ViewDatabase(store, Telemetry(CLOCK))
+        await database.open()
+        await schema.create(database, layout(view))
+        log = await Log.open(MemoryStore(), CLOCK)
+        await log.append([recordable(Deposited(account="ann", amount=1), CLOCK.new_id(), b"{}").new])
+        handler = kind(filled, log, database, CLOCK)
+        await handler.start(await claimed(database, handler.name))
+        batch = await anext(handler.batches(0))
+        store.lie = [("bob", 1)]
+        with pytest.raises(LogCorrupted, match="ViewConformance"):
+            await handler.apply(batch.events, batch.position, {})
+        store.lie = None
+        await handler.apply(batch.events, batch.position, {})
+        assert len(await database.load(layout(view), ["ann"])) == 1
+        await log.close()
         await database.close()
 
     asyncio.run(scenario())

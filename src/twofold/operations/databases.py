@@ -14,8 +14,9 @@ from twofold.limits import Limits
 from twofold.log import Log, LogStore
 from twofold.service.adapters import is_in_memory, open_log, open_views
 from twofold.service.settings import Settings
+from twofold.telemetry import Telemetry
 from twofold.urls import without_password
-from twofold.views import ViewStore
+from twofold.views import ViewDatabase, ViewStore
 from twofold.views.rebuilding import rebuild
 
 
@@ -24,7 +25,7 @@ class Databases(msgspec.Struct, frozen=True):
 
     declaration: Declaration
     log: Log
-    views: ViewStore
+    views: ViewDatabase
     clock: Clock
     limits: Limits = Limits()
 
@@ -86,9 +87,9 @@ async def opened(
 
 
 @asynccontextmanager
-async def _opened_views(settings: Settings, clock: Clock, *, read_only: bool = True) -> AsyncIterator[ViewStore]:
+async def _opened_views(settings: Settings, clock: Clock, *, read_only: bool = True) -> AsyncIterator[ViewDatabase]:
     check_shared(settings.views)
-    views = open_views(settings.views, clock, settings.limits)
+    views = ViewDatabase(open_views(settings.views, clock, settings.limits), Telemetry(clock))
     try:
         await views.open(read_only=read_only)
         yield views

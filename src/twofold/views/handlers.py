@@ -279,7 +279,7 @@ class ViewHandler(_RowHandler):
         try:
             await self._handle(event, key)
             await self._store.preview(self._rows.writes(), layout(self._view), ())
-        except LogUnavailable:
+        except (LogUnavailable, LogCorrupted):
             raise
         except Exception:
             return True
@@ -336,7 +336,7 @@ class ProjectionHandler(_RowHandler):
         try:
             kind = self._projection.events[event.type]
             await self._projection.function(reader(kind, event.version)(event.data), self._rows)
-        except (LogUnavailable, NotShadowed):
+        except (LogUnavailable, LogCorrupted, NotShadowed):
             raise
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
