@@ -68,12 +68,12 @@ def test_connections_are_dealt_out_to_all_workers(twofold: CommandLine) -> None:
     )
     with twofold.serving("failing:failing", "--workers", "2") as failing:
         failing.http.headers["Connection"] = "close"
-        for _ in range(24):
+        for _ in range(14):
             assert failing.http.get("queries/Fail").status_code == 500
         code, logged = failing.end(signal.SIGINT)
     assert code == 0
     failures = [line["worker"] for line in logged if line["level"] == "error"]
-    assert (len(failures), set(failures)) == (24, {1, 2})
+    assert (len(failures), set(failures)) == (14, {1, 2})
 
 
 def test_a_worker_that_ends_is_started_again(twofold: CommandLine) -> None:
