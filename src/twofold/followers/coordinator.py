@@ -140,8 +140,8 @@ class Coordinator:
             elif not work.rests:
                 await self._end(place)
         # What rested when claims were asked for could not be among them, and how long it has to rest is not forgotten.
-        here = {*claims, *self._work, *[place for place in self._followers if place[0] not in ready]}
-        self._followers = {place: each for place, each in self._followers.items() if place in here}
+        concerned = {*claims, *self._work, *[place for place in self._followers if place[0] not in ready]}
+        self._followers = {place: each for place, each in self._followers.items() if place in concerned}
         for place, claim in claims.items():
             if place not in self._work:
                 await self._begin(place, claim)
