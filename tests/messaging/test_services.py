@@ -12,8 +12,9 @@ from tests.messaging.service_pair import Count, Demand, DemandFor, ItemId, Sell,
 from twofold import Event, Receipt, Service, System, View, evolve
 from twofold.adapters.memory import MemoryStore
 from twofold.clock import SystemClock
-from twofold.errors import DeclarationError, FutureReceipt, InvalidReceipt, ReceiptTimeout, ValueRefused
+from twofold.errors import DeclarationError, FutureReceipt, InvalidReceipt, LogUnavailable, ReceiptTimeout, ValueRefused
 from twofold.followers import Checkpoint, Claim, Segment, parking
+from twofold.limits import LogLimits
 from twofold.log import Append, Log, NewEvent
 from twofold.messaging import InboxHandler, Published
 from twofold.service import Settings, start
@@ -115,6 +116,38 @@ def test_an_event_that_the_log_refuses_is_left_out_with_one_error_and_the_others
     (error,) = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
     assert "till has published event event-2, of type Sold, at position 2" in error
     assert reason in error
+
+
+class FailingOnce(MemoryStore):
+    """Is away for its first commit."""
+
+    has_failed = False
+
+    async def write(self, batch: Sequence[Append], *arguments: Any, **options: Any) -> Any:
+        if not self.has_failed:
+            self.has_failed = True
+            raise LogUnavailable("The server does not answer: nothing was stored.")
+        return await super().write(batch, *arguments, **options)
+
+
+def test_what_is_heard_stays_in_order_where_only_the_first_of_several_commits_fails() -> None:
+    """A delivery may need several: later events of a key must not be recorded while earlier ones still have to be."""
+
+    async def scenario() -> list[str]:
+        log = await Log.open(FailingOnce(), SystemClock(), LogLimits(commit_events=2))
+        target = InboxHandler(
+            "buying", "till", [SoldAtTill], log, cast("Any", SettledOnly()), cast("Any", None), SystemClock()
+        )
+        await target.start(Claim("inbox:till", Segment(), 0, 1))
+        delivered = [foreign(number) for number in range(1, 8)]
+        with pytest.raises(LogUnavailable):
+            await target.apply(delivered, 7, {})
+        await target.apply(delivered, 7, {})
+        found = [each.metadata.source_id for each in await log.read()]
+        await log.close()
+        return found
+
+    assert asyncio.run(scenario()) == [f"event-{number}" for number in range(1, 8)]
 
 
 def foreign(number: int, version: int = 1, data: bytes = b'{"item":"tea","units":1}') -> Published:

@@ -38,16 +38,24 @@ class Ticket:
     It always has an outcome in the end, and within a few seconds once the log is being closed.
     """
 
-    __slots__ = ("_waiters", "begun", "digest", "events", "guards", "id", "outcome", "size")
+    __slots__ = ("_waiters", "begun", "digest", "events", "guards", "id", "outcome", "size", "succeeds")
 
     def __init__(
-        self, events: tuple[NewEvent, ...], guards: Sequence[Guard], id: str, digest: bytes, size: int
+        self,
+        events: tuple[NewEvent, ...],
+        guards: Sequence[Guard],
+        id: str,
+        digest: bytes,
+        size: int,
+        succeeds: Ticket | None = None,
     ) -> None:
         self.events = events
         self.size = size
         self.guards = guards
         self.id = id
         self.digest = digest
+        self.succeeds = succeeds
+        """The append that must not be lost if this one is stored: see `Log.submit`."""
         self.outcome: Outcome | LogError | None = None
         self.begun = False
         """Whether its commit has begun: from then on it may be in the log before anybody here is told."""
@@ -64,6 +72,13 @@ class Ticket:
             # Many wait for one commit and raise its one error: none shall show the others' traces.
             raise self.outcome.with_traceback(None)
         return self.outcome
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it may not be in the log and may get there another time: the log was away, or there was a conflict."""
+        if isinstance(self.outcome, LogError):
+            return not isinstance(self.outcome, ValueRefused)
+        return isinstance(self.outcome, Conflict)
 
     def answer(self) -> None:
         """Wake whoever waits, now that there is an outcome."""
@@ -284,6 +299,11 @@ def _resolved(tickets: Sequence[Ticket]) -> tuple[list[Ticket], Checked]:
     indexes: dict[Ticket, int] = {}
     for ticket in tickets:
         conditions = []
+        before, ticket.succeeds = ticket.succeeds, None
+        if before is not None and before.is_lost:
+            ticket.outcome = Conflict()
+            ticket.answer()
+            continue
         for guard in ticket.guards:
             criteria, after = guard.criteria, guard.after
             condition = _behind(criteria, after, indexes) if isinstance(after, Ticket) else Condition(criteria, after)

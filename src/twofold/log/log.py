@@ -82,8 +82,17 @@ class Log:
         """
         return await self.submit(events, *guards, id=id, digest=digest)
 
-    def submit(self, events: Sequence[NewEvent], *guards: Guard, id: str = "", digest: bytes = b"") -> Ticket:
+    def submit(
+        self,
+        events: Sequence[NewEvent],
+        *guards: Guard,
+        id: str = "",
+        digest: bytes = b"",
+        succeeds: Ticket | None = None,
+    ) -> Ticket:
         """Queue an append without waiting for it. Appends take effect in the order in which they were queued.
+
+        What ``succeeds`` an append is not stored if that one may have to be queued again: it would come behind it then.
 
         Raises:
             LogUnavailable: the log is closing.
@@ -91,7 +100,7 @@ class Log:
         """
         events = tuple(events)
         check_guards(guards)
-        return self._queued(Ticket(events, guards, id, digest, size_of(events, id, digest)))
+        return self._queued(Ticket(events, guards, id, digest, size_of(events, id, digest), succeeds))
 
     def submit_recorded(
         self, recorded: Sequence[RecordableEvent], guards: Sequence[Guard], id: str, digest: bytes

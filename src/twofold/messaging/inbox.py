@@ -74,14 +74,17 @@ class InboxHandler:
         """Record what is subscribed to; return the events that never can be, and why."""
         refused: list[tuple[Published, str]] = []
         tickets: list[tuple[Published, Ticket]] = []
+        last: Ticket | None = None
         for event in events:
             kind = self._kind_of(event)
             if kind is not None:
                 found = self._foreign(event, kind)
                 try:
-                    # The tickets are queued in order and share commits; a repetition is recognised by its id.
-                    ticket = self._log.submit([found.new], id=f"{event.source}/{event.id}", digest=found.digest)
-                    tickets.append((event, ticket))
+                    # They are queued in order and share commits; if one commit fails, the next one must not overtake it. A
+                    # repetition is recognised by its id.
+                    id = f"{event.source}/{event.id}"
+                    last = self._log.submit([found.new], id=id, digest=found.digest, succeeds=last)
+                    tickets.append((event, last))
                 except ValueRefused as error:
                     refused.append((event, str(error)))
         for event, ticket in tickets:
