@@ -5,6 +5,7 @@ import pytest
 from examples.bank import bank
 from examples.shop import shop
 from tests.simulation.planted import PLANTED, Plant
+from tests.simulation.warehouse import system as warehouse
 from twofold.simulation import simulate
 
 WITHIN_RUNS = 60
@@ -26,3 +27,8 @@ def test_nothing_is_found_in_a_service_that_keeps_its_promises() -> None:
 def test_nothing_is_found_in_a_system_that_keeps_its_promises() -> None:
     """Four services, which hear of each other."""
     assert simulate(shop, runs=4, seed=1000) >= 4 * 100
+
+
+def test_nothing_is_found_in_services_whose_keys_are_hot() -> None:
+    """Many events of few keys go from one to the other, through a broker or from log to log."""
+    assert simulate(warehouse, runs=12, seed=1000) >= 12 * 100

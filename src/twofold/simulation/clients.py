@@ -10,11 +10,12 @@ from typing import Any
 from twofold.errors import LogUnavailable, TooManyConflicts
 from twofold.messages import Command, Receipt, tag_of, type_hints
 from twofold.service import Running, Service
+from twofold.service.roles import Role
 from twofold.simulation.chance import Chance
 from twofold.simulation.clock import Drawn, drawn
+from twofold.simulation.disks import LogDisk
 from twofold.simulation.faults import Mishaps
-from twofold.simulation.history import Asked, History, Sent
-from twofold.simulation.log_store import LogDisk
+from twofold.simulation.history import Asked, History, Sent, reading
 from twofold.simulation.loop import Standstill
 from twofold.simulation.process import Process, ProcessDied
 from twofold.simulation.trace import Trace
@@ -22,7 +23,7 @@ from twofold.simulation.values import Maker
 
 _ATTEMPTS = 3
 _PATIENCE_SECONDS = 20.0
-_MOST_BETWEEN_SECONDS = 0.05
+_LOOK_SECONDS = 0.05
 _LOOKS = 2000
 UNKNOWN = (LogUnavailable, TooManyConflicts, ProcessDied, TimeoutError, asyncio.CancelledError)
 """After these errors it is not known what became of a command, or nothing did; it may be sent again under its id."""
@@ -84,7 +85,7 @@ class Client:
     def __init__(
         self,
         name: str,
-        processes: Callable[[], Sequence[Process]],
+        processes: Callable[[Role], Sequence[Process]],
         workload: Workload,
         disks: dict[str, LogDisk],
         history: History,
@@ -101,13 +102,13 @@ class Client:
         self._chance = chance
         self._trace = trace
 
-    async def run(self, commands: int) -> None:
-        """Send so many commands."""
+    async def run(self, commands: int, pace_seconds: float) -> None:
+        """Send so many commands, with a pause after each."""
         for _ in range(commands):
             receipt = await self._send(*self._workload.command(self._mishaps))
             if self._chance.happens(0.3):
                 await self._ask(receipt)
-            await asyncio.sleep(self._chance.between(0, _MOST_BETWEEN_SECONDS))
+            await asyncio.sleep(self._chance.between(0, pace_seconds))
 
     async def _send(self, service: str, command: Command, id: str) -> Receipt | None:
         """Send a command until it is answered, or it is enough; under an id it may be sent again."""
@@ -118,14 +119,13 @@ class Client:
         return None
 
     async def _sent_once(self, service: str, command: Command, id: str) -> Sent:
-        process = await self._some_process()
+        process, running = await self._some("commands", service)
         disk = self._disks[service]
         sent = Sent(service, process.name, command, id, disk.head, Drawn())
         self._history.sent.append(sent)
         self._trace.tell(self._name, f"sends {command!r} to {process.name} as {id or 'a new one'}")
         context = process.new_context()
         context.run(drawn.set, sent.drawn)
-        running: Running = process.instance[service]
         call = asyncio.ensure_future(process.call(partial(running.send, command, id=id), context))
         try:
             async with asyncio.timeout(self._patience_seconds()):
@@ -146,23 +146,27 @@ class Client:
         if made is None:
             return
         service, query = made
-        process = await self._some_process()
-        after = receipt if receipt is not None and receipt.service == service else None
-        asked = Asked(service, query, after)
+        process, running = await self._some("queries", service)
+        hears = [service, *running.declaration.sources]
+        asked = Asked(service, query, receipt if receipt is not None and receipt.service in hears else None)
         self._history.asked.append(asked)
-        running: Running = process.instance[service]
-        work = partial(running.ask, query, after=(after,) if after else ())
+        context = process.new_context()
+        context.run(reading.set, asked)
+        work = partial(running.ask, query, after=(asked.after,) if asked.after else ())
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                asked.answer = await process.call(work)
+                asked.answer = await process.call(work, context)
         except Exception as error:
             asked.error = error.with_traceback(None)
         told = repr(asked.error) if asked.error else f"{asked.answer!r:.100}"
-        self._trace.tell(self._name, f"asks {query!r} of {process.name} after {after} and is told {told}")
+        self._trace.tell(self._name, f"asks {query!r} of {process.name} after {asked.after} and is told {told}")
 
-    async def _some_process(self) -> Process:
+    async def _some(self, role: Role, service: str) -> tuple[Process, Running]:
+        """Return a process that does what is wanted, and the service in it; it may take a while until there is one."""
         for _ in range(_LOOKS):
-            if up := self._processes():
-                return self._chance.pick(up)
-            await asyncio.sleep(_MOST_BETWEEN_SECONDS)
-        raise Standstill(f"{self._name} finds no process that is up.")
+            if up := self._processes(role):
+                process = self._chance.pick(up)
+                if process.instance is not None:
+                    return process, process.instance[service]
+            await asyncio.sleep(_LOOK_SECONDS)
+        raise Standstill(f"{self._name} finds no process that takes {role}.")

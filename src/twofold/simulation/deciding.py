@@ -15,8 +15,8 @@ from twofold.log import NewEvent, recordable
 from twofold.messages import Metadata, content_digest
 from twofold.service import Service
 from twofold.simulation.concerned import concerned
+from twofold.simulation.disks import Commit, LogDisk
 from twofold.simulation.history import Sent
-from twofold.simulation.log_store import Commit, LogDisk
 from twofold.simulation.violations import Violation
 
 Said: TypeAlias = tuple[tuple[str, int, tuple[str, ...], bytes], ...]

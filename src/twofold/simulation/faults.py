@@ -20,49 +20,78 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     0.0
     """
 
+    # At each turn of a process.
     death: Probability = 0.0
-    """At each turn of a process: it dies, and nothing is left of it but what is stored. What it has sent to a database may
-    arrive there or not."""
+    """It dies, and nothing is left of it but what is stored. What it has sent to a database may arrive there or not."""
     pause: Probability = 0.0
-    """At each turn of a process: it stands still for a while, and goes on as if nothing had happened."""
+    """It stands still for a while, and goes on as if nothing had happened: its leases may have ended."""
+
+    # At each way to a database or a broker.
     unknown_outcome: Probability = 0.0
-    """At each write: it is stored, and the answer says that the database is away."""
+    """A write is stored, and the answer says that the database is away."""
     refused_write: Probability = 0.0
-    """At each write: the database is away, and nothing is stored."""
+    """The database is away, and nothing is stored."""
     refused_read: Probability = 0.0
-    """At each reading: the database is away."""
+    """The database is away."""
     slow: Probability = 0.0
-    """At each way to a database, or back: it takes up to ``slow_seconds``."""
+    """The way there, or back, takes up to ``slow_seconds``."""
     lost_wake_up: Probability = 0.0
-    """At each commit: those who wait for news are not told."""
+    """Those who wait for news of a commit are not told."""
+    repeated_delivery: Probability = 0.0
+    """What another service has published is delivered again, with what came after it."""
+
+    # At each command.
     cancelled_caller: Probability = 0.0
-    """At each command: its caller goes away before it is answered."""
+    """Its caller goes away before it is answered."""
     repeated_id: Probability = 0.0
-    """At each command: one that was sent before is sent again, or another one under its id."""
+    """One that was sent before is sent again, or another one under its id."""
+
+    # At each look of an operator, four times a second.
+    restart: Probability = 0.0
+    """A process is ended in peace, and started again."""
+    partition: Probability = 0.0
+    """A process reaches nothing for a while."""
+    full_disk: Probability = 0.0
+    """No write is taken for a while."""
+    clock_jump: Probability = 0.0
+    """The clock of a process, or of the views' databases, is set forwards or back."""
+    division: Probability = 0.0
+    """A follower's segments are split, or merged."""
+    rebuild: Probability = 0.0
+    """A view is rebuilt."""
+
     latency_seconds: float = 0.0
     """How long each way to a database takes at the most, without being slow."""
     slow_seconds: float = 0.0
     pause_seconds: float = 0.0
-    """How long a pause takes at the most."""
+    """How long a pause, a partition and a full disk take at the most."""
+    jump_seconds: float = 0.0
+    """By how much a clock is set forwards or back, at the most."""
 
 
 _MOST = Faults(
-    death=0.0015,
-    pause=0.001,
+    death=0.004,
+    pause=0.003,
     unknown_outcome=0.08,
     refused_write=0.08,
     refused_read=0.04,
     slow=0.1,
     lost_wake_up=0.5,
+    repeated_delivery=0.3,
     cancelled_caller=0.15,
     repeated_id=0.2,
+    restart=0.15,
+    partition=0.1,
+    full_disk=0.05,
+    clock_jump=0.2,
+    division=0.2,
+    rebuild=0.1,
     latency_seconds=0.004,
     slow_seconds=1.5,
     pause_seconds=6.0,
+    jump_seconds=3600.0,
 )
-
-
-_SECONDS = {"latency_seconds", "slow_seconds", "pause_seconds"}
+_SECONDS = {"latency_seconds", "slow_seconds", "pause_seconds", "jump_seconds"}
 
 
 def drawn_faults(chance: Chance) -> Faults:
@@ -74,7 +103,7 @@ def _drawn(chance: Chance, name: str) -> float:
     most: float = getattr(_MOST, name)
     if name in _SECONDS:
         return chance.between(most / 10, most)
-    return most * chance.random() ** 2 if chance.happens(0.6) else 0.0
+    return most * chance.random() ** 2 if chance.happens(0.5) else 0.0
 
 
 class Mishaps:
@@ -83,9 +112,12 @@ class Mishaps:
     def __init__(self, chance: Chance, faults: Faults) -> None:
         self.chance = chance
         self.faults = faults
+        self.is_full = False
+        """Whether no disk takes a write now."""
 
     def calm(self) -> None:
         """Let nothing go wrong from now on; the ways to databases take their time as before."""
+        self.is_full = False
         self.faults = Faults(latency_seconds=self.faults.latency_seconds)
 
     def happens(self, fault: str) -> bool:
@@ -98,3 +130,7 @@ class Mishaps:
         if self.chance.happens(faults.slow):
             return self.chance.between(0, faults.slow_seconds)
         return self.chance.between(0, faults.latency_seconds) if faults.latency_seconds else 0.0
+
+    def while_seconds(self) -> float:
+        """Return for how long something that goes wrong for a while does."""
+        return self.chance.between(0, self.faults.pause_seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Any
 
 import msgspec
@@ -33,14 +34,26 @@ class Sent(msgspec.Struct):
         return self.id or (self.drawn.ids[0] if self.drawn.ids else "")
 
 
+class Read(msgspec.Struct, frozen=True):
+    """Which tables were read for an answer, and where each follower stood then."""
+
+    tables: tuple[str, ...]
+    positions: dict[str, int]
+
+
 class Asked(msgspec.Struct):
-    """A query that was asked after a receipt, and what was answered."""
+    """A query that was asked, perhaps after a receipt, what was read for it, and what was answered."""
 
     service: str
     query: Query[Any]
     after: Receipt | None
+    read: list[Read] = []
     answer: Any = None
     error: BaseException | None = None
+
+
+reading: ContextVar[Asked | None] = ContextVar("twofold_simulated_reading", default=None)
+"""The query for which something is read: set while it is answered."""
 
 
 class History:

@@ -1,4 +1,4 @@
-"""A log's store in a simulation: a disk that outlives processes, and each process's way to it."""
+"""A log's store in a simulation: a process's way to the disk that it shares with others."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Self
 
-import msgspec
-
-from twofold.adapters.memory import MemoryStore
 from twofold.log import (
     Append,
     Appended,
@@ -21,54 +18,9 @@ from twofold.log import (
     StoredPayload,
     TypeCount,
 )
+from twofold.simulation.disks import LogDisk
 from twofold.simulation.faults import Mishaps
 from twofold.simulation.wire import Wire, at_once
-
-
-class Commit(msgspec.Struct, frozen=True):
-    """An append that was stored, and where the log ended before it."""
-
-    append: Append
-    outcome: Appended
-    head: int
-
-
-class LogDisk:
-    """What is stored of a log, whichever processes come and go, and who waits for news of it.
-
-    ``commits`` has all that was ever appended.
-    """
-
-    def __init__(self) -> None:
-        self.stored = MemoryStore()
-        self.commits: list[Commit] = []
-        self.waiting: list[asyncio.Future[None]] = []
-
-    @property
-    def head(self) -> int:
-        """The position of the last event."""
-        return at_once(self.stored.head())
-
-    def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
-        """Decide appends and store them, now."""
-        head = self.head
-        outcomes = at_once(self.stored.write(batch, recorded_at_us))
-        for append, outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, Appended) and not outcome.repeated:
-                self.commits.append(Commit(append, outcome, head))
-                head = outcome.last
-        return outcomes
-
-    def wake(self) -> None:
-        """Tell whoever waits that there may be news."""
-        waiting, self.waiting = self.waiting, []
-        for each in waiting:
-            _tell(each)
-
-
-def _tell(news: asyncio.Future[None]) -> None:
-    if not news.done():
-        news.set_result(None)
 
 
 class SimulatedLogStore:
@@ -100,7 +52,7 @@ class SimulatedLogStore:
         if made := [str(each.last) for each in outcomes if isinstance(each, Appended) and not each.repeated]:
             self._tell(f"the log has {', '.join(made)}")
             if not self._mishaps.happens("lost_wake_up"):
-                self._disk.wake()
+                self._disk.bell.ring()
         return outcomes
 
     async def read(
@@ -128,14 +80,7 @@ class SimulatedLogStore:
         await self._wire.write(lambda: at_once(self._disk.stored.restore(events, processed)), "a copy")
 
     async def changed(self, timeout_seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        news: asyncio.Future[None] = loop.create_future()
-        self._disk.waiting.append(news)
-        timeout = loop.call_later(timeout_seconds, _tell, news)
-        try:
-            await news
-        finally:
-            timeout.cancel()
+        await self._disk.bell.wait(timeout_seconds)
 
     @property
     def snapshots(self) -> Self:

@@ -5,17 +5,26 @@ from __future__ import annotations
 import msgspec
 
 from twofold.limits import CommandLimits, FollowerLimits, Limits, LogLimits
+from twofold.service import ROLES
+from twofold.service.roles import Role
 from twofold.simulation.chance import Chance
 from twofold.simulation.faults import Faults, drawn_faults
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """The circumstances of one run."""
+    """The circumstances of one run.
 
-    processes: int
+    ``processes`` has the roles of each. A client waits for ``pace_seconds`` at the most before it sends its next command.
+    ``snapshot_every`` stands for that of all aggregates, 0 for what each says itself.
+    """
+
+    processes: tuple[tuple[Role, ...], ...]
     clients: int
     commands: int
+    pace_seconds: float
     identities: int
+    has_broker: bool
+    snapshot_every: int
     faults: Faults
     limits: Limits
 
@@ -24,18 +33,28 @@ def drawn_plan(seed: int, commands: int, faults: Faults | None = None) -> Plan:
     """Draw a plan: limits are small now and then, so that what else takes a long life of a process happens in a short one."""
     chance = Chance(seed, "plan")
     return Plan(
-        processes=1 + chance.below(3),
+        processes=_drawn_processes(chance),
         clients=1 + chance.below(8),
         commands=commands,
+        pace_seconds=chance.pick([0.01, 0.1, 0.5, 1.5]),
         identities=1 + chance.below(6),
+        has_broker=chance.happens(0.5),
+        snapshot_every=chance.pick([0, 1, 2, 7]),
         faults=drawn_faults(chance) if faults is None else faults,
         limits=_drawn_limits(chance),
     )
 
 
+def _drawn_processes(chance: Chance) -> tuple[tuple[Role, ...], ...]:
+    if chance.happens(0.7):
+        return (ROLES,) * (1 + chance.below(3))
+    apart: list[tuple[Role, ...]] = [("commands", "queries"), ("followers", "relay")]
+    return (*apart, *[chance.pick([*apart, ROLES, ("queries",)]) for _ in range(chance.below(3))])
+
+
 def _drawn_limits(chance: Chance) -> Limits:
     return Limits(
-        log=LogLimits(commit_events=chance.pick([2, 20, 4096]), poll_seconds=chance.pick([0.05, 0.5])),
+        log=LogLimits(commit_events=chance.pick([1, 2, 20, 4096]), poll_seconds=chance.pick([0.05, 0.5])),
         commands=CommandLimits(cached_states=chance.pick([1, 3, 10_000]), page_events=chance.pick([1, 5, 2000])),
         followers=FollowerLimits(
             lease_seconds=chance.pick([0.5, 1.0, 3.0]),

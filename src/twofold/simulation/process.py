@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import Context, copy_context
 from typing import Any, Literal, TypeAlias, TypeVar
 
+from twofold.service import Running
+from twofold.simulation.clock import SimulatedClock
 from twofold.simulation.loop import SimulatedLoop, Turn, taker
+from twofold.simulation.trace import Trace
 
 T = TypeVar("T")
 Status: TypeAlias = Literal["up", "paused", "dead", "buried"]
@@ -25,17 +28,22 @@ class Process:
     ``strike`` is called when a turn is taken and ``turns_left`` have been, and decides what happens to the process then.
     """
 
-    def __init__(self, name: str, loop: SimulatedLoop) -> None:
+    def __init__(self, name: str, loop: SimulatedLoop, clock: SimulatedClock, trace: Trace) -> None:
         self.name = name
+        self.clock = clock
         self.status: Status = "up"
+        self.is_cut_off = False
+        """Whether it reaches no database."""
         self.turns_left = 0
         self.strike: Callable[[], None] = lambda: None
-        self.instance: Any = None
-        """What runs in it, once it has started."""
+        self.instance: Mapping[str, Running] | None = None
+        """The services that run in it, once it has started, and until it ends."""
+        self.roles: frozenset[str] = frozenset()
         self.stopping: asyncio.Future[None] = loop.create_future()
         """Has a result once it is asked to end."""
         self.ended: asyncio.Future[None] = loop.create_future()
         self._loop = loop
+        self._trace = trace
         self._context = copy_context()
         self._context.run(taker.set, self)
         self._tasks: list[asyncio.Task[Any]] = []
@@ -61,10 +69,20 @@ class Process:
 
     # What happens to it.
 
+    def tell(self, what: str) -> None:
+        """Take note of something that happens to it, or that it does."""
+        self._trace.tell(self.name, what)
+
     @property
     def is_dead(self) -> bool:
         """Whether nothing of it goes on."""
         return self.status in ("dead", "buried")
+
+    def stop(self) -> None:
+        """Ask it to end, with all that it has to finish."""
+        self.instance = None
+        if not self.stopping.done():
+            self.stopping.set_result(None)
 
     def kill(self) -> None:
         """Let it die now; who waits for an answer learns that there will be none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
@@ -68,13 +68,14 @@ def simulate_once(
 ) -> Report:
     """Run a service or a system in the world of one seed, and judge it."""
     services = [simulated] if isinstance(simulated, Service) else [*simulated.services.values()]
-    with _undisturbed():
-        world = World(services, seed, drawn_plan(seed, commands, faults))
+    plan = drawn_plan(seed, commands, faults)
+    with _undisturbed(), _snapshots(services, plan.snapshot_every):
+        world = World(services, seed, plan)
         try:
             found = _judged(world)
         finally:
             world.close()
-    return Report(seed, world.plan, len(world.history.sent), found, world.trace)
+    return Report(seed, plan, len(world.history.sent), found, world.trace)
 
 
 def _judged(world: World) -> list[Violation]:
@@ -103,3 +104,20 @@ def _undisturbed() -> Iterator[None]:
         gc.collect()
         if enabled:
             gc.enable()
+
+
+@contextmanager
+def _snapshots(services: Sequence[Service], every: int) -> Iterator[None]:
+    """Let states be kept after a few events, where a simulated life would be too short for one snapshot."""
+    folds = [
+        boundary.fold for each in services for decider in each.declaration.deciders for boundary in decider.boundaries
+    ]
+    states = [fold.state for fold in folds if every and fold.state is not None]
+    kept = [(state, state.snapshot_every) for state in states]
+    try:
+        for state in states:
+            state.snapshot_every = every
+        yield
+    finally:
+        for state, number in kept[::-1]:
+            state.snapshot_every = number

@@ -1,4 +1,4 @@
-"""A views' store in a simulation: SQLite in memory, which outlives processes, and each process's way to it."""
+"""A views' store in a simulation: a process's way to SQLite in memory, which it shares with others."""
 
 from __future__ import annotations
 
@@ -7,48 +7,20 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from twofold.adapters.sqlite.failures import failure_of
 from twofold.adapters.sqlite.views import SqliteViews
-from twofold.clock import Clock
-from twofold.followers import Checkpoint
-from twofold.simulation.wire import Wire
-from twofold.views import Write
+from twofold.followers import Checkpoint, checkpoints
+from twofold.simulation.disks import MEMORY, ViewDisk
+from twofold.simulation.history import Read, reading
+from twofold.simulation.wire import Wire, at_once
+from twofold.views import Layout, Write
 
 T = TypeVar("T")
-
-_PATH = ":memory:"
-
-
-class ViewDisk:
-    """What is stored of views, whichever processes come and go. Each piece of work is done on it in one step."""
-
-    def __init__(self) -> None:
-        self._connection = sqlite3.connect(_PATH, isolation_level=None, check_same_thread=False)
-        self.sessions: dict[sqlite3.Connection, Any] = {}
-
-    def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do work on the database.
-
-        Raises:
-            LogUnavailable: SQLite failed.
-            ValueRefused: SQLite does not take a value or a statement.
-        """
-        try:
-            return work(self._connection)
-        except Exception as error:
-            raise failure_of(_PATH, error, 0) from error
-
-    def close(self) -> None:
-        """Free the memory."""
-        for session in self.sessions.values():
-            session.close()
-        self._connection.close()
 
 
 class _Connection:
     """What stands in a store for a connection and its thread: a way to the disk, for reading or for writing."""
 
-    path = _PATH
+    path = MEMORY
     read_only = False
 
     def __init__(self, disk: ViewDisk, ask: Callable[[Callable[[], Any]], Any]) -> None:
@@ -67,14 +39,30 @@ class SimulatedViewStore(SqliteViews):
     """A process's way to a views' disk. Its statements are those of the adapter for SQLite."""
 
     def __init__(
-        self, disk: ViewDisk, clock: Clock, wire: Wire | None = None, tell: Callable[[str], None] = lambda what: None
+        self, disk: ViewDisk, wire: Wire | None = None, tell: Callable[[str], None] = lambda what: None
     ) -> None:
-        self._clock = clock
+        self._disk = disk
+        self._clock = disk.clock
         self._tell = tell
         self._sessions = disk.sessions
         self._writing: Any = _Connection(disk, partial(wire.write, what="a write to the views") if wire else _at_once)
         self._reading: Any = _Connection(disk, wire.read if wire else _at_once)
         self._selecting: Any = self._reading
+
+    async def load(self, layout: Layout, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
+        self._note(layout.table)
+        return await super().load(layout, keys)
+
+    async def select(self, statement: Any) -> list[Any]:
+        self._note(*[str(getattr(each, "name", "")) for each in statement.get_final_froms()])
+        return await super().select(statement)
+
+    def _note(self, *tables: str) -> None:
+        """Take note of where followers stand at this moment, if something is read for a query that waits for a receipt."""
+        asked = reading.get()
+        if asked is not None and asked.after is not None:
+            now = at_once(checkpoints.standings(SimulatedViewStore(self._disk)))
+            asked.read.append(Read(tables, {name: each.position for name, each in now.items()}))
 
     def _commit(self, checkpoint: Checkpoint, writes: Sequence[Write], connection: sqlite3.Connection) -> None:
         super()._commit(checkpoint, writes, connection)

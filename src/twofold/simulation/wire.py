@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from twofold.errors import LogUnavailable
 from twofold.simulation.faults import Mishaps
@@ -16,21 +16,42 @@ _OUTSIDE = Context()
 """A database belongs to no process: what has been sent to it arrives, though the process that sent it may be dead by then."""
 
 
+class End(Protocol):
+    """Who is at this end of a way: a process, as far as its ways have to know it."""
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether nothing more comes from it."""
+        ...
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether it reaches nothing."""
+        ...
+
+    def tell(self, what: str) -> None:
+        """Take note of something that goes wrong."""
+        ...
+
+
+class NoProcess:
+    """Somebody who does not die."""
+
+    is_dead = is_cut_off = False
+
+    def tell(self, what: str) -> None:
+        """Take note of nothing."""
+
+
+NOBODY = NoProcess()
+
+
 class Wire:
-    """What is asked for arrives after a while and is done in one step, and then the answer is on its way.
+    """What is asked for arrives after a while and is done in one step, and then the answer is on its way."""
 
-    ``is_cut`` says whether the process at this end is dead; ``tell`` hears of what goes wrong.
-    """
-
-    def __init__(
-        self,
-        mishaps: Mishaps,
-        is_cut: Callable[[], bool] = lambda: False,
-        tell: Callable[[str], None] = lambda what: None,
-    ) -> None:
+    def __init__(self, mishaps: Mishaps, process: End = NOBODY) -> None:
         self._mishaps = mishaps
-        self._is_cut = is_cut
-        self._tell = tell
+        self._process = process
 
     async def read(self, work: Callable[[], T]) -> T:
         """Have something looked up.
@@ -38,7 +59,7 @@ class Wire:
         Raises:
             LogUnavailable: the database is away.
         """
-        if self._mishaps.happens("refused_read"):
+        if self._process.is_cut_off or self._mishaps.happens("refused_read"):
             await self._fail("a reading fails")
         return await self._sent(work, "")
 
@@ -48,17 +69,17 @@ class Wire:
         Raises:
             LogUnavailable: the database is away, or the answer was lost.
         """
-        if self._mishaps.happens("refused_write"):
+        if self._process.is_cut_off or self._mishaps.is_full or self._mishaps.happens("refused_write"):
             await self._fail(f"{what} is refused")
         return await self._sent(work, what)
 
     async def _fail(self, what: str) -> None:
-        self._tell(what)
+        self._process.tell(what)
         await asyncio.sleep(self._mishaps.delay_seconds())
         raise LogUnavailable(f"Simulated: the database is away, {what}, and nothing was stored.")
 
     async def _sent(self, work: Callable[[], T], what: str) -> T:
-        if self._is_cut():
+        if self._process.is_dead:
             raise LogUnavailable("Simulated: this process is dead, and nothing that it does reaches a database.")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
@@ -75,7 +96,7 @@ class Wire:
     def _arrive(
         self, loop: asyncio.AbstractEventLoop, work: Callable[[], T], what: str, answer: asyncio.Future[T]
     ) -> None:
-        if self._is_cut() and (not what or self._mishaps.chance.happens(0.5)):
+        if self._process.is_dead and (not what or self._mishaps.chance.happens(0.5)):
             return
         result: Any = None
         error: BaseException | None = None
@@ -84,7 +105,7 @@ class Wire:
         except Exception as raised:
             error = raised
         if what and error is None and self._mishaps.happens("unknown_outcome"):
-            self._tell(f"{what} is stored, and its answer lost")
+            self._process.tell(f"{what} is stored, and its answer lost")
             error = LogUnavailable(f"Simulated: the answer to {what} was lost, so whether it was stored is not known.")
         self._after_a_while(loop, _answer, answer, result, error)
 

@@ -1,0 +1,134 @@
+"""Hosting simulated processes: each is started, has its accidents, and is followed by another one in its place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from twofold.errors import LogUnavailable
+from twofold.service import Service, Settings, System
+from twofold.service.roles import Role
+from twofold.simulation.chance import Chance
+from twofold.simulation.clock import SimulatedClock
+from twofold.simulation.disks import Broker, LogDisk, ViewDisk
+from twofold.simulation.faults import Mishaps
+from twofold.simulation.log_store import SimulatedLogStore
+from twofold.simulation.loop import SimulatedLoop
+from twofold.simulation.plan import Plan
+from twofold.simulation.process import Process
+from twofold.simulation.trace import Trace
+from twofold.simulation.transport import SimulatedTransport
+from twofold.simulation.view_store import SimulatedViewStore
+from twofold.simulation.wire import Wire
+
+_RESTART_SECONDS = 1.0
+_MOST_DRIFT = 0.1
+
+
+class Hosts:
+    """As many places for processes as a plan has, each with its roles."""
+
+    def __init__(
+        self,
+        services: Sequence[Service],
+        logs: Mapping[str, LogDisk],
+        views: Mapping[str, ViewDisk],
+        plan: Plan,
+        seed: int,
+        loop: SimulatedLoop,
+        mishaps: Mishaps,
+        trace: Trace,
+    ) -> None:
+        self._system = System(*services)
+        self._logs = logs
+        self._views = views
+        self._broker = Broker()
+        self._plan = plan
+        self._seed = seed
+        self._loop = loop
+        self._mishaps = mishaps
+        self._trace = trace
+        self._chance = Chance(seed, "hosts")
+        self.all: list[Process] = []
+        """Every process that there ever was."""
+        self.broken: list[str] = []
+        """Which processes have ended for another reason than a database that is away, and for which."""
+
+    def up(self, role: Role | None = None) -> list[Process]:
+        """Return the processes that have started and are not asked to end: those with a role, or all."""
+        return [each for each in self.all if each.instance is not None and (role is None or role in each.roles)]
+
+    async def keep(self, place: int) -> None:
+        """Keep a process running in a place: when it has ended, another one takes it after a while."""
+        life = 0
+        while True:
+            life += 1
+            name = f"process {place}.{life}"
+            chance = Chance(self._seed, name)
+            drift = 1 + chance.between(-_MOST_DRIFT, _MOST_DRIFT) if self._mishaps.faults.clock_jump else 1.0
+            process = Process(name, self._loop, SimulatedClock(self._loop, chance, rate=drift), self._trace)
+            process.roles = frozenset(self._plan.processes[place])
+            self.all.append(process)
+            self._arm(process)
+            process.tell(f"starts, for {', '.join(self._plan.processes[place])}")
+            process.run(self._serve(process, self._plan.processes[place]))
+            await process.ended
+            await asyncio.sleep(self._chance.between(0, _RESTART_SECONDS))
+
+    async def _serve(self, process: Process, roles: Sequence[Role]) -> None:
+        """Be a process: open everything, and run until it is asked to end, or dies."""
+        try:
+            async with self._system.run(self._settings(process), clock=process.clock, roles=roles) as instance:
+                process.instance = instance
+                await process.stopping
+        except LogUnavailable as error:
+            process.tell(f"ends: {error}")
+        except Exception as error:
+            # What is left of a dead process is freed in the end, and may say what it likes.
+            if not process.is_dead:
+                self.broken.append(f"{process.name} ended with {error!r}")
+        process.kill()
+
+    def _settings(self, process: Process) -> dict[str, Settings]:
+        wire = Wire(self._mishaps, process)
+        broker = SimulatedTransport(self._broker, wire, self._mishaps) if self._plan.has_broker else ""
+        return {
+            name: Settings(
+                log=SimulatedLogStore(disk, wire, self._mishaps, process.tell),
+                views=SimulatedViewStore(self._views[name], wire, process.tell),
+                transport=broker,
+                limits=self._plan.limits,
+            )
+            for name, disk in self._logs.items()
+        }
+
+    # Accidents.
+
+    def _arm(self, process: Process) -> None:
+        """Decide at which of its turns something happens to a process."""
+        faults = self._mishaps.faults
+        process.strike = lambda: self._strike(process)
+        process.turns_left = self._chance.turns_until(faults.death + faults.pause)
+
+    def _strike(self, process: Process) -> None:
+        faults = self._mishaps.faults
+        if self._chance.happens(faults.death / (faults.death + faults.pause)):
+            process.tell("dies")
+            process.kill()
+            return
+        process.tell("stands still")
+        process.pause()
+        self._arm(process)
+        self._loop.call_later(self._mishaps.while_seconds(), self._resume, process)
+
+    def _resume(self, process: Process) -> None:
+        if process.status == "paused":
+            process.tell("goes on")
+            process.resume()
+
+    def calm(self) -> None:
+        """Let no process have an accident any more, and let those go on that stand still."""
+        for process in self.all:
+            process.turns_left = 0
+            process.is_cut_off = False
+            self._resume(process)
