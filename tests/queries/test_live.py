@@ -405,6 +405,24 @@ def test_watching_ends_with_an_error_that_can_be_caught(start: Any) -> None:
     asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
+def test_an_answer_that_finds_the_end_of_something_does_not_end_the_loop_in_silence() -> None:
+    """What ends a loop when it is raised by what is looped over is told as the error that it is."""
+
+    @answer
+    async def exhausted(query: Hooked, views: Views) -> int:
+        raise StopAsyncIteration
+
+    async def scenario() -> None:
+        async with running(Service("tally", queries=[exhausted])) as started:
+            with pytest.raises(StopAsyncIteration):
+                await started.subscribe(Hooked())
+            with pytest.raises(RuntimeError, match="StopAsyncIteration"):
+                async for _ in started.watch(Hooked()):
+                    pass
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
 def test_nothing_is_left_of_those_who_went(start: Any) -> None:
     """Without anybody who watches, nothing is asked of the database, and no task runs."""
 

@@ -133,9 +133,8 @@ class ViewVersions:
 
     async def _predecessor(self, table: str) -> str:
         """Return the newest earlier version of a table that is whole, if rows of this version can be read from it."""
-        known = {each.follower for each in await checkpoints.progress(self._store)} & await checkpoints.caught_up(
-            self._store
-        )
+        begun = {each.follower for each in await checkpoints.progress(self._store)}
+        known = begun & await checkpoints.caught_up(self._store)
         for other in earlier_versions(table, known)[:1]:
             if await schema.has(self._store, msgspec.structs.replace(self._layouts[table], table=other)):
                 return other
