@@ -32,6 +32,7 @@ def test_help_names_every_command(twofold: CommandLine) -> None:
         "parked",
         "run",
         "segments",
+        "simulate",
         "views",
     ]
     assert twofold("-h").output == found.output
@@ -40,7 +41,7 @@ def test_help_names_every_command(twofold: CommandLine) -> None:
 @pytest.mark.parametrize(
     "command",
     [["run"], ["graph"], ["log"], ["views"], ["views", "list"], ["views", "rebuild"], ["parked"], ["parked", "list"],
-     ["parked", "show"], ["parked", "retry"], ["parked", "discard"], ["new"], ["check"]],
+     ["parked", "show"], ["parked", "retry"], ["parked", "discard"], ["new"], ["check"], ["simulate"]],
     ids=" ".join,
 )  # fmt: skip
 def test_every_command_explains_itself(twofold: CommandLine, command: list[str]) -> None:

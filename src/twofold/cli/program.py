@@ -14,6 +14,7 @@ from twofold.cli.new import new
 from twofold.cli.parked import parked
 from twofold.cli.run import run
 from twofold.cli.segments import segments
+from twofold.cli.simulate import simulate
 from twofold.cli.streams import INTERRUPTED
 from twofold.cli.target import Complaint
 from twofold.cli.views import views
@@ -56,5 +57,5 @@ def twofold() -> None:
     """
 
 
-for _command in (run, graph, check, log, views, segments, parked, new):
+for _command in (run, graph, check, log, views, segments, parked, simulate, new):
     twofold.add_command(_command)

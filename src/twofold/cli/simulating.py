@@ -1,0 +1,178 @@
+"""Simulated worlds, spread over several processes: each is asked for one seed after the other, and tells what came of it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+import msgspec
+
+from twofold.cli.streams import guard
+from twofold.cli.target import Complaint, load
+from twofold.clock import SystemClock
+
+_LEEWAY_SECONDS = 20.0
+"""How much longer than all of them were to take a single run may go on: then something in it does not end."""
+
+# Started anew and not forked: whatever importing a target has opened or begun is the process's own.
+_processes = multiprocessing.get_context("spawn")
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """Which worlds are looked at: so many from a seed on, or as many as can be begun in some seconds."""
+
+    seed: int
+    runs: int
+    seconds: float | None
+
+
+class Run(msgspec.Struct, frozen=True):
+    """What a process tells of a world."""
+
+    commands: int
+    virtual_seconds: float
+    is_broken: bool
+
+
+class Sum(msgspec.Struct):
+    """What came of all worlds together. ``broken`` is the first seed whose world breaks a promise."""
+
+    runs: int = 0
+    commands: int = 0
+    virtual_seconds: float = 0.0
+    seconds: float = 0.0
+    broken: int | None = None
+
+    def add(self, run: Run) -> None:
+        """Count a world in which nothing is broken, or which is the first in which something is."""
+        self.runs += 1
+        self.commands += run.commands
+        self.virtual_seconds += run.virtual_seconds
+
+
+def in_worlds(target: str, bounds: Bounds, jobs: int) -> Sum:
+    """Look at worlds until something is broken, or the bounds are reached. Which seed is found first depends on no process.
+
+    Raises:
+        Complaint: the target cannot be simulated, or a process is gone, or does not come to an end.
+    """
+    from twofold.cli.output import progress_bar
+
+    clock, summed = SystemClock(), Sum()
+    begun = clock.monotonic()
+    with progress_bar() as report, _workers(target, min(jobs, bounds.runs)) as workers:
+        pool = _Pool(workers, bounds)
+        while pool.goes_on:
+            left = None if bounds.seconds is None else begun + bounds.seconds - clock.monotonic()
+            for run in pool.next(left):
+                summed.add(run)
+                report("worlds", summed.runs, bounds.runs)
+    summed.seconds = clock.monotonic() - begun
+    summed.broken = pool.broken
+    return summed
+
+
+class _Pool:
+    """Who looks at which seed, and which is to be looked at next."""
+
+    def __init__(self, workers: dict[Connection, SpawnProcess], bounds: Bounds) -> None:
+        self._workers = workers
+        self._seeds = iter(range(bounds.seed, bounds.seed + bounds.runs))
+        self._looks_at: dict[Connection, int] = {}
+        self.broken: int | None = None
+        for each in workers:
+            self._give(each)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether something is under way that matters: a seed after the first that is broken does not."""
+        return any(self.broken is None or seed < self.broken for seed in self._looks_at.values())
+
+    def next(self, left_seconds: float | None) -> Iterator[Run]:
+        """Wait for the next worlds that have ended. No other is begun when no seconds are left."""
+        patience = None if left_seconds is None else max(0.0, left_seconds) + _LEEWAY_SECONDS
+        ready = wait([*self._looks_at], patience)
+        if not ready:
+            seeds = ", ".join(map(str, self._looks_at.values()))
+            raise Complaint(f"The world of seed {seeds} does not come to an end: does a decision or an answer loop?")
+        for told in ready:
+            if isinstance(told, Connection):
+                run = self._told(told)
+                seed = self._looks_at.pop(told)
+                if run.is_broken and (self.broken is None or seed < self.broken):
+                    self.broken = seed
+                yield run
+                if self.broken is None and (left_seconds is None or left_seconds > 0):
+                    self._give(told)
+
+    def _give(self, worker: Connection) -> None:
+        seed = next(self._seeds, None)
+        if seed is not None:
+            self._looks_at[worker] = seed
+            worker.send(seed)
+
+    def _told(self, worker: Connection) -> Run:
+        try:
+            told = worker.recv()
+        except (EOFError, ConnectionResetError):
+            process = self._workers[worker]
+            process.join()
+            raise Complaint(
+                f"The process that looked at seed {self._looks_at[worker]} ended with {process.exitcode}. Look at that seed "
+                "alone: --jobs 1 --runs 1 --seed …"
+            ) from None
+        if isinstance(told, str):
+            raise Complaint(told)
+        run: Run = told
+        return run
+
+
+@contextmanager
+def _workers(target: str, count: int) -> Iterator[dict[Connection, SpawnProcess]]:
+    """Start processes for a block; they are gone when it ends, whatever they do."""
+    workers: dict[Connection, SpawnProcess] = {}
+    try:
+        for _ in range(count):
+            mine, its = _processes.Pipe()
+            process = _processes.Process(target=_work, args=(target, its))
+            process.start()
+            its.close()
+            workers[mine] = process
+        yield workers
+    finally:
+        for connection, process in workers.items():
+            process.kill()
+            process.join()
+            connection.close()
+
+
+# What a process does.
+
+
+def _work(target: str, asked: Connection) -> None:
+    # Ctrl-C in a terminal is for the parent, which ends all at once.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    guard()
+    simulated = load(target)
+    while True:
+        try:
+            seed = asked.recv()
+        except EOFError:
+            return
+        asked.send(_run(simulated, seed))
+
+
+def _run(simulated: Any, seed: int) -> Run | str:
+    from twofold.simulation import simulate_once
+
+    try:
+        report = simulate_once(simulated, seed)
+    except Exception as error:
+        return f"The world of seed {seed} cannot be simulated: {type(error).__name__}: {error}"
+    ended = report.trace.happenings[-1].at_seconds if report.trace.happenings else 0.0
+    return Run(report.commands, ended, bool(report.violations))
