@@ -43,6 +43,19 @@ def test_receipts_travel_even_those_of_what_nobody_hears(tmp_path: Path) -> None
     asyncio.run(scenario())
 
 
+def test_an_id_that_is_none_is_refused_before_a_receipt_is_waited_for(tmp_path: Path) -> None:
+    """Who watches again with an id that no update had is told that, whatever else the question waits for."""
+
+    async def scenario() -> None:
+        async with both.run(all_files(tmp_path)) as running:
+            with pytest.raises(InvalidReceipt, match="not the id of an update"):
+                await running["buying"].subscribe(
+                    DemandFor(item="tea"), after=Receipt("till", 1000), since="nonsense", timeout_seconds=0
+                )
+
+    asyncio.run(scenario())
+
+
 def test_what_was_not_settled_is_delivered_to_the_next_process(tmp_path: Path) -> None:
     """Each side may end at any time: the relay begins again where it was, and the inbox knows what it has."""
 

@@ -290,6 +290,16 @@ def test_what_a_service_does_not_know_is_named() -> None:
 # Systems.
 
 
+def test_a_system_may_have_no_services() -> None:
+    """A program that takes its services from a list has an empty one perhaps."""
+
+    async def scenario() -> None:
+        async with System().run() as services:
+            assert services == {}
+
+    asyncio.run(scenario())
+
+
 class Sold(Event):
     room: RoomId
 

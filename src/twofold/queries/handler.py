@@ -65,11 +65,12 @@ class QueryHandler:
         """Answer a query live, from after the update with the id ``since``, if there is one.
 
         Raises:
-            UnknownMessage, ReceiptTimeout, FutureReceipt, InvalidReceipt: as `ask` does.
+            UnknownMessage, ReceiptTimeout, ViewNotReady, FutureReceipt, InvalidReceipt: as `ask` does.
             Exception: what the answer failed with.
         """
-        freshness = await self._freshness(query, after, timeout_seconds)
-        return await self._live.subscribe(query, freshness, await self._receipts.resumption(since))
+        self._answers.check(query)
+        token = await self._receipts.resumption(since)
+        return await self._live.subscribe(query, await self._receipts.freshness(after, timeout_seconds), token)
 
     async def _freshness(self, query: Query[Any], after: After, timeout_seconds: float | None) -> Freshness:
         self._answers.check(query)

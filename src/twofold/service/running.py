@@ -99,7 +99,7 @@ class Running:
 
         Raises:
             InvalidMessage: the query has something that it could not be received with as JSON, such as NaN.
-            ReceiptTimeout, FutureReceipt, InvalidReceipt, UnknownMessage: as `ask` does.
+            ReceiptTimeout, ViewNotReady, FutureReceipt, InvalidReceipt, UnknownMessage: as `ask` does.
         """
         self.check_role("queries")
         return await self._queries.answered(query, after, timeout_seconds)
@@ -120,7 +120,7 @@ class Running:
         goes on with the newest answer, whose ``skipped`` says how many it has not been told.
 
         Raises:
-            ReceiptTimeout, FutureReceipt, InvalidReceipt, UnknownMessage: as `ask` does.
+            ReceiptTimeout, ViewNotReady, FutureReceipt, InvalidReceipt, UnknownMessage: as `ask` does.
             NotRunning: the service has ended, or ends.
             Exception: what the answer failed with.
         """
@@ -137,7 +137,7 @@ class Running:
         """Return a place among those who `watch` a query, once there is a first answer.
 
         Raises:
-            ReceiptTimeout, FutureReceipt, InvalidReceipt, UnknownMessage: as `ask` does.
+            ReceiptTimeout, ViewNotReady, FutureReceipt, InvalidReceipt, UnknownMessage: as `ask` does.
             Exception: what the answer failed with.
         """
         self.check_role("queries")

@@ -224,9 +224,8 @@ class System:
         self._check_heard(settings)
         outboxes: dict[str, Outbox] = {}
         shared = LogTransport(outboxes)
-        closing = Closing(
-            clock or SystemClock(), max(each.limits.service.closing_seconds for each in settings.values())
-        )
+        seconds = max([each.limits.service.closing_seconds for each in settings.values()], default=0)
+        closing = Closing(clock or SystemClock(), seconds)
         async with AsyncExitStack() as stack:
             running = {}
             for name, service in self.services.items():
