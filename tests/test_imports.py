@@ -166,7 +166,7 @@ def is_of_msgspec(call: ast.Call) -> bool:
     return isinstance(call.func, ast.Attribute) and ast.unparse(call.func).startswith("msgspec.")
 
 
-def test_what_is_stored_of_events_is_made_and_read_in_one_room() -> None:
+def test_what_is_stored_of_events_is_made_and_read_in_one_file() -> None:
     """Who encrypts a field, or stores it otherwise, edits one file, and has it so in the log, in states, views and inboxes."""
     assert callers(lambda call: named(call) == "writer") == WRITE_EVENTS
     assert callers(lambda call: named(call) == "reader") == READ_EVENTS

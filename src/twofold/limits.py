@@ -98,7 +98,7 @@ class FollowerLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("FO
     it follows; longer: what a killed process followed stands still for so long. All processes of a service have the same, or
     those with the shorter one take from the others."""
     attempts: Count = 4
-    """How often an event is handled that fails, before its key is parked. Fewer: a trouble that passes parks keys; more: the
+    """How often an event is handled that fails, before its key is parked. Fewer: a failure that passes parks keys; more: the
     other keys wait longer behind it."""
     longest_pause_seconds: Annotated[float, Meta(ge=0.1, le=3600)] = 5.0
     """How long to wait at the most before something that failed is followed again. Longer: views go on later after an outage;
@@ -120,7 +120,7 @@ class QueryLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("QUERI
     """How often it is looked how far a view is that another process follows, while somebody waits for it. Longer: answers
     after a receipt are later; shorter: more queries."""
     look_seconds: Seconds = 0.05
-    """How often it is looked whether such views have moved, while somebody watches a live query. Longer: updates are later;
+    """How often it is looked whether such views have changed, while somebody watches a live query. Longer: updates are later;
     shorter: more queries."""
     cached_answers: Count = 1000
     """How many answers are cached that took long to find. Fewer: more of them are found again; more: memory."""

@@ -1,4 +1,4 @@
-"""Logs that are moved in tests: filled with what is odd, and compared without what moves them."""
+"""Logs that are copied in tests: filled with what is odd, and compared without what copies them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -124,7 +124,7 @@ def test_a_follower_that_was_taken_over_is_asked_again() -> None:
 
 
 def test_who_gives_up_waiting_is_not_told() -> None:
-    """A cancelled question takes nothing with it, and the others hear of the move."""
+    """A cancelled question takes nothing with it, and the others hear of the advance."""
 
     async def scenario() -> None:
         waiter = PositionWaiter(Follower().ask)

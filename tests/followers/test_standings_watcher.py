@@ -1,4 +1,4 @@
-"""Looking for moves: one look for all who wait, and what it shows is told to each whom it concerns."""
+"""Watching standings: one look for all who wait, and what it shows is told to each whom it concerns."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,16 +31,16 @@ class Counted(SqliteViews):
 
 @asynccontextmanager
 async def looking(folder: Path) -> AsyncIterator[tuple[Counted, PositionWaiter, StandingsWatcher, dict[str, Claim]]]:
-    """Look for moves of two followers during a block."""
+    """Watch the standings of two followers during a block."""
     store = Counted(str(folder / "views.db"), SystemClock())
     await store.open()
     claims = {each.follower: each for each in await claiming.attend(store, "ann", ["words", "numbers"], 60)}
     waiter = PositionWaiter(partial(checkpoints.position, store))
-    moves = StandingsWatcher(store, waiter, SystemClock())
-    task = asyncio.create_task(moves.run())
+    watcher = StandingsWatcher(store, waiter, SystemClock())
+    task = asyncio.create_task(watcher.run())
     try:
         async with asyncio.timeout(30):
-            yield store, waiter, moves, claims
+            yield store, waiter, watcher, claims
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -52,10 +52,10 @@ def test_however_many_wait_one_looks(tmp_path: Path) -> None:
     """A hundred who wait for a move cost what one does, and all of them are told of it."""
 
     async def scenario() -> None:
-        async with looking(tmp_path) as (store, waiter, moves, claims):
-            known = dict(await moves.wait(None))
-            waiting = [asyncio.create_task(moves.wait({"words": known["words"]})) for _ in range(100)]
-            other = asyncio.create_task(moves.wait({"numbers": known["numbers"]}))
+        async with looking(tmp_path) as (store, waiter, watcher, claims):
+            known = dict(await watcher.wait(None))
+            waiting = [asyncio.create_task(watcher.wait({"words": known["words"]})) for _ in range(100)]
+            other = asyncio.create_task(watcher.wait({"numbers": known["numbers"]}))
             await asyncio.sleep(0)
             looks = store.looks
             await store.commit(Checkpoint(claims["words"], 1))
@@ -74,11 +74,11 @@ def test_what_another_process_follows_is_found_by_looking(tmp_path: Path) -> Non
     """Nobody tells of it here."""
 
     async def scenario() -> None:
-        async with looking(tmp_path) as (store, _, moves, claims):
-            known = await moves.wait(None)
+        async with looking(tmp_path) as (store, _, watcher, claims):
+            known = await watcher.wait(None)
             for position in range(1, 4):
                 await store.commit(Checkpoint(claims["words"], position))
-                known = await moves.wait({"words": known["words"]})
+                known = await watcher.wait({"words": known["words"]})
                 assert known["words"].position == position
 
     asyncio.run(scenario())
@@ -88,16 +88,16 @@ def test_that_it_cannot_be_seen_is_told_until_it_can(tmp_path: Path) -> None:
     """Whoever waits hears of the database's failure, and afterwards of what moved meanwhile."""
 
     async def scenario() -> None:
-        async with looking(tmp_path) as (store, _, moves, claims):
-            known = await moves.wait(None)
+        async with looking(tmp_path) as (store, _, watcher, claims):
+            known = await watcher.wait(None)
             store.away = True
             with pytest.raises(LogUnavailable, match="away"):
-                await moves.wait({"words": known["words"]})
+                await watcher.wait({"words": known["words"]})
             await store.commit(Checkpoint(claims["words"], 1))
             store.away = False
             while True:
                 with suppress(LogUnavailable):
-                    known = await moves.wait({"words": known["words"]})
+                    known = await watcher.wait({"words": known["words"]})
                     break
                 await asyncio.sleep(0.01)
             assert known["words"].position == 1

@@ -153,7 +153,7 @@ def test_a_store_does_what_the_model_does(kind: str, batches: list[list[Append]]
 
 
 @given(st.lists(EVENTS, max_size=6), batches())
-def test_settling_needs_no_database(stored: list[NewEvent], batches: list[list[Append]]) -> None:
+def test_resolving_needs_no_database(stored: list[NewEvent], batches: list[list[Append]]) -> None:
     """Told what stored events stand against, it says what becomes of a batch, and what enters the log."""
     model = Model()
     model.events += stored

@@ -43,8 +43,8 @@ class Elsewhere:
                 await self.store.commit(Checkpoint(claim, claim.position + 1, (parked,)))
             case "retry":
                 for each in (await parking.parked(self.store, table))[:1]:
-                    settled = Checkpoint(claim, claim.position, unparked=((each.key, each.position),))
-                    await self.store.commit(settled, [_put(table, key, value)])
+                    done = Checkpoint(claim, claim.position, unparked=((each.key, each.position),))
+                    await self.store.commit(done, [_put(table, key, value)])
             case "split":
                 if len(claims) < 4 and not any(each.merge_at for each in claims):
                     await claiming.split(self.store, table, 2)

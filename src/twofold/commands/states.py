@@ -74,7 +74,7 @@ class CachedState(Generic[S]):
     @property
     def stale(self) -> bool:
         """Whether it has to be read before the next use."""
-        self._settle()
+        self._take_outcome()
         return self._stale
 
     def basis(self) -> Basis:
@@ -88,7 +88,7 @@ class CachedState(Generic[S]):
         """Go on from a state that is queued, so that the next decision need not wait for it."""
         self._expected = Expected(ticket, state)
 
-    def _settle(self) -> None:
+    def _take_outcome(self) -> None:
         """Take note of what has become of the append that is counted on, whether or not its caller still waits for it.
 
         The guard of that append said that nothing else has come before it, so once it is in the log the expected state is
@@ -110,7 +110,7 @@ class CachedState(Generic[S]):
 
     def refresh(self, known: Known[S]) -> None:
         """Take over what was just read from the log; what was expected before that is not counted on any more."""
-        self._settle()
+        self._take_outcome()
         self.accept(known)
         self._expected = None
         self._stale = False

@@ -51,7 +51,7 @@ class Refold:
         if row is None:
             return None
         self._packer.row(row)
-        return self._packer.settled(row)
+        return self._packer.normalized(row)
 
     def _keep(self, at: str, state: Any) -> None:
         if state is None:

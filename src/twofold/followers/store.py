@@ -1,4 +1,4 @@
-"""The port: where followers keep their place. `twofold.views.ViewStore` adds the tables."""
+"""The port: where followers keep their checkpoints. `twofold.views.ViewStore` adds the tables."""
 
 from __future__ import annotations
 

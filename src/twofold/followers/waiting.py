@@ -26,7 +26,7 @@ class PositionWaiter:
         self._positions: defaultdict[str, int] = defaultdict(int)
         self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
         self.advanced = asyncio.Event()
-        """Set by each move that is told here; whoever waits for any of them clears it before looking."""
+        """Set by each advance that is told here; whoever waits for any of them clears it before looking."""
 
     def advance(self, name: str, position: int) -> None:
         """Take note that a follower is at a position."""
@@ -85,9 +85,9 @@ class PositionWaiter:
 
 
 class StandingsWatcher:
-    """Where all followers stand, looked up again and again for all who wait for a move.
+    """Where all followers stand, looked up again and again for all who wait for one to change.
 
-    At once after a move that this process makes, and every so often for what others follow; only while `run` runs.
+    At once when a follower of this process has advanced, and every so often for what others follow; only while `run` runs.
     """
 
     def __init__(

@@ -218,9 +218,9 @@ class GroupCommit:
             # A fault in the adapter: those who queue behind it go on.
             outcomes = [_failed(error, len(batch))] * len(batch)
         except BaseException as error:
-            self._settle(batch, [_interrupted(error)] * len(batch))
+            self._note_outcomes(batch, [_interrupted(error)] * len(batch))
             raise
-        self._settle(batch, outcomes)
+        self._note_outcomes(batch, outcomes)
         self.latest = _latest(batch, now_us)
         if began is not None:
             self._telemetry.emit(_told(self._telemetry.since(began), batch))
@@ -236,7 +236,7 @@ class GroupCommit:
         finally:
             late.cancel()
 
-    def _settle(self, batch: list[Ticket], outcomes: Sequence[Outcome | LogError]) -> None:
+    def _note_outcomes(self, batch: list[Ticket], outcomes: Sequence[Outcome | LogError]) -> None:
         """Take note of what became of a batch. Those before it are answered by now, if the store said when."""
         self._answer()
         for ticket, outcome in zip(batch, outcomes, strict=True):
@@ -249,12 +249,12 @@ class GroupCommit:
             self._fail_taken(_interrupted("given up"))
         if self._queue:
             stranded, self._queue = self._queue, []
-            self._settle(stranded, [_untouched()] * len(stranded))
+            self._note_outcomes(stranded, [_untouched()] * len(stranded))
         self._answer()
 
     def _fail_taken(self, error: LogError) -> None:
         failed = [each for each in self._taken if each.outcome is None]
-        self._settle(failed, [error] * len(failed))
+        self._note_outcomes(failed, [error] * len(failed))
 
     def _answer(self) -> None:
         resolved, self._unanswered = self._unanswered, []

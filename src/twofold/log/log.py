@@ -1,4 +1,4 @@
-"""The log: what is appended goes through one queue, and followers wake when it moves."""
+"""The log: what is appended goes through one queue, and followers wake when it grows."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ class Log:
     ) -> AsyncIterator[Batch[RecordedEvent]]:
         """Yield what is in the log after a position and then what comes, in batches, for as long as it is asked.
 
-        A batch without events moves the follower past events that were not selected. The last position of each batch is
+        A batch without events takes the follower past events that were not selected. The last position of each batch is
         where to go on from.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Live queries: each is answered once for all who watch it, and again whenever what it was read from has moved."""
+"""Live queries: each is answered once for all who watch it, and again whenever what it was read from has changed."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class LiveQueries:
         update = broadcast.tell(result.value, position)
         if update is not None and self._telemetry.has_listeners:
             self._telemetry.emit(LiveUpdated(len(update.data), len(broadcast.subscriptions), broadcast.key[0]))
-        # Where an earlier version of a view answers, it is the later one's moves that show when it does not any more.
+        # Where an earlier version of a view answers, it is the later one's standing that shows when it does not any more.
         return read | self._standings(result.tables, now)
 
     def _fail(self, broadcast: Broadcast, failure: QueryFailure) -> None:

@@ -150,7 +150,7 @@ def answer(function: F) -> F:
     """Mark the function that answers a query: ``async def rich(query: FindRich, views: Views) -> list[Balance]``.
 
     The answer has to depend on the query and on what is read through the views, and on nothing else: an answer that is cached,
-    or watched, is found again when one of those views has moved, and not before. What depends on the time of day, say, takes
+    or watched, is found again when one of those views has changed, and not before. What depends on the time of day, say, takes
     it from a field of the query.
     """
     if not inspect.isfunction(function):

@@ -220,7 +220,7 @@ class ClaimConformance:
 
         async def scenario(store: ViewStore) -> None:
             for goes in (claiming.leave, lambda store, owner: claiming.attend(store, owner, names, ENDED)):
-                await _until_settled(store, ["ann", "bob"], names)
+                await _until_stable(store, ["ann", "bob"], names)
                 await goes(store, "bob")
                 assert {claim.follower for claim in await claiming.attend(store, "ann", names, LEASE_SECONDS)} == set(
                     names
@@ -252,7 +252,7 @@ class ClaimConformance:
             await claiming.split(one, "orders", 4)
             with loses():
                 await one.commit(Checkpoint(whole, 8))
-            claims = await _until_settled(one, ["ann", "bob"], ["orders"])
+            claims = await _until_stable(one, ["ann", "bob"], ["orders"])
             segments = sorted([claim.segment for each in claims.values() for claim in each], key=lambda each: each.low)
             assert [len(each) for each in claims.values()] == [2, 2]
             assert segments == [Segment(WHOLE * n // 4, WHOLE * (n + 1) // 4) for n in range(4)]
@@ -341,7 +341,7 @@ def _same(claims: Sequence[Claim], others: Sequence[Claim]) -> bool:
     return {(each.follower, each.fence) for each in claims} == {(each.follower, each.fence) for each in others}
 
 
-async def _until_settled(store: ViewStore, owners: Sequence[str], followers: Sequence[str]) -> dict[str, list[Claim]]:
+async def _until_stable(store: ViewStore, owners: Sequence[str], followers: Sequence[str]) -> dict[str, list[Claim]]:
     """Have all owners attend until everything has one and no more changes hands."""
     before: dict[str, list[Claim]] = {}
     for _ in range(10):

@@ -204,7 +204,7 @@ class ViewConformance(ViewKeys):
 
     @pytest.mark.parametrize("fails", ["a number", "a text", "a hole", "a statement"])
     def test_what_cannot_be_stored_leaves_nothing(self, stores: Any, fails: str) -> None:
-        """Neither rows nor place nor parked events; it is called refused, and not away, for trying again would not help."""
+        """Neither rows nor checkpoint nor parked events; it is called refused, and not away: trying again would not help."""
 
         async def scenario(store: ViewStore) -> None:
             claim = await _write(store, Count(key="lamp", number=1))

@@ -29,7 +29,7 @@ class ViewRebuilding(ViewValues):
     # A shadow is filled.
 
     def test_a_shadow_is_filled_while_the_table_answers(self, stores: Any) -> None:
-        """It begins empty, at the first event, with a place of its own; what is stored in one is not seen in the other."""
+        """It begins empty, at the first event, with its own checkpoint; what is stored in one is not seen in the other."""
 
         async def scenario(store: ViewStore, other: ViewStore) -> None:
             live = await _live(store, lamp=5)
@@ -177,7 +177,7 @@ class ViewRebuilding(ViewValues):
         self.run(stores, scenario)
 
     def test_several_tables_are_replaced_together(self, stores: Any) -> None:
-        """Those of a projection have one place, and so one moment."""
+        """Those of a projection have one checkpoint, and so one moment."""
         both = [layout(Count), layout(Reserved)]
 
         async def scenario(store: ViewStore) -> None:

@@ -39,20 +39,22 @@ class Packer:
         self._packs = [(column.name, _packing(shape, column, longest)) for column, longest in self._columns]
         self.key: Pack = _key_packing(shape, [pack for _, pack in self._packs[:parts]])
         """Packs a key; raises `ValueRefused` if no row can have it."""
-        self._settling = [(each.name, _settling(shape, each, each.settle)) for each in shape.columns if each.settle]
+        self._normalizing = [
+            (each.name, _normalizing(shape, each, each.normalize)) for each in shape.columns if each.normalize
+        ]
 
-    def settled(self, row: Any) -> Any:
+    def normalized(self, row: Any) -> Any:
         """Return a row as it would be read again: what comes of it must not depend on whether it has been.
 
         Raises:
             ValueRefused: it would be another row; the text names the field.
         """
         changed = {}
-        for name, settle in self._settling:
+        for name, normalize in self._normalizing:
             value = getattr(row, name)
-            settled = settle(value)
-            if settled is not value:
-                changed[name] = settled
+            normal = normalize(value)
+            if normal is not value:
+                changed[name] = normal
         return msgspec.structs.replace(row, **changed) if changed else row
 
     def row(self, row: Any) -> tuple[Any, ...]:
@@ -127,14 +129,14 @@ def _key_packing(shape: Layout, packs: list[Pack]) -> Pack:
     return packed
 
 
-def _settling(shape: Layout, column: Column, settle: Pack) -> Pack:
-    def settled(value: Any) -> Any:
+def _normalizing(shape: Layout, column: Column, normalize: Pack) -> Pack:
+    def normalized(value: Any) -> Any:
         try:
-            return settle(value)
+            return normalize(value)
         except Exception as error:
             raise _refused(shape, column, value, error) from error
 
-    return settled
+    return normalized
 
 
 def _refused(shape: Layout, column: Column, value: Any, error: Exception) -> ValueRefused:

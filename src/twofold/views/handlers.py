@@ -1,4 +1,4 @@
-"""Folding events into rows: the targets with which the following loop fills views."""
+"""Folding events into rows: the handlers by which the following loop fills views."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Packing(msgspec.Struct, frozen=True):
     """How values of one type are stored: as ``kind``, by ``pack``, and back by ``unpack`` (None: it is the value already).
 
     ``pack`` raises a TypeError for what is of another type, and a ValueError for what a database does not take. ``refusal``
-    says why the database cannot compare what is stored, and what to do; '' if it can, with what is ``like`` it. ``settle``
+    says why the database cannot compare what is stored, and what to do; '' if it can, with what is ``like`` it. ``normalize``
     makes a value what it would be if it were stored and read: an equal one, that may show another zone. It raises a
     ValueError for what would be read as something else, or not at all.
     """
@@ -38,7 +38,7 @@ class Packing(msgspec.Struct, frozen=True):
     pack: Callable[[Any], Any]
     unpack: Callable[[Any], Any] | None = None
     refusal: str = ""
-    settle: Callable[[Any], Any] | None = None
+    normalize: Callable[[Any], Any] | None = None
 
 
 def packing_of(kind: Any, marks: Iterable[Any] = (), default: Any = None) -> Packing:
@@ -55,7 +55,7 @@ def packing_of(kind: Any, marks: Iterable[Any] = (), default: Any = None) -> Pac
     if kind in (datetime, time):
         return _ZONED[kind, _zoned(marks, default)]
     decode = decoder(kind).decode
-    return Packing(str, kind, _json, decode, _REFUSALS["json"], partial(_settled_json, decode))
+    return Packing(str, kind, _json, decode, _REFUSALS["json"], partial(_normal_json, decode))
 
 
 # Plain values.
@@ -97,7 +97,7 @@ def _real(value: Any) -> float:
     return real
 
 
-def _settled_real(value: Any) -> Any:
+def _normal_real(value: Any) -> Any:
     try:
         return _real(value) if type(value) is int else value
     except ValueError:
@@ -150,7 +150,7 @@ def _json(value: Any) -> str:
     return encode(value).decode()
 
 
-def _settled_json(decode: Callable[[Any], Any], value: Any) -> Any:
+def _normal_json(decode: Callable[[Any], Any], value: Any) -> Any:
     read = decode(encode(value))
     if read != value and (place := difference(value, read)):
         raise ValueError(f"{place} would be read as something else than what it is")
@@ -239,7 +239,7 @@ def _moment(value: Any) -> str:
     return _local(value) if _offset(value, datetime) is None else _instant(value)
 
 
-def _settled_moment(value: Any) -> Any:
+def _normal_moment(value: Any) -> Any:
     if not isinstance(value, datetime) or value.tzinfo in (None, UTC):
         return value
     try:
@@ -284,7 +284,7 @@ _REFUSALS = {
 _PLAIN: dict[Any, Packing] = {
     str: Packing(str, str, _text),
     int: Packing(int, float, _whole),
-    float: Packing(float, float, _real, settle=_settled_real),
+    float: Packing(float, float, _real, normalize=_normal_real),
     bool: Packing(bool, bool, _truth, bool),
     bytes: Packing(str, bytes, _bytes, bytes.fromhex),
     UUID: Packing(str, UUID, _uuid, UUID),
@@ -294,9 +294,9 @@ _PLAIN: dict[Any, Packing] = {
 }
 
 _ZONED: dict[tuple[Any, bool | None], Packing] = {
-    (datetime, True): Packing(str, (datetime, True), _instant, _unpacked_instant, settle=_settled_moment),
+    (datetime, True): Packing(str, (datetime, True), _instant, _unpacked_instant, normalize=_normal_moment),
     (datetime, False): Packing(str, (datetime, False), _local, datetime.fromisoformat),
-    (datetime, None): Packing(str, (datetime, None), _moment, _unpacked_instant, _REFUSALS["moment"], _settled_moment),
+    (datetime, None): Packing(str, (datetime, None), _moment, _unpacked_instant, _REFUSALS["moment"], _normal_moment),
     (time, False): Packing(str, (time, False), _local_hour, time.fromisoformat),
     (time, True): Packing(str, (time, True), _hour, time.fromisoformat, _REFUSALS["zoned hour"]),
     (time, None): Packing(str, (time, None), _hour, time.fromisoformat, _REFUSALS["hour"]),

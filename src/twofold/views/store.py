@@ -1,4 +1,4 @@
-"""The port: a database that holds views' rows beside their followers' places."""
+"""The port: a database that holds views' rows beside their followers' checkpoints."""
 
 from __future__ import annotations
 

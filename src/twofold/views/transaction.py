@@ -125,7 +125,7 @@ class Transaction:
         packer = self._packers[table]
         if self.is_strict:
             packer.row(row)
-        self._changed[table, row.key] = (packer.settled(row), None)
+        self._changed[table, row.key] = (packer.normalized(row), None)
 
     def delete(self, view: type[View], key: Any) -> None:
         """Delete the row of a key, if there is one.

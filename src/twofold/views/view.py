@@ -79,10 +79,10 @@ class Column(msgspec.Struct, frozen=True):
         return self.packing.kind
 
     @property
-    def settle(self) -> Callable[[Any], Any] | None:
+    def normalize(self) -> Callable[[Any], Any] | None:
         """What makes a value what it would be if it were stored and read; see `Packing`."""
-        settle = self.packing.settle
-        return partial(_or_none, settle) if settle and self.nullable else settle
+        normalize = self.packing.normalize
+        return partial(_or_none, normalize) if normalize and self.nullable else normalize
 
     def unpack(self, stored: Any) -> Any:
         """Turn what the database stores into the field's value."""

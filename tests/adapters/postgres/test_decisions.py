@@ -63,7 +63,7 @@ batches = st.lists(st.lists(appends, min_size=1, max_size=6).map(in_order), min_
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches)
 def test_outcomes_and_events_are_those_of_the_log_in_memory(database: str, scenario: list[list[Append]]) -> None:
-    """Repetitions, conflicts with stored events and within the batch, and queued predecessors: all as in `settle`."""
+    """Repetitions, conflicts with stored events and within the batch, and queued predecessors: all as in `resolve`."""
 
     async def compare() -> None:
         expected = MemoryStore()

@@ -1,4 +1,4 @@
-"""Views in a PostgreSQL database, with their followers' places beside them; the log may be in another one."""
+"""Views in a PostgreSQL database, with their followers' checkpoints beside them; the log may be in another one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Views in a SQLite file, with their followers' places beside them.
+"""Views in a SQLite file, with their followers' checkpoints beside them.
 
 The file is written with ``synchronous=NORMAL``: a power cut may take back the last commits, rows and checkpoint together,
 and the follower then does them again from the log, which is durable.
