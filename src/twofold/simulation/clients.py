@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from twofold.errors import LogUnavailable, TooManyConflicts
 from twofold.messages import Command, Receipt, tag_of, type_hints
 from twofold.service import Running, Service
@@ -17,6 +19,7 @@ from twofold.simulation.disks import LogDisk
 from twofold.simulation.faults import Mishaps
 from twofold.simulation.history import Asked, History, Sent, reading
 from twofold.simulation.loop import Standstill
+from twofold.simulation.plan import Plan
 from twofold.simulation.process import Process, ProcessDied
 from twofold.simulation.trace import Trace
 from twofold.simulation.values import Maker
@@ -29,47 +32,73 @@ UNKNOWN = (LogUnavailable, TooManyConflicts, ProcessDied, TimeoutError, asyncio.
 """After these errors it is not known what became of a command, or nothing did; it may be sent again under its id."""
 
 
-class Workload:
-    """Makes the commands and queries of services, some more often than others."""
+class Request(msgspec.Struct, frozen=True):
+    """A command that is to be sent, as the how manyth of a run, under an id or none ('').
 
-    def __init__(self, services: Sequence[Service], chance: Chance, identities: int) -> None:
-        self._chance = chance
+    ``chance`` decides on all that its client does about it.
+    """
+
+    number: int
+    service: str
+    command: Command
+    id: str
+    is_repeated: bool
+    chance: Chance
+
+
+class Workload:
+    """Makes the commands and queries of services, some more often than others.
+
+    Each request is made by a stream of chance of its own: it is the same whichever others are sent.
+    """
+
+    def __init__(self, services: Sequence[Service], seed: int, plan: Plan) -> None:
         declared = [each.declaration for each in services]
+        chance = Chance(seed, "workload")
+        self._seed = seed
+        self._plan = plan
         self._commands = [(each.name, kind) for each in declared for kind in each.commands.values()]
         self._weights = [chance.random() for _ in self._commands]
-        self._queries = {each.name: [answer.query for answer in each.answers] for each in declared}
-        self._maker = Maker(chance, identities, named_identities([kind for _, kind in self._commands]))
-        self._made: list[tuple[str, Command, str]] = []
-        self._number = 0
+        self._queries = [(each.name, answer.query) for each in declared for answer in each.answers]
+        self._named = named_identities([kind for _, kind in self._commands])
 
-    def command(self, mishaps: Mishaps) -> tuple[str, Command, str]:
-        """Return a service, a command for it, and an id for the command: that of an earlier one, a new one, or none."""
-        if self._made and mishaps.happens("repeated_id"):
-            service, command, id = self._chance.pick(self._made)
+    def requests(self) -> list[Request]:
+        """Return what is to be sent in a run, in order."""
+        made: list[Request] = []
+        for number in range(1, self._plan.commands + 1):
+            made.append(self._request(number, [each for each in made if each.id]))
+        return [each for each in made if not self._plan.sends or each.number in self._plan.sends]
+
+    def _request(self, number: int, earlier: Sequence[Request]) -> Request:
+        """Make a request: for something that was asked for before under its id, or something new."""
+        chance = Chance(self._seed, f"request {number}")
+        if chance.happens(self._plan.faults.repeated_id) and earlier:
+            first = chance.pick(earlier)
             # One who has lost count sends another command under the same id.
-            return service, self._maker.message(type(command)) if self._chance.happens(0.2) else command, id
-        service, kind = self._picked()
-        self._number += 1
-        made = service, self._maker.message(kind), f"command-{self._number}" if self._chance.happens(0.8) else ""
-        if made[2]:
-            self._made.append(made)
-        return made
+            other = chance.happens(0.2)
+            command = self._maker(chance).message(type(first.command)) if other else first.command
+            return Request(number, first.service, command, first.id, True, chance)
+        service, kind = self._picked(chance)
+        command = self._maker(chance).message(kind)
+        return Request(number, service, command, f"command-{number}" if chance.happens(0.8) else "", False, chance)
 
-    def _picked(self) -> tuple[str, type[Command]]:
-        left = self._chance.between(0, sum(self._weights))
+    def _picked(self, chance: Chance) -> tuple[str, type[Command]]:
+        left = chance.between(0, sum(self._weights))
         for each, weight in zip(self._commands, self._weights, strict=True):
             left -= weight
             if left <= 0:
                 return each
         return self._commands[-1]
 
-    def query(self) -> tuple[str, Any] | None:
+    def query(self, chance: Chance) -> tuple[str, Any] | None:
         """Return a service and a query for it, if there is any."""
-        asked = [(service, kind) for service, kinds in self._queries.items() for kind in kinds]
-        if not asked:
+        if not self._queries:
             return None
-        service, kind = self._chance.pick(asked)
-        return service, self._maker.message(kind)
+        service, kind = chance.pick(self._queries)
+        return service, self._maker(chance).message(kind)
+
+    def _maker(self, chance: Chance) -> Maker:
+        return Maker(chance, self._plan.identities, self._named)
 
 
 def named_identities(messages: Sequence[type]) -> dict[str, Any]:
@@ -90,7 +119,6 @@ class Client:
         disks: dict[str, LogDisk],
         history: History,
         mishaps: Mishaps,
-        chance: Chance,
         trace: Trace,
     ) -> None:
         self._name = name
@@ -99,27 +127,29 @@ class Client:
         self._disks = disks
         self._history = history
         self._mishaps = mishaps
-        self._chance = chance
         self._trace = trace
 
-    async def run(self, commands: int, pace_seconds: float) -> None:
-        """Send so many commands, with a pause after each."""
-        for _ in range(commands):
-            receipt = await self._send(*self._workload.command(self._mishaps))
-            if self._chance.happens(0.3):
-                await self._ask(receipt)
-            await asyncio.sleep(self._chance.between(0, pace_seconds))
+    async def run(self, requests: Sequence[Request], plan: Plan) -> None:
+        """Send requests, perhaps ask something after one, and pause."""
+        for request in requests:
+            if request.is_repeated:
+                self._mishaps.count("repeated_id")
+            receipt = await self._send(request)
+            if request.chance.happens(plan.asks):
+                await self._ask(receipt, request.chance)
+            await asyncio.sleep(request.chance.between(0, plan.pace_seconds))
 
-    async def _send(self, service: str, command: Command, id: str) -> Receipt | None:
+    async def _send(self, request: Request) -> Receipt | None:
         """Send a command until it is answered, or it is enough; under an id it may be sent again."""
-        for _ in range(_ATTEMPTS if id else 1):
-            sent = await self._sent_once(service, command, id)
+        for _ in range(_ATTEMPTS if request.id else 1):
+            sent = await self._sent_once(request)
             if sent.receipt or not isinstance(sent.error, UNKNOWN):
                 return sent.receipt
         return None
 
-    async def _sent_once(self, service: str, command: Command, id: str) -> Sent:
-        process, running = await self._some("commands", service)
+    async def _sent_once(self, request: Request) -> Sent:
+        service, command, id = request.service, request.command, request.id
+        process, running = await self._some("commands", service, request.chance)
         disk = self._disks[service]
         sent = Sent(service, process.name, command, id, disk.head, Drawn())
         self._history.sent.append(sent)
@@ -128,7 +158,7 @@ class Client:
         context.run(drawn.set, sent.drawn)
         call = asyncio.ensure_future(process.call(partial(running.send, command, id=id), context))
         try:
-            async with asyncio.timeout(self._patience_seconds()):
+            async with asyncio.timeout(self._patience_seconds(request.chance)):
                 sent.receipt = await call
         except BaseException as error:
             sent.error = error.with_traceback(None)
@@ -136,17 +166,17 @@ class Client:
         self._trace.tell(self._name, f"is told {sent.receipt or repr(sent.error)}")
         return sent
 
-    def _patience_seconds(self) -> float:
+    def _patience_seconds(self, chance: Chance) -> float:
         if self._mishaps.happens("cancelled_caller"):
-            return self._chance.between(0, 4 * self._mishaps.faults.latency_seconds + 0.001)
+            return chance.between(0, 4 * self._mishaps.faults.latency_seconds + 0.001)
         return _PATIENCE_SECONDS
 
-    async def _ask(self, receipt: Receipt | None) -> None:
-        made = self._workload.query()
+    async def _ask(self, receipt: Receipt | None, chance: Chance) -> None:
+        made = self._workload.query(chance)
         if made is None:
             return
         service, query = made
-        process, running = await self._some("queries", service)
+        process, running = await self._some("queries", service, chance)
         hears = [service, *running.declaration.sources]
         asked = Asked(service, query, receipt if receipt is not None and receipt.service in hears else None)
         self._history.asked.append(asked)
@@ -161,11 +191,11 @@ class Client:
         told = repr(asked.error) if asked.error else f"{asked.answer!r:.100}"
         self._trace.tell(self._name, f"asks {query!r} of {process.name} after {asked.after} and is told {told}")
 
-    async def _some(self, role: Role, service: str) -> tuple[Process, Running]:
+    async def _some(self, role: Role, service: str, chance: Chance) -> tuple[Process, Running]:
         """Return a process that does what is wanted, and the service in it; it may take a while until there is one."""
         for _ in range(_LOOKS):
             if up := self._processes(role):
-                process = self._chance.pick(up)
+                process = chance.pick(up)
                 if process.instance is not None:
                     return process, process.instance[service]
             await asyncio.sleep(_LOOK_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated
 
 import msgspec
@@ -13,7 +14,7 @@ from twofold.simulation.chance import Chance
 Probability = Annotated[float, Meta(ge=0, lt=1)]
 
 
-class Faults(msgspec.Struct, frozen=True, kw_only=True):
+class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, repr_omit_defaults=True):
     """How probable each fault is. Without any, nothing goes wrong, and nothing takes time.
 
     >>> Faults().death
@@ -114,6 +115,8 @@ class Mishaps:
         self.faults = faults
         self.is_full = False
         """Whether no disk takes a write now."""
+        self.counts: Counter[str] = Counter()
+        """How often each fault has happened."""
 
     def calm(self) -> None:
         """Let nothing go wrong from now on; the ways to databases take their time as before."""
@@ -122,12 +125,19 @@ class Mishaps:
 
     def happens(self, fault: str) -> bool:
         """Say whether a fault, by its name, happens now."""
-        return self.chance.happens(getattr(self.faults, fault))
+        if not self.chance.happens(getattr(self.faults, fault)):
+            return False
+        self.count(fault)
+        return True
+
+    def count(self, fault: str) -> None:
+        """Take note of a fault that happens."""
+        self.counts[fault] += 1
 
     def delay_seconds(self) -> float:
         """Return how long a way to a database takes now."""
         faults = self.faults
-        if self.chance.happens(faults.slow):
+        if self.happens("slow"):
             return self.chance.between(0, faults.slow_seconds)
         return self.chance.between(0, faults.latency_seconds) if faults.latency_seconds else 0.0
 

@@ -113,9 +113,11 @@ class Hosts:
     def _strike(self, process: Process) -> None:
         faults = self._mishaps.faults
         if self._chance.happens(faults.death / (faults.death + faults.pause)):
+            self._mishaps.count("death")
             process.tell("dies")
             process.kill()
             return
+        self._mishaps.count("pause")
         process.tell("stands still")
         process.pause()
         self._arm(process)

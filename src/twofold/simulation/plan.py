@@ -8,25 +8,28 @@ from twofold.limits import CommandLimits, FollowerLimits, Limits, LogLimits
 from twofold.service import ROLES
 from twofold.service.roles import Role
 from twofold.simulation.chance import Chance
-from twofold.simulation.faults import Faults, drawn_faults
+from twofold.simulation.faults import Faults, Probability, drawn_faults
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """The circumstances of one run.
+class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, repr_omit_defaults=True):
+    """The circumstances of one run; what is not said is as simple as can be.
 
-    ``processes`` has the roles of each. A client waits for ``pace_seconds`` at the most before it sends its next command.
-    ``snapshot_every`` stands for that of all aggregates, 0 for what each says itself.
+    ``processes`` has the roles of each. Of so many ``commands`` only those in ``sends`` are sent, by their numbers, if it
+    names any. After a command its client asks something with the probability ``asks``, and then waits for ``pace_seconds``
+    at the most. ``snapshot_every`` stands for that of all aggregates, 0 for what each says itself.
     """
 
-    processes: tuple[tuple[Role, ...], ...]
-    clients: int
-    commands: int
-    pace_seconds: float
-    identities: int
-    has_broker: bool
-    snapshot_every: int
-    faults: Faults
-    limits: Limits
+    processes: tuple[tuple[Role, ...], ...] = (ROLES,)
+    clients: int = 1
+    commands: int = 100
+    sends: tuple[int, ...] = ()
+    asks: Probability = 0.0
+    pace_seconds: float = 0.0
+    identities: int = 1
+    has_broker: bool = False
+    snapshot_every: int = 0
+    faults: Faults = Faults()
+    limits: Limits = Limits()
 
 
 def drawn_plan(seed: int, commands: int, faults: Faults | None = None) -> Plan:
@@ -36,6 +39,7 @@ def drawn_plan(seed: int, commands: int, faults: Faults | None = None) -> Plan:
         processes=_drawn_processes(chance),
         clients=1 + chance.below(8),
         commands=commands,
+        asks=0.3,
         pace_seconds=chance.pick([0.01, 0.1, 0.5, 1.5]),
         identities=1 + chance.below(6),
         has_broker=chance.happens(0.5),

@@ -42,10 +42,10 @@ class World:
         self.behind: list[str] = []
         """What had not caught up in the end."""
         self._seed = seed
-        self._mishaps = Mishaps(Chance(seed, "mishaps"), plan.faults)
-        self.hosts = Hosts(services, self.logs, self.views, plan, seed, self.loop, self._mishaps, self.trace)
+        self.mishaps = Mishaps(Chance(seed, "mishaps"), plan.faults)
+        self.hosts = Hosts(services, self.logs, self.views, plan, seed, self.loop, self.mishaps, self.trace)
         self._operator = Operator(
-            services, self.hosts, [*clocks.values()], self._mishaps, Chance(seed, "operator"), self.trace
+            services, self.hosts, [*clocks.values()], self.mishaps, Chance(seed, "operator"), self.trace
         )
         self._outside: list[asyncio.Task[None]] = []
 
@@ -65,13 +65,10 @@ class World:
         for place in range(len(self.plan.processes)):
             self._begin(self.hosts.keep(place))
         operating = self._begin(self._operator.run())
-        workload = Workload(self.services, Chance(self._seed, "workload"), self.plan.identities)
-        share = -(-self.plan.commands // self.plan.clients)
-        clients = [self._client(number, workload) for number in range(self.plan.clients)]
-        await asyncio.gather(*[self._begin(client.run(share, self.plan.pace_seconds)) for client in clients])
+        await asyncio.gather(*[self._begin(each) for each in self._requested()])
         self.trace.tell("world", "from now on nothing goes wrong")
         operating.cancel()
-        self._mishaps.calm()
+        self.mishaps.calm()
         self.hosts.calm()
         await self._catch_up()
 
@@ -81,10 +78,15 @@ class World:
         self._outside.append(task)
         return task
 
-    def _client(self, number: int, workload: Workload) -> Client:
-        name = f"client {number}"
-        chance = Chance(self._seed, name)
-        return Client(name, self.hosts.up, workload, self.logs, self.history, self._mishaps, chance, self.trace)
+    def _requested(self) -> Iterator[Coroutine[Any, Any, None]]:
+        """Yield what each client does: what there is to send is dealt out among them."""
+        workload = Workload(self.services, self._seed, self.plan)
+        requests = workload.requests()
+        for number in range(self.plan.clients):
+            client = Client(
+                f"client {number}", self.hosts.up, workload, self.logs, self.history, self.mishaps, self.trace
+            )
+            yield client.run(requests[number :: self.plan.clients], self.plan)
 
     # The end.
 
