@@ -59,6 +59,34 @@ def test_an_append_that_the_database_refuses_fails_alone(bad: list[int]) -> None
     run(scenario, Refusing)
 
 
+class RefusingAndAway(Refusing):
+    """It is away, too, when it is first given what it would take."""
+
+    has_failed = False
+
+    async def write(self, batch: Sequence[Append], recorded_at_us: int, **how: Any) -> list[Outcome]:
+        if not self.has_failed and not _has_bad(batch):
+            self.has_failed = True
+            raise LogUnavailable("no route to it")
+        return await super().write(batch, recorded_at_us, **how)
+
+
+def test_what_succeeds_a_lost_append_is_not_stored_by_another_part_of_its_batch() -> None:
+    """A batch is divided to find what is refused; when the first part fails then, the second must not overtake it."""
+
+    async def scenario(log: Log, store: LogStore) -> None:
+        tickets = [log.submit([event()])]
+        for kind in ("Good", "Bad", "Good"):
+            tickets.append(log.submit([event(kind)], succeeds=tickets[-1]))
+        for lost in tickets[:2]:
+            assert "no route to it" in str(await error_of(lost))
+        for behind in tickets[2:]:
+            assert isinstance(await behind, Conflict)
+        assert await log.read() == []
+
+    run(scenario, RefusingAndAway)
+
+
 def test_an_outage_fails_all_and_is_not_tried_again() -> None:
     """Whether something was stored is not known then, so nobody but the caller may try again."""
 

@@ -82,6 +82,8 @@ class Ticket:
 
     def answer(self) -> None:
         """Wake whoever waits, now that there is an outcome."""
+        # Not before: a batch that is divided asks again. And not for good, as each would keep all before it.
+        self.succeeds = None
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -299,8 +301,7 @@ def _resolved(tickets: Sequence[Ticket]) -> tuple[list[Ticket], Checked]:
     indexes: dict[Ticket, int] = {}
     for ticket in tickets:
         conditions = []
-        before, ticket.succeeds = ticket.succeeds, None
-        if before is not None and before.is_lost:
+        if ticket.succeeds is not None and ticket.succeeds.is_lost:
             ticket.outcome = Conflict()
             ticket.answer()
             continue
