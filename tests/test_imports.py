@@ -25,6 +25,11 @@ RANK = {part: rank for rank, layer in enumerate(layers()) for part in layer}
 
 EDGES = {"http", "cli"}
 
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+# What stands on the page as code, and is none of ours.
+NO_CODE: set[str] = {"twofold", "ETag"}
+
 
 def imports(module: Path) -> Iterator[str]:
     """Yield the modules of Twofold that a module imports, wherever in it."""
@@ -88,6 +93,21 @@ def test_the_page_names_every_part() -> None:
         if path.suffix == ".py" or (path / "__init__.py").exists()
     }
     assert parts - {"__init__"} == set(RANK)
+
+
+def test_what_the_page_names_in_the_code_is_there() -> None:
+    """Whoever looks for a name from the page finds it: a function, a class with that method, or a field."""
+    defined: set[str] = set()
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                defined |= {f"{node.name}.{each.name}" for each in node.body if isinstance(each, FUNCTIONS)}
+            if isinstance(node, (ast.ClassDef, *FUNCTIONS)):
+                defined |= {node.name, f"{path.stem}.{node.name}"}
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    named = set(re.findall(r"`((?:[A-Z]\w+\.|[a-z]+\.)?_?[A-Za-z]\w+)`", page))
+    code = {name for name in named if not name.endswith((".py", ".sql")) and (SOURCE / name).suffix != ".md"}
+    assert code - defined - NO_CODE == set()
 
 
 @pytest.mark.parametrize("edge", sorted(EDGES))
