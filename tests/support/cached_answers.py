@@ -9,6 +9,7 @@ from twofold.followers import Checkpoint, Claim, Parked, claiming, parking
 from twofold.queries.answers import as_json
 from twofold.service import Running
 from twofold.views import TableChange, ViewStore, layout, replacing
+from twofold.views.bounds import Packer
 
 Operation = tuple[str, str, str, int, bool]
 
@@ -64,7 +65,7 @@ class Elsewhere:
 def _put(table: str, key: str, value: int) -> TableChange:
     view = TABLES[table]
     row = Total(key=key, total=value) if view is Total else Largest(key=key, amount=value)
-    return TableChange(layout(view), [layout(view).pack(row)], [])
+    return TableChange(layout(view), [Packer(layout(view)).row(row)], [])
 
 
 async def always_the_same(asked: Running, elsewhere: Elsewhere, operations: Sequence[Operation]) -> None:

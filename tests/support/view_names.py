@@ -11,6 +11,7 @@ from sqlalchemy import select
 from twofold import Event, Index, Service, Tag, View, evolve
 from twofold.followers import Checkpoint, claiming
 from twofold.views import TableChange, ViewStore, layout, replacing, schema
+from twofold.views.bounds import Packer
 from twofold.views.shadow import shadow_layout
 from twofold.views.tables import table_of
 
@@ -54,20 +55,20 @@ async def check_allowed(store: ViewStore, plain: Any) -> None:
     rows = [plain(key=f"k{n}", **dict.fromkeys([c.name for c in shape.columns[1:]], n)) for n in range(70)]
     await schema.create(store, shape)
     (claim,) = await claiming.attend(store, "test", [shape.table], 600)
-    await store.commit(Checkpoint(claim, 1), [TableChange(shape, [*map(shape.pack, rows)], [])])
+    await store.commit(Checkpoint(claim, 1), [TableChange(shape, Packer(shape).rows(rows), [])])
     for expected in (rows, rows[:7], rows[:3]):
         found = await store.select(select(table_of(plain)).order_by(table_of(plain).c.key))
         assert sorted([plain(**row._mapping) for row in found], key=lambda row: row.key) == sorted(
             expected, key=lambda row: row.key
         )
-        assert await store.load(shape, ["k1"]) == [shape.pack(rows[1])]
+        assert await store.load(shape, ["k1"]) == [Packer(shape).row(rows[1])]
         assert await replacing.begin(store, shape.table, [shape])
         follower = f"{shape.table}:rebuild"
         (shadow,) = [
             each for each in await claiming.attend(store, "test", [follower], 600) if each.follower == follower
         ]
         kept = rows[:7] if len(expected) == 70 else rows[:3]
-        change = TableChange(shadow_layout(shape), [*map(shape.pack, kept)], [])
+        change = TableChange(shadow_layout(shape), Packer(shape).rows(kept), [])
         await store.commit(Checkpoint(shadow, 2), [change])
         while not await replacing.take_over(store, shape.table, [shape]):
             await asyncio.sleep(0.01)

@@ -24,6 +24,7 @@ from twofold.messages import encode
 from twofold.queries import Freshness
 from twofold.queries.versions import AS_DECLARED
 from twofold.views import TableChange, layout, schema
+from twofold.views.bounds import Packer
 
 MORNING = datetime(2026, 1, 1, 8, tzinfo=UTC)
 
@@ -76,7 +77,7 @@ class NamedTables:
 
 async def write(store: Any, *rows: View) -> None:
     claim = await claimed(store, "test", "test", 0)
-    changes = [TableChange(layout(type(row)), [layout(type(row)).pack(row)], []) for row in rows]
+    changes = [TableChange(layout(type(row)), [Packer(layout(type(row))).row(row)], []) for row in rows]
     await store.commit(Checkpoint(claim, 1), changes)
 
 

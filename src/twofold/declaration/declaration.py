@@ -109,15 +109,9 @@ def declare(
         tuple(subscribes),
         tuple(ignores),
     )
-    check_unique(name, "decide on the command", [(each.command.message_name, each.name) for each in deciders])
-    check_unique(name, "answer the query", [(each.query.message_name, _qualname(each)) for each in declaration.answers])
     check_unique(name, "are the state", _named_states(aggregates, deciders))
     check_unique(name, "write the view", [(view.__qualname__, writer) for view, writer in written])
-    check_unique(name, "fill the table", [(table_name(view), view.__qualname__) for view in declaration.views])
-    check_unique(name, "are the event", [(n, e.__qualname__) for n, e in known_events(declaration).items()])
-    followers = [(each.name, each.function.__qualname__) for each in projections]
-    followers += [(table_name(view), view.__qualname__) for view in declaration.folded]
-    check_unique(name, "are the follower", followers)
+    _check_names(declaration)
     check_layouts(map(layout, declaration.views))
     _check_published(declaration)
     _check_identities(declaration, _folds(aggregates, deciders))
@@ -125,6 +119,20 @@ def declare(
     check_views(name, declaration.views, [each.function for each in [*declaration.answers, *projections]])
     _check_classes(declaration, _folds(aggregates, deciders))
     return declaration
+
+
+def _check_names(declaration: Declaration) -> None:
+    """Check that each name stands for one thing."""
+    name, views, answers = declaration.name, declaration.views, declaration.answers
+    check_unique(
+        name, "decide on the command", [(each.command.message_name, each.name) for each in declaration.deciders]
+    )
+    check_unique(name, "answer the query", [(each.query.message_name, _qualname(each)) for each in answers])
+    check_unique(name, "fill the table", [(table_name(view), view.__qualname__) for view in views])
+    check_unique(name, "are the event", [(n, e.__qualname__) for n, e in known_events(declaration).items()])
+    followers = [(each.name, each.function.__qualname__) for each in declaration.projections]
+    followers += [(table_name(view), view.__qualname__) for view in declaration.folded]
+    check_unique(name, "are the follower", followers)
 
 
 def _check_classes(declaration: Declaration, folds: Collection[Fold[Any]]) -> None:

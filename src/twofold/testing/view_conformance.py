@@ -18,6 +18,7 @@ from twofold.testing.claim_conformance import ENDED, LEASE_SECONDS, loses
 from twofold.testing.samples import EVERYTHING, ODD_KEYS, Colour, Count, Everything, OnlyKey, Reserved
 from twofold.testing.view_keys import ViewKeys
 from twofold.views import Index, TableChange, View, ViewStore, layout, replacing, schema
+from twofold.views.bounds import Packer
 from twofold.views.tables import table_of
 
 T = TypeVar("T")
@@ -389,7 +390,7 @@ def _changed_counts() -> Iterator[type[View]]:
 
 def _puts(*rows: View) -> TableChange:
     shape = layout(type(rows[0]))
-    return TableChange(shape, [shape.pack(row) for row in rows], [])
+    return TableChange(shape, Packer(shape).rows(rows), [])
 
 
 async def _claim(store: ViewStore, view: Any, owner: str = "ann", lease_seconds: float = LEASE_SECONDS) -> Claim:

@@ -93,7 +93,7 @@ class ViewKeys(ViewRebuilding):
                 assert shape.unpack(stored) == row == await Views(store).get(view, row.key)
                 assert repr(shape.unpack(stored)) == repr(row)
             for number, row in enumerate(rows, 1):
-                change = TableChange(shape, [shape.pack(row)], [shape.pack_key(row.key)])
+                change = TableChange(shape, [Packer(shape).row(row)], [shape.pack_key(row.key)])
                 await store.commit(Checkpoint(claim, claim.position + 1), [change])
                 assert await _count(store, view) == len(rows) - number
 
@@ -161,7 +161,7 @@ class ViewKeys(ViewRebuilding):
             claim = await _write(store, rows)
             keys = [shape.pack_key(row.key) for row in rows]
             found = await store.load(shape, [*keys, *[(article, user + 1) for article, user in keys]])
-            assert sorted(found) == sorted(shape.pack(row) for row in rows)
+            assert sorted(found) == sorted(Packer(shape).rows(rows))
             assert await store.load(shape, []) == []
             await store.commit(Checkpoint(claim, 2), [TableChange(shape, [], keys[1:])])
             assert await Views(store).get(Star, rows[0].key) == rows[0]

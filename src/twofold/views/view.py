@@ -107,28 +107,6 @@ class Layout(msgspec.Struct, frozen=True):
         """The columns by which a row is found: the table's primary key."""
         return self.columns[: len(self.composite.parts) if self.composite else 1]
 
-    def pack(self, row: Any) -> tuple[Any, ...]:
-        """Turn a row object into what the database stores.
-
-        Raises:
-            TypeError: a field has a value of another type than its own; the text names it.
-            ValueError: a field has a value that not every database takes.
-        """
-        try:
-            return tuple([column.pack(getattr(row, column.name)) for column in self.columns])
-        except (TypeError, ValueError) as error:
-            raise self._refused(row, error) from error
-
-    def _refused(self, row: Any, error: Exception) -> Exception:
-        """Return the error with which a row is refused, which names the field."""
-        for column in self.columns:
-            try:
-                column.pack(getattr(row, column.name))
-            except (TypeError, ValueError) as found:
-                kind = TypeError if isinstance(found, TypeError) else ValueError
-                return kind(f"{self.view.__name__}.{column.name} cannot be stored: {found}.")
-        return error
-
     def pack_key(self, key: Any) -> Any:
         """Turn a key into what the database stores: one value, or a tuple of one for each part.
 

@@ -68,8 +68,12 @@ async def append_within(
     circumstances = encode(metadata or current.get())
     recorded = [recordable(event, clock.new_id(), circumstances).new for event in events]
     append = Append(tuple(recorded), conditions, id, _digest(recorded) if id else b"")
+    return await _append(connection, append, schema, clock.now_us())
+
+
+async def _append(connection: Connection, append: Append, schema: str, now_us: int) -> Outcome:
     try:
-        arguments = (None, 0, 0, clock.now_us(), *batch_arguments([append]))
+        arguments = (None, 0, 0, now_us, *batch_arguments([append]))
         row: Any = await connection.fetchrow(_APPEND.format(schema=quoted(schema)), *arguments)
     except (asyncpg.UndefinedFunctionError, asyncpg.InvalidSchemaNameError) as error:
         raise LogUnavailable(
