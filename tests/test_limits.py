@@ -12,7 +12,16 @@ from msgspec.structs import FieldInfo, fields
 from twofold import limits
 from twofold.errors import SettingsError
 from twofold.http.endpoints import LARGEST_FEED_PAGE, LONGEST_WAIT_SECONDS
-from twofold.limits import FeedLimits, FollowerLimits, HttpLimits, Limits, QueryLimits, read_limits, variables
+from twofold.limits import (
+    FeedLimits,
+    FollowerLimits,
+    HttpLimits,
+    Limits,
+    LogLimits,
+    QueryLimits,
+    read_limits,
+    variables,
+)
 
 COUNTED = ["answers", "attempts", "connections", "events", "headers", "rows", "states", "updates"]
 UNITS = ["bytes", "ratio", "second", "seconds", *COUNTED]
@@ -134,3 +143,10 @@ def test_the_document_lists_all_limits_with_their_defaults() -> None:
     """Whoever operates a service need not read the code; where the code says something else now, put this table there."""
     document = (Path(__file__).parent.parent / "docs" / "operating.md").read_text()
     assert table() in document
+
+
+@pytest.mark.parametrize("given", [3, LogLimits(), FollowerLimits], ids=["a number", "another group", "a class"])
+def test_a_group_in_the_place_of_another_is_told(given: Any) -> None:
+    """It would be found by an attribute that it lacks, in the middle of something."""
+    with pytest.raises(SettingsError, match=r"write Limits\(followers=FollowerLimits\(…\)\)\."):
+        Limits(followers=given)

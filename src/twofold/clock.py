@@ -12,6 +12,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+LAST_DAY_US = 253_402_214_400_000_000
+"""The last day that has a date, 9999-12-31: no clock is there yet, so that what it says has room for a lease behind it."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -19,7 +22,7 @@ class Clock(Protocol):
     """Time, randomness and ids, as a service sees them."""
 
     def now_us(self) -> int:
-        """Return the time since 1970-01-01T00:00Z in microseconds."""
+        """Return the time since 1970-01-01T00:00Z in microseconds, from 0 to before `LAST_DAY_US`."""
         ...
 
     def monotonic(self) -> float:

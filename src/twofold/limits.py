@@ -260,6 +260,18 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True)
     postgresql: PostgresqlLimits = PostgresqlLimits()
     feed: FeedLimits = FeedLimits()
 
+    def __post_init__(self) -> None:
+        """Check that each group is in its own place.
+
+        Raises:
+            SettingsError: one is something else; the text shows how it is written.
+        """
+        for field in fields(self):
+            group = getattr(self, field.name)
+            if not isinstance(group, field.type):
+                kind = field.type.__name__
+                raise SettingsError(f"Limits({field.name}={group!r}): write Limits({field.name}={kind}(…)).")
+
 
 def read_limits(environment: Mapping[str, str] = os.environ) -> Limits:
     """Read the limits of a process: what is not set has its default.

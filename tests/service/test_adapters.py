@@ -1,5 +1,6 @@
 """An adapter is found by its name, whoever has written it; what is wrong with one is said to whoever installs it."""
 
+import asyncio
 import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -7,10 +8,12 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from examples.bank import bank
+from twofold import System
 from twofold.adapters.memory import MemoryStore
 from twofold.clock import SystemClock
 from twofold.errors import SettingsError
-from twofold.service import read_settings
+from twofold.service import Settings, read_settings
 from twofold.service.adapters import open_log, open_transport, open_views
 
 CLOCK = SystemClock()
@@ -179,6 +182,51 @@ def test_a_class_in_the_place_of_an_object_is_told() -> None:
     mistaken: Any = MemoryStore
     with pytest.raises(SettingsError, match=r"MemoryStore is a class\. Give an object of it: MemoryStore\(…\)\."):
         open_log(mistaken, CLOCK)
+
+
+class BeforeTime(SystemClock):
+    def now_us(self) -> int:
+        return -1
+
+
+class InSeconds(SystemClock):
+    def now_us(self) -> Any:
+        return 1.5
+
+
+class AfterAllDates(SystemClock):
+    def now_us(self) -> int:
+        return 1 << 62
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (
+            object(),
+            r"object is no Clock: it lacks monotonic, new_id, now_us, random, sleep\..*subclass of .*SystemClock",
+        ),
+        (0, "int is no Clock"),
+        (SystemClock, r"SystemClock is a class\. Give an object of it"),
+        (BeforeTime(), r"BeforeTime\.now_us\(\) is -1\. Let it return whole microseconds .*, from 0 to"),
+        (InSeconds(), r"InSeconds\.now_us\(\) is 1\.5\. Let it return whole microseconds"),
+        (AfterAllDates(), "AfterAllDates.now_us.* is 4611686018427387904"),
+    ],
+)
+def test_what_is_no_clock_is_told_when_a_service_starts(given: Any, says: str) -> None:
+    """Commands would be recorded at times that cannot be read, and nothing would be followed: no lease could be dated."""
+
+    async def scenario() -> None:
+        async with bank.run(log="memory:", views="memory:", clock=given):
+            pass
+
+    async def as_a_system() -> None:
+        async with System(bank).run({"bank": Settings(log="memory:", views="memory:")}, clock=given):
+            pass
+
+    for each in (scenario, as_a_system):
+        with pytest.raises(SettingsError, match=says):
+            asyncio.run(each())
 
 
 def test_our_drivers_are_brought_by_our_extras(monkeypatch: pytest.MonkeyPatch) -> None:

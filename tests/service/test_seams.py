@@ -204,6 +204,26 @@ def test_a_system_takes_objects_by_the_settings_of_each_service() -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({}, r"lacks the settings of till, and has those of none"),
+        ({"till": MEMORY, "buyign": MEMORY}, r"lacks the settings of buying, and has those of till, buyign\."),
+        (MEMORY, r"a mapping with the settings of till, buying, by their names, and got a Settings\."),
+        ({"till": MEMORY, "buying": "memory:"}, r"The settings of buying are a str: write Settings\(log=…, views=…\)"),
+    ],
+)
+def test_the_settings_of_a_system_are_those_of_its_services(given: Any, says: str) -> None:
+    """With a name left out or mistyped, a service would run on the defaults or end in the middle of the start."""
+
+    async def scenario() -> None:
+        async with both.run(given):
+            pass
+
+    with pytest.raises(SettingsError, match=says):
+        asyncio.run(scenario())
+
+
 def test_the_testing_kit_takes_the_same(tmp_path: Path) -> None:
     """What is not given is in memory or in the folder, as ever."""
 

@@ -3,9 +3,11 @@
 import asyncio
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from examples.bank import bank
 from twofold import Service
 from twofold.clock import SystemClock
 from twofold.errors import SettingsError
@@ -178,3 +180,23 @@ def test_one_file_for_log_and_views_is_refused(views: str, tmp_path: Path) -> No
     with pytest.raises(SettingsError, match=r"bank\.db' is said to hold the log and the views.*give the views another"):
         asyncio.run(scenario())
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("given", [FollowerLimits(lease_seconds=10), None, Limits], ids=["a group", "none", "a class"])
+def test_limits_are_all_groups_together(given: Any) -> None:
+    """One group alone is the mistake that is near."""
+    with pytest.raises(SettingsError, match=r"write limits=Limits\(…\), in which each group has its place"):
+        Settings(log="memory:", views="memory:", limits=given)
+
+
+def test_what_is_no_settings_is_told_without_its_secrets() -> None:
+    """A URL alone is the mistake that is near: it does not say of what."""
+
+    async def scenario(given: Any) -> None:
+        async with bank.run(given):
+            pass
+
+    with pytest.raises(SettingsError, match=r"bank\.run\('memory:'\): it takes Settings.*bank\.run\(log=…, views=…\)"):
+        asyncio.run(scenario("memory:"))
+    with pytest.raises(SettingsError, match=r"bank\.run\(<dict>\): it takes Settings"):
+        asyncio.run(scenario({"log": "postgresql://user:secret@host/bank"}))

@@ -7,12 +7,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 
-from twofold.clock import Clock, SystemClock
+from twofold.clock import Clock
 from twofold.declaration import Declaration, filled_by
 from twofold.errors import SettingsError
 from twofold.limits import Limits
 from twofold.log import Log, LogStore
-from twofold.service.adapters import is_in_memory, open_log, open_views
+from twofold.service.adapters import clock_of, is_in_memory, open_log, open_views
 from twofold.service.settings import Settings
 from twofold.telemetry import Telemetry
 from twofold.urls import without_password
@@ -56,7 +56,7 @@ async def opened_log(
         SettingsError: it is in the memory of another process.
         LogUnavailable: there is no log.
     """
-    clock = clock or SystemClock()
+    clock = clock_of(clock)
     check_shared(url)
     async with AsyncExitStack() as stack:
         store = open_log(url, clock, limits)
@@ -76,7 +76,7 @@ async def opened(
         SettingsError: they are in the memory of another process.
         LogUnavailable: they are not there.
     """
-    clock = clock or SystemClock()
+    clock = clock_of(clock)
     opening = opened_log(settings.log, clock=clock, limits=settings.limits)
     async with opening as log, _opened_views(settings, clock) as looking:
         if not to_mend:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from typing_extensions import get_protocol_members
 
-from twofold.clock import Clock
+from twofold.clock import LAST_DAY_US, Clock, SystemClock
 from twofold.errors import SettingsError
 from twofold.limits import Limits
 from twofold.log import LogStore
@@ -30,6 +30,9 @@ class Port(msgspec.Struct, frozen=True):
     factory: str
     protocol: Any
 
+
+_SUITE = "Whoever writes one finds its suite in `twofold.testing`."
+_CLOCK = "Whoever writes one begins with a subclass of `twofold.clock.SystemClock`."
 
 LOGS = Port("twofold.logs", "open_log(url, clock, limits)", LogStore)
 VIEWS = Port("twofold.views", "open_views(url, clock, limits)", ViewStore)
@@ -66,6 +69,24 @@ def open_transport(
     """
     transport: Transport = _made(given, TRANSPORTS, clock, limits, sources)
     return transport
+
+
+def clock_of(given: Clock | None) -> Clock:
+    """Return the clock that is given, or the system's if none is.
+
+    Raises:
+        SettingsError: it is no clock, or it is at a time that no database takes.
+    """
+    if given is None:
+        return SystemClock()
+    clock: Clock = _checked(given, Clock, type(given).__qualname__, _CLOCK)
+    now: Any = clock.now_us()
+    if not (isinstance(now, int) and 0 <= now < LAST_DAY_US):
+        raise SettingsError(
+            f"{type(given).__qualname__}.now_us() is {now!r}. Let it return whole microseconds since 1970-01-01T00:00Z, from "
+            f"0 to {LAST_DAY_US - 1}."
+        )
+    return clock
 
 
 def flaw_of(url: str, port: Port) -> str:
@@ -108,15 +129,17 @@ def _found(url: str, port: Port) -> tuple[Adapter | None, str]:
 
 
 def _made(given: Any, port: Port, *arguments: Any) -> Any:
-    made = _made_of_url(given, port, arguments) if isinstance(given, str) else given
+    if not isinstance(given, str):
+        return _checked(given, port.protocol, type(given).__qualname__, _SUITE)
+    made = _made_of_url(given, port, arguments)
+    return _checked(made, port.protocol, f"What {without_password(given)!r} leads to", _SUITE)
+
+
+def _checked(made: Any, protocol: Any, whose: str, cure: str) -> Any:
     if isinstance(made, type):
         raise SettingsError(f"{made.__qualname__} is a class. Give an object of it: {made.__qualname__}(…).")
-    if lacking := sorted(each for each in get_protocol_members(port.protocol) if not hasattr(made, each)):
-        whose = f"What {without_password(given)!r} leads to" if isinstance(given, str) else type(made).__qualname__
-        raise SettingsError(
-            f"{whose} is no {port.protocol.__name__}: it lacks {', '.join(lacking)}. Whoever writes one finds its suite in "
-            "`twofold.testing`."
-        )
+    if lacking := sorted(each for each in get_protocol_members(protocol) if not hasattr(made, each)):
+        raise SettingsError(f"{whose} is no {protocol.__name__}: it lacks {', '.join(lacking)}. {cure}")
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Collection, Coroutine
 from typing import Any
 
@@ -14,6 +15,8 @@ from twofold.service.roles import Role
 from twofold.service.takeover import Takeover
 
 _COMPARING_SECONDS = 0.5
+
+_logger = logging.getLogger("twofold.service")
 
 
 class Background:
@@ -44,6 +47,7 @@ class Background:
 
     def _start(self, work: Coroutine[Any, Any, None], does: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=f"{self._declaration.name} {does}")
+        task.add_done_callback(_tell_failure)
         self._tasks.append(task)
         return task
 
@@ -55,3 +59,9 @@ class Background:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _tell_failure(task: asyncio.Task[None]) -> None:
+    """Nobody waits for what goes on in the background, so nobody else would say that it does not any more."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _logger.error("%s no longer, until it is started again.", task.get_name(), exc_info=error)

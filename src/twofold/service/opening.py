@@ -6,10 +6,10 @@ import logging
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from twofold.clock import Clock, SystemClock
+from twofold.clock import Clock
 from twofold.declaration import Declaration
 from twofold.log import Log
-from twofold.service.adapters import open_log, open_transport, open_views
+from twofold.service.adapters import clock_of, open_log, open_transport, open_views
 from twofold.service.beginning import tell_what_is_new
 from twofold.service.closing import Closing
 from twofold.service.roles import ROLES, Role, roles_of
@@ -28,7 +28,7 @@ async def start(
     """Run a service until the block ends.
 
     Raises:
-        SettingsError: a URL is wrong, its adapter cannot be used, or its driver is missing.
+        SettingsError: a URL is wrong, its adapter cannot be used, its driver is missing, or the clock is none.
         LogUnavailable: a database cannot be opened.
         DeclarationError: a view's table has other columns than the view.
     """
@@ -51,11 +51,11 @@ async def opened(
     Services that are closed together have one bound for that: ``closing``.
 
     Raises:
-        SettingsError: a URL is wrong, its adapter cannot be used, or its driver is missing.
+        SettingsError: a URL is wrong, its adapter cannot be used, its driver is missing, or the clock is none.
         LogUnavailable: a database cannot be opened.
         DeclarationError: a view's table has other columns than the view.
     """
-    clock, roles = clock or SystemClock(), roles_of(roles)
+    clock, roles = clock_of(clock), roles_of(roles)
     check_files(settings)
     limits = settings.limits
     name, close = declaration.name, (closing or Closing(clock, limits.service.closing_seconds)).close

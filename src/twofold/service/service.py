@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
-from twofold.clock import Clock, SystemClock
+from twofold.clock import Clock
 from twofold.commands import Aggregate, Decider
 from twofold.declaration.declaration import declare
 from twofold.errors import DeclarationError, NotRunning, SettingsError
@@ -18,6 +18,7 @@ from twofold.log import LogStore
 from twofold.messages import Command, Event, Metadata, Query, Receipt, source_location
 from twofold.messaging import LogTransport, Outbox, Transport
 from twofold.queries import After, Update
+from twofold.service.adapters import clock_of
 from twofold.service.closing import Closing
 from twofold.service.opening import opened, start
 from twofold.service.roles import ROLES, Role
@@ -216,16 +217,19 @@ class System:
         service keeps its own log and views, so objects for these are in its settings: ``Settings(log=MyLog(), …)``.
 
         Raises:
-            SettingsError: a setting is wrong; the text names the variable.
+            SettingsError: a setting is wrong, and the text names the variable; or the settings are not those of its services.
             LogUnavailable: a database cannot be opened.
         """
-        settings = settings or {name: read_settings(name) for name in self.services}
+        if settings is None:
+            settings = {name: read_settings(name) for name in self.services}
+        self._check_complete(settings)
         _check_apart(settings)
         self._check_heard(settings)
         outboxes: dict[str, Outbox] = {}
         shared = LogTransport(outboxes)
         seconds = max([each.limits.service.closing_seconds for each in settings.values()], default=0)
-        closing = Closing(clock or SystemClock(), seconds)
+        clock = clock_of(clock)
+        closing = Closing(clock, seconds)
         async with AsyncExitStack() as stack:
             running = {}
             for name, service in self.services.items():
@@ -241,6 +245,23 @@ class System:
             for started in running.values():
                 started.follow()
             yield running
+
+    def _check_complete(self, settings: Mapping[str, Settings]) -> None:
+        if not isinstance(settings, Mapping):
+            raise SettingsError(
+                f"System.run(…) takes a mapping with the settings of {', '.join(self.services)}, by their names, and got a "
+                f"{type(settings).__qualname__}."
+            )
+        for name in self.services:
+            if name not in settings:
+                raise SettingsError(
+                    f"System.run(…) lacks the settings of {name}, and has those of {', '.join(settings) or 'none'}. "
+                    "Give them by the names of its services, or leave them out to read them from the environment."
+                )
+            if not isinstance(settings[name], Settings):
+                raise SettingsError(
+                    f"The settings of {name} are a {type(settings[name]).__qualname__}: write Settings(log=…, views=…)."
+                )
 
     def _check_heard(self, settings: Mapping[str, Settings]) -> None:
         for name, service in self.services.items():

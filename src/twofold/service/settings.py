@@ -31,6 +31,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     transport: Transport | str = ""
     limits: Limits = Limits()
 
+    def __post_init__(self) -> None:
+        """Check that the limits are all of them, and not one group.
+
+        Raises:
+            SettingsError: they are something else.
+        """
+        if not isinstance(self.limits, Limits):
+            raise SettingsError(
+                f"Settings(limits={self.limits!r}): write limits=Limits(…), in which each group has its place, as in "
+                "Limits(followers=FollowerLimits(lease_seconds=10))."
+            )
+
     def __repr__(self) -> str:
         """Show the URLs without what is secret in them, of an object its class, and of the limits those that are set."""
         shown = [f"{name}={_shown(getattr(self, name))}" for name in ("log", "views", "transport")]
@@ -89,11 +101,17 @@ def settings_of(service: str, settings: Settings | None, **given: Any) -> Settin
     """Return what a service runs with: what is given, by the name of its field, if it is not None; the rest by settings.
 
     Raises:
-        SettingsError: both say where something is; or as `read_settings` does, from which the rest is without settings.
+        SettingsError: both say where something is, or the settings are none; or as `read_settings` does, from which the rest
+            is without settings.
     """
     given = {name: each for name, each in given.items() if each is not None}
     if settings is None:
         return read_settings(service, **given)
+    if not isinstance(settings, Settings):
+        raise SettingsError(
+            f"{service}.run({_shown(settings)}): it takes Settings(log=…, views=…), or where things are by their names: "
+            f"{service}.run(log=…, views=…)."
+        )
     if twice := [name for name in given if getattr(settings, name) != ""]:
         raise SettingsError(
             f"{service}.run(…): the settings name the {twice[0]}, and so does {twice[0]}=…. Put it into the settings, or "
