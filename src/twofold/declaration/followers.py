@@ -5,6 +5,7 @@ from __future__ import annotations
 from twofold.declaration.declaration import Declaration
 from twofold.errors import NotFound
 from twofold.followers.shadow import shadowed
+from twofold.messaging import carries_events
 from twofold.views import Layout, layout, table_name
 
 
@@ -24,7 +25,7 @@ def filled_by(declaration: Declaration, follower: str) -> list[Layout]:
     if follower in found:
         return found[follower]
     known = f"The views of {declaration.name} are filled by {', '.join(found) or 'nobody'}."
-    if follower == "relay" or follower.startswith("inbox:"):
+    if carries_events(follower):
         raise NotFound(f"{follower} fills no view: it would publish or record everything once more. {known}")
     filling = [name for name, shapes in found.items() if any(follower in _names(shape) for shape in shapes)]
     hint = f" For {follower} that is {filling[0]}." if filling else ""

@@ -7,7 +7,8 @@
 --   twofold_present (follower, owner, present_until), by follower and owner
 --   twofold_parked (follower, lane, position, error, attempts, parked_at, retry), by follower, lane and position
 --   twofold_caught_up (follower)
--- Texts are compared by code points. What is not given is 0, '' or false. The column `lane` has keys.
+-- Texts are compared by code points. What is not given is 0, '' or false. The column `lane` has keys: it was
+-- called so when the first databases were made, and processes with older code read it by that name.
 
 -- Checkpoints.
 

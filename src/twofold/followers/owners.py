@@ -34,8 +34,7 @@ def has_ended(owner: str) -> bool:
         return False
     try:
         os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
+    except OSError as error:
+        # Who is not allowed to ask is told of a process that is there.
+        return isinstance(error, ProcessLookupError)
     return False

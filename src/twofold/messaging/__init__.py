@@ -1,14 +1,16 @@
 """Telling others: the transport port, the relay that publishes from the log, the inbox that records into it."""
 
 from twofold.messaging.deliveries import Deliveries
-from twofold.messaging.inbox import InboxHandler, inbox_name
+from twofold.messaging.inbox import InboxHandler
 from twofold.messaging.logs import LogTransport
 from twofold.messaging.message import Delivery, Published, published
+from twofold.messaging.names import RELAY, carries_events, inbox_name
 from twofold.messaging.outbox import Outbox
 from twofold.messaging.relay import RelayHandler
 from twofold.messaging.transport import Transport, check_not_replaced
 
 __all__ = [
+    "RELAY",
     "Deliveries",
     "Delivery",
     "InboxHandler",
@@ -17,6 +19,7 @@ __all__ = [
     "Published",
     "RelayHandler",
     "Transport",
+    "carries_events",
     "check_not_replaced",
     "inbox_name",
     "published",

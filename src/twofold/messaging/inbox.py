@@ -12,6 +12,7 @@ from twofold.log import Batch, ForeignEvent, Log, Reused, Ticket, foreign_event
 from twofold.messages import Event, Metadata, encode
 from twofold.messaging.deliveries import Deliveries
 from twofold.messaging.message import Published
+from twofold.messaging.names import inbox_name
 from twofold.telemetry.events import InboxRecorded
 
 _logger = logging.getLogger("twofold.messaging")
@@ -117,8 +118,3 @@ class InboxHandler:
 
     async def retry(self, key: str) -> bool:
         return True
-
-
-def inbox_name(source: str) -> str:
-    """Return the follower's name of a source's inbox."""
-    return f"inbox:{source}"

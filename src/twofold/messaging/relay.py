@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from twofold.followers import Block, Checkpoint, Claim, FollowerStore
 from twofold.log import Batch, RecordedEvent
 from twofold.messaging.deliveries import Deliveries
+from twofold.messaging.names import RELAY
 from twofold.messaging.outbox import Outbox
 
 
 class RelayHandler:
     """Publishes what is in the outbox to a transport that pushes, in the order of the log, each event at least once."""
 
-    name = "relay"
+    name = RELAY
 
     def __init__(self, outbox: Outbox, store: FollowerStore, deliveries: Deliveries) -> None:
         self._outbox = outbox

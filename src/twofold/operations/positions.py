@@ -8,7 +8,7 @@ import msgspec
 
 from twofold.followers import Progress, Segment, checkpoints
 from twofold.followers.shadow import shadowed
-from twofold.messaging import inbox_name
+from twofold.messaging import RELAY, inbox_name
 from twofold.operations.databases import Databases
 
 
@@ -45,7 +45,7 @@ async def position_of(databases: Databases, follower: str) -> int:
 async def _positions(databases: Databases, heads: Mapping[str, int]) -> list[Position]:
     declaration = databases.declaration
     inboxes = {inbox_name(source): source for source in declaration.sources}
-    declared = {*declaration.followers, *inboxes, *(["relay"] if declaration.publishes else [])}
+    declared = {*declaration.followers, *inboxes, *([RELAY] if declaration.publishes else [])}
     found = await checkpoints.progress(databases.views)
     begun = {each.follower for each in found}
     found += [Progress(name, Segment(), 0, "") for name in declaration.followers if name not in begun]

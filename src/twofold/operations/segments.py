@@ -5,6 +5,7 @@ from __future__ import annotations
 from twofold.declaration import check_filled
 from twofold.errors import NotFound
 from twofold.followers import checkpoints, claiming
+from twofold.messaging import carries_events
 from twofold.operations.databases import Databases
 from twofold.operations.rebuilding import followed, is_followed
 from twofold.views import table_name
@@ -54,7 +55,7 @@ def check_divisible(databases: Databases, follower: str) -> None:
     views = [table_name(view) for view in databases.declaration.folded]
     if follower in views:
         return
-    if follower == "relay" or follower.startswith("inbox:"):
+    if carries_events(follower):
         raise NotFound(_undivided(follower, "what it passes on has one order", views))
     check_filled(databases.declaration, follower)
     raise NotFound(_undivided(follower, "a projection's rows may be anybody's", views))

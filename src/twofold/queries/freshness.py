@@ -94,8 +94,8 @@ class Receipts:
                 f"{receipt} is a receipt of {receipt.service}, and {self._service} hears nothing from it. Pass receipts of "
                 f"{', '.join([self._service, *self._inboxes])}."
             )
-        heard = Freshness(receipt.position, deadline)
-        await self._positions.reach(self._inboxes[receipt.service], heard.position, heard.seconds_left(self._clock))
+        seconds = max(0.0, deadline - self._clock.monotonic())
+        await self._positions.reach(self._inboxes[receipt.service], receipt.position, seconds)
         return await self._log.head()
 
     async def _check_reached(self, receipt: Receipt) -> None:

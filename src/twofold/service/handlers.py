@@ -11,7 +11,7 @@ from twofold.followers import BatchHandler
 from twofold.followers.shadow import shadow_follower
 from twofold.limits import FollowerLimits
 from twofold.log import Log
-from twofold.messaging import Deliveries, InboxHandler, Outbox, RelayHandler, Transport, inbox_name
+from twofold.messaging import RELAY, Deliveries, InboxHandler, Outbox, RelayHandler, Transport, inbox_name
 from twofold.service.roles import Role
 from twofold.views import ProjectionHandler, ViewHandler, ViewStore, table_name
 
@@ -49,7 +49,7 @@ def _carrying_handlers(
 ) -> dict[str, Callable[[], BatchHandler]]:
     handlers: dict[str, Callable[[], BatchHandler]] = {}
     if declaration.publishes and deliveries.pushes:
-        handlers[RelayHandler.name] = partial(RelayHandler, outbox, store, deliveries)
+        handlers[RELAY] = partial(RelayHandler, outbox, store, deliveries)
     for source, events in declaration.sources.items():
         handlers[inbox_name(source)] = partial(
             InboxHandler, declaration.name, source, events, log, store, deliveries, clock
