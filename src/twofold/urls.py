@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 _HIDDEN = "***"
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,19}://[^\s'\"<>`]+")
-_PARTS = re.compile(r"(?P<place>[^/?#]*)(?P<path>[^?#]*)(\?(?P<query>[^#]*))?(?P<fragment>#.*)?", re.DOTALL)
+_PARTS = re.compile(r"(?P<authority>[^/?#]*)(?P<path>[^?#]*)(\?(?P<query>[^#]*))?(?P<fragment>#.*)?", re.DOTALL)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,19}")
 _USER = re.compile(r"[\w.-]{1,63}")
 _HOSTS = re.compile(
@@ -83,9 +83,9 @@ def _without_scheme(scheme: str, rest: str) -> str:
     parts = _PARTS.fullmatch(rest)
     if parts is None:
         raise AssertionError("every text has these parts")
-    login, at, hosts = parts["place"].rpartition("@")
+    login, at, hosts = parts["authority"].rpartition("@")
     # Where else a sign stands that ends a login, it is not told what the login is.
-    if not _HOSTS.fullmatch(hosts) or "@" in rest[len(parts["place"]) :]:
+    if not _HOSTS.fullmatch(hosts) or "@" in rest[len(parts["authority"]) :]:
         return _HIDDEN
     shown = f"{_login(scheme, login)}{at}{hosts}{_path(parts['path'])}"
     if parts["query"] is not None:

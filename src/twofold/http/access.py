@@ -138,7 +138,7 @@ def _origin(text: str) -> str:
 def _above(name: str) -> Iterable[str]:
     """Return what stands for all names below another one, for each that a name is below."""
     labels = name.split(".")
-    return [f"*.{'.'.join(labels[place:])}" for place in range(1, len(labels))]
+    return [f"*.{'.'.join(labels[first:])}" for first in range(1, len(labels))]
 
 
 def _is_local(name: str) -> bool:

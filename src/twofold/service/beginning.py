@@ -24,13 +24,13 @@ async def tell_what_is_new(declaration: Declaration, settings: Settings, log: Lo
     if not is_in_memory(settings.log) and log.known_head == 0:
         _logger.warning(
             "%s begins with an empty log at %s. If there should be events, check TWOFOLD_LOG and the folder.",
-            declaration.name, _place(settings.log, LOGS),
+            declaration.name, _shown(settings.log, LOGS),
         )  # fmt: skip
     elif views is not None and not is_in_memory(settings.views) and await _are_new(declaration, views):
         _logger.warning(
             "%s begins with empty views at %s; they are filled from the %d events in the log. If there should be rows, "
             "check TWOFOLD_VIEWS and the folder.",
-            declaration.name, _place(settings.views, VIEWS), log.known_head,
+            declaration.name, _shown(settings.views, VIEWS), log.known_head,
         )  # fmt: skip
 
 
@@ -39,7 +39,7 @@ async def _are_new(declaration: Declaration, views: ViewStore) -> bool:
     return bool(followers) and not any(each.follower in followers for each in await checkpoints.progress(views))
 
 
-def _place(url: Any, port: Port) -> str:
+def _shown(url: Any, port: Port) -> str:
     """Return what may be shown of a URL, and of a file which one it is, whatever the current folder."""
     file = file_of(url, port)
     return f"{without_password(url)} ({file})" if file else without_password(url)

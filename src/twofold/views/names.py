@@ -63,20 +63,20 @@ def _check_columns(shape: Layout) -> None:
     seen: dict[str, str] = {}
     for column in shape.columns:
         what = "part" if shape.composite and column in shape.key_columns else "field"
-        place = f"{where}: the {what} {column.name} of {shape.view.__name__}"
+        field = f"{where}: the {what} {column.name} of {shape.view.__name__}"
         if len(column.name.encode()) > LONGEST_NAME_BYTES:
             raise DeclarationError(
-                f"{place} has a name of {len(column.name.encode())} bytes, and PostgreSQL takes {LONGEST_NAME_BYTES} for "
+                f"{field} has a name of {len(column.name.encode())} bytes, and PostgreSQL takes {LONGEST_NAME_BYTES} for "
                 "a column. Give it a shorter name."
             )
         if column.name.lower() in _OF_POSTGRESQL:
             raise DeclarationError(
-                f"{place} is called as a column that PostgreSQL has in each table. Give it another name."
+                f"{field} is called as a column that PostgreSQL has in each table. Give it another name."
             )
         other = seen.setdefault(column.name.lower(), column.name)
         if other != column.name:
             raise DeclarationError(
-                f"{place} differs from {other} by upper and lower case alone, which is no difference to SQLite. Give it "
+                f"{field} differs from {other} by upper and lower case alone, which is no difference to SQLite. Give it "
                 "another name."
             )
     if sum(_TEXT_BYTES if column.kind is str else _VALUE_BYTES for column in shape.columns) > _ROW_BYTES:

@@ -152,8 +152,8 @@ def _json(value: Any) -> str:
 
 def _normal_json(decode: Callable[[Any], Any], value: Any) -> Any:
     read = decode(encode(value))
-    if read != value and (place := difference(value, read)):
-        raise ValueError(f"{place} would be read as something else than what it is")
+    if read != value and (path := difference(value, read)):
+        raise ValueError(f"{path} would be read as something else than what it is")
     return read
 
 

@@ -33,7 +33,7 @@ class Address(msgspec.Struct, frozen=True):
         Raises:
             SettingsError: the schema's name cannot be one; the text shows a valid URL.
         """
-        place, _, query = url.partition("?")
+        base, _, query = url.partition("?")
         options = dict(parse_qsl(query, keep_blank_values=True))
         masked = without_password(url)
         schema = options.pop("schema", "twofold")
@@ -41,7 +41,7 @@ class Address(msgspec.Struct, frozen=True):
             raise SettingsError(
                 f"{masked}: {schema!r} cannot be a schema's name; it has 1 to 63 bytes and does not begin with pg_. {EXAMPLE}"
             )
-        return cls(_with_options(place, options), schema, masked)
+        return cls(_with_options(base, options), schema, masked)
 
     @property
     def quoted_schema(self) -> str:
@@ -65,5 +65,5 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _with_options(place: str, options: dict[str, str]) -> str:
-    return f"{place}?{urlencode(options, safe='*/')}" if options else place
+def _with_options(base: str, options: dict[str, str]) -> str:
+    return f"{base}?{urlencode(options, safe='*/')}" if options else base
