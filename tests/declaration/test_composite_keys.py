@@ -67,7 +67,12 @@ CASES: list[tuple[str, Callable[[], Any], str]] = [
     ("one part", lambda: odd((UserId,)), r"has 2 to 5, and this one has 1\. For one alone write key=ArticleId"),
     ("no part", lambda: odd(()), r"has 2 to 5, and this one has 0"),
     ("six", lambda: odd(tuple([Annotated[int, Tag(f"t{n}")] for n in range(6)])), r"has 2 to 5, and this one has 6"),
-    ("a list", lambda: odd([ArticleId, UserId]), r"key=\[.*\] is not an identity"),
+    (
+        "a list",
+        lambda: odd([ArticleId, UserId]),
+        r"key=\[.*\] is no tuple of identities\. Write key=\(ArticleId, UserId\)",
+    ),
+    ("a tuple's type", lambda: odd(tuple[ArticleId, UserId]), r"key=tuple\[.*\] is no tuple of identities"),
     ("no identity", lambda: odd((ArticleId, str)), r"key=<class 'str'> is not an identity"),
     ("a float", lambda: odd((ArticleId, Annotated[float, Tag("user")])), r"Odd\(key=…\) is an identity and a float"),
     (

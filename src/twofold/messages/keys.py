@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from itertools import product
 from operator import attrgetter
-from typing import Any
+from typing import Any, get_origin
 
 import msgspec
 
@@ -116,6 +116,10 @@ def key_parts(declared: Any, location: str = "a state") -> tuple[Part, ...]:
     Raises:
         DeclarationError: it is no identity, or has one tag twice, so that nothing would tell its parts apart.
     """
+    if isinstance(declared, list) or get_origin(declared) is tuple:
+        raise DeclarationError(
+            f"{location}: key={declared!r} is no tuple of identities. Write key=(ArticleId, UserId)."
+        )
     if not isinstance(declared, tuple):
         return (_part(declared, location),)
     if not 1 < len(declared) <= MOST_PARTS:
