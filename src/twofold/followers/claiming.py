@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from twofold.clock import microseconds
 from twofold.followers import division
 from twofold.followers.assignment import Assignment, assign
 from twofold.followers.model import WHOLE, Claim, Segment
@@ -40,7 +41,7 @@ def _attend(owner: str, followers: Sequence[str], lease_seconds: float) -> Steps
     yield Lock(LOCK)
     now: datetime = yield Now()
     until = now + timedelta(seconds=lease_seconds)
-    ready = yield from _begin(followers)
+    ready = yield from _begin(followers, now)
     yield from _note_present(owner, ready, now, until)
     yield from _leave_for_ended()
     for (follower,) in (yield Fetch("merged")):
@@ -50,12 +51,22 @@ def _attend(owner: str, followers: Sequence[str], lease_seconds: float) -> Steps
     return [_claim_of(*row) for row in rows]
 
 
-def _begin(followers: Sequence[str]) -> Steps[list[str]]:
+def _begin(followers: Sequence[str], now: datetime) -> Steps[list[str]]:
     """Give new followers a segment, and return those that have any: a shadow gets its own when a rebuilding begins."""
     begun = {follower for (follower,) in (yield Fetch("followers"))}
-    new = [(follower, WHOLE) for follower in followers if follower not in begun and not shadowed(follower)]
-    yield from change_all("add_follower", new)
+    for follower in followers:
+        if follower not in begun and not shadowed(follower):
+            yield from add_follower(follower, now)
     return [follower for follower in followers if follower in begun or not shadowed(follower)]
+
+
+def add_follower(follower: str, now: datetime) -> Steps[None]:
+    """Give a follower one segment, at the first event, unless it has some.
+
+    It may have had some before it was dropped, and a process that stood still meanwhile has a claim on those still. So its
+    fences begin at the time, and not where they began then.
+    """
+    yield Execute("add_follower", (follower, WHOLE, microseconds(now)))
 
 
 def _note_present(owner: str, ready: Sequence[str], now: datetime, until: datetime) -> Steps[None]:

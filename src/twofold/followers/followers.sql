@@ -111,8 +111,8 @@ UNION SELECT follower, owner FROM {schema}.twofold_present WHERE present_until >
 SELECT DISTINCT follower FROM {schema}.twofold_segments
 
 -- name: add_follower
-INSERT INTO {schema}.twofold_segments (follower, low, high, position)
-SELECT $1, 0, $2, 0 WHERE NOT EXISTS (SELECT 1 FROM {schema}.twofold_segments WHERE follower = $1)
+INSERT INTO {schema}.twofold_segments (follower, low, high, position, fence)
+SELECT $1, 0, $2, 0, $3 WHERE NOT EXISTS (SELECT 1 FROM {schema}.twofold_segments WHERE follower = $1)
 ON CONFLICT DO NOTHING
 
 -- name: end_leases

@@ -66,7 +66,7 @@ class ClaimConformance:
         """By that a lost lease is found out. For many rows of values it is run once for each, in their order."""
 
         def counting() -> Steps[list[int]]:
-            yield ExecuteMany("add_follower", [("orders", WHOLE), ("prices", WHOLE), ("orders", WHOLE)])
+            yield ExecuteMany("add_follower", [("orders", WHOLE, 0), ("prices", WHOLE, 0), ("orders", WHOLE, 0)])
             all_of_nobody = yield Execute("leave_all", (NEVER, ""))
             return [all_of_nobody, (yield Execute("leave_all", (NEVER, "ann")))]
 
@@ -121,6 +121,22 @@ class ClaimConformance:
                 assert len([claim for claim in claims if claim.follower == f"f{round_}"]) == 1
 
         self.run(stores, scenario, 3)
+
+    def test_a_claim_from_before_a_follower_was_dropped_is_none_on_the_one_that_has_begun_anew(
+        self, stores: Any
+    ) -> None:
+        """Who stood still while it was dropped would take the new one to where it was, past what that has to do still."""
+
+        async def scenario(store: ViewStore, other: ViewStore) -> None:
+            (before,) = await claiming.attend(store, "ann", ["orders"], LEASE_SECONDS)
+            assert await replacing.drop(other, "orders", [], even_if_declared=True)
+            (anew,) = await claiming.attend(other, "bob", ["orders"], LEASE_SECONDS)
+            with pytest.raises(LeaseLost):
+                await store.commit(Checkpoint(before, 7))
+            assert await checkpoints.position(store, "orders") == 0
+            await other.commit(Checkpoint(anew, 1))
+
+        self.run(stores, scenario, 2)
 
     def test_a_lease_that_has_run_out_is_taken_over(self, stores: Any) -> None:
         """The former owner finds out when it asks, and cannot give away what is no longer its own."""

@@ -11,8 +11,7 @@ from functools import partial
 
 from twofold.clock import microseconds
 from twofold.errors import NotNow
-from twofold.followers.claiming import LOCK, NEVER, find_declared
-from twofold.followers.model import WHOLE
+from twofold.followers.claiming import LOCK, NEVER, add_follower, find_declared
 from twofold.followers.session import Execute, Fetch, Lock, Now, Steps
 from twofold.followers.shadow import shadow_follower
 from twofold.views.names import index_name
@@ -41,9 +40,9 @@ def _begin(follower: str, layouts: Sequence[Layout]) -> Steps[int]:
         return 0
     for layout in layouts:
         yield from _create_shadow(layout)
-    yield Execute("add_follower", (follower, WHOLE))
-    # A process that still follows an earlier rebuilding must not come in between. So it is the time, or more.
     now: datetime = yield Now()
+    yield from add_follower(follower, now)
+    # A process that still follows an earlier rebuilding must not come in between. So it is the time, or more.
     fence = max(microseconds(now), 1 + (yield from _highest_fence(follower, shadow)))
     yield Execute("begin_shadow", (shadow, fence, follower))
     return fence
