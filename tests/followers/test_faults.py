@@ -83,11 +83,11 @@ def nothing_is_refused() -> Any:
     REFUSED.clear()
 
 
-# A target of which a test decides what happens.
+# A handler of which a test decides what happens.
 
 
 class Steps:
-    """A target that does as it is told, over a list of batches."""
+    """A handler that does as it is told, over a list of batches."""
 
     name = "steps"
 
@@ -181,8 +181,8 @@ async def watched_views(folder: Path, clock: SystemClock) -> AsyncIterator[Watch
 
 
 @asynccontextmanager
-async def follower_of(store: SqliteViews, target: Any, clock: SystemClock) -> AsyncIterator[Coordinator]:
-    coordinator = Coordinator(store, {target.name: lambda: target}, clock, "test")
+async def follower_of(store: SqliteViews, handler: Any, clock: SystemClock) -> AsyncIterator[Coordinator]:
+    coordinator = Coordinator(store, {handler.name: lambda: handler}, clock, "test")
     task = asyncio.create_task(coordinator.run())
     try:
         yield coordinator
@@ -215,11 +215,11 @@ def test_a_start_that_fails_gives_its_claim_back_and_is_tried_again(
     async def scenario() -> None:
         clock = QuickClock()
         async with watched_views(tmp_path, clock) as store:
-            target = Steps(store, [Batch(["a"], 1, 1)])
+            handler = Steps(store, [Batch(["a"], 1, 1)])
             failures = iter([ValueError("not yet")] * 5)
-            target.starting = lambda: _raise_next(failures)
-            async with follower_of(store, target, clock) as coordinator:
-                await until(lambda: _true(target.done == ["a"]))
+            handler.starting = lambda: _raise_next(failures)
+            async with follower_of(store, handler, clock) as coordinator:
+                await until(lambda: _true(handler.done == ["a"]))
                 await until(lambda: _true(coordinator.failing() == {}))
                 assert len(store.fences) == 6
                 assert [each for each in clock.slept if each != 0.5][:5] == [0.1, 0.2, 0.4, 0.8, 1.6]
@@ -255,11 +255,11 @@ def test_a_pause_that_ends_while_claims_are_asked_for_is_not_forgotten(tmp_path:
     async def scenario() -> None:
         store = Asked(str(tmp_path / "views.db"), SystemClock())
         await store.open()
-        target = Steps(store, [Batch(["a"], 1, 1)])
+        handler = Steps(store, [Batch(["a"], 1, 1)])
         failures = iter([ValueError("not yet")] * 2)
-        target.starting = lambda: _raise_next(failures)
-        async with follower_of(store, target, HeldClock()) as store.coordinator:
-            await until(lambda: _true(target.done == ["a"]))
+        handler.starting = lambda: _raise_next(failures)
+        async with follower_of(store, handler, HeldClock()) as store.coordinator:
+            await until(lambda: _true(handler.done == ["a"]))
         await store.close()
         assert 0.05 <= pauses[0] <= 0.1 <= pauses[1] <= 0.2
 
@@ -298,11 +298,11 @@ def test_what_cancels_itself_is_an_error_like_others(tmp_path: Path, caplog: pyt
     async def scenario() -> None:
         clock = QuickClock()
         async with watched_views(tmp_path, clock) as store:
-            target = Steps(store, [Batch(["a"], 1, 1)])
+            handler = Steps(store, [Batch(["a"], 1, 1)])
             failures = iter([asyncio.CancelledError()] * 2)
-            target.applying = lambda event: _raise_next(failures)
-            async with follower_of(store, target, clock):
-                await until(lambda: _true(target.done == ["a"]))
+            handler.applying = lambda event: _raise_next(failures)
+            async with follower_of(store, handler, clock):
+                await until(lambda: _true(handler.done == ["a"]))
         assert caplog.text.count("steps stopped on an error of its own") == 2
         assert "cancelled from within" in caplog.text
 
@@ -315,16 +315,16 @@ def test_very_many_failing_keys_do_not_hold_up_the_others(tmp_path: Path) -> Non
     async def scenario() -> None:
         clock = QuickClock()
         async with watched_views(tmp_path, clock) as store:
-            target = Steps(store, [Batch([f"{'bad' if n % 2 else 'good'}-{n}" for n in range(200)], 200, 200)])
+            handler = Steps(store, [Batch([f"{'bad' if n % 2 else 'good'}-{n}" for n in range(200)], 200, 200)])
 
             def applying(event: str) -> None:
                 if event.startswith("bad"):
                     raise EventFailed(int(event[4:]), event, ValueError("broken"))
 
-            target.applying = applying
-            async with follower_of(store, target, clock) as coordinator:
+            handler.applying = applying
+            async with follower_of(store, handler, clock) as coordinator:
                 await until(lambda: _true([each.position for each in coordinator.followers()] == [200]))
-            assert target.done == [f"good-{n}" for n in range(0, 200, 2)]
+            assert handler.done == [f"good-{n}" for n in range(0, 200, 2)]
             pauses = [seconds for seconds in clock.slept if seconds not in (0.5, 0.05)]
             assert 3 <= len(pauses) <= 12
 
@@ -339,14 +339,14 @@ def test_a_long_retry_does_not_lose_the_lease(tmp_path: Path) -> None:
         async with watched_views(tmp_path, clock) as store:
             claim = await claimed(store, "steps", "earlier", 0)
             await store.commit(Checkpoint(claim, 0, (Parked("steps", "a", 0, "broken", 4, 5),)))
-            target = Steps(store)
-            target.parked = {"a"}
-            async with follower_of(store, target, clock):
+            handler = Steps(store)
+            handler.parked = {"a"}
+            async with follower_of(store, handler, clock):
                 await parking.request_retry(store, "steps", ["a"])
-                await target.retrying.wait()
+                await handler.retrying.wait()
                 asked = store.asked
                 await until(lambda: _true(store.asked >= asked + 3))
-                target.may_retry.set()
+                handler.may_retry.set()
 
     asyncio.run(scenario())
 

@@ -117,10 +117,12 @@ def test_an_event_that_the_log_refuses_is_left_out_with_one_error_and_the_others
 
     async def scenario() -> None:
         log = await Log.open(RefusingStore(), SystemClock())
-        store = SettledOnly()
-        target = InboxHandler("buying", "till", [SoldAtTill], log, cast("Any", store), cast("Any", None), SystemClock())
-        await target.start(Claim("inbox:till", Segment(), 0, 1))
-        await target.apply(delivered, 3, {})
+        store = CommitsOnly()
+        handler = InboxHandler(
+            "buying", "till", [SoldAtTill], log, cast("Any", store), cast("Any", None), SystemClock()
+        )
+        await handler.start(Claim("inbox:till", Segment(), 0, 1))
+        await handler.apply(delivered, 3, {})
         assert [each.metadata.source_id for each in await log.read()] == ["event-1", "event-3"]
         assert store.positions == [3]
         await log.close()
@@ -148,14 +150,14 @@ def test_what_is_heard_stays_in_order_where_only_the_first_of_several_commits_fa
 
     async def scenario() -> list[str]:
         log = await Log.open(FailingOnce(), SystemClock(), LogLimits(commit_events=2))
-        target = InboxHandler(
-            "buying", "till", [SoldAtTill], log, cast("Any", SettledOnly()), cast("Any", None), SystemClock()
+        handler = InboxHandler(
+            "buying", "till", [SoldAtTill], log, cast("Any", CommitsOnly()), cast("Any", None), SystemClock()
         )
-        await target.start(Claim("inbox:till", Segment(), 0, 1))
+        await handler.start(Claim("inbox:till", Segment(), 0, 1))
         delivered = [foreign(number) for number in range(1, 8)]
         with pytest.raises(LogUnavailable):
-            await target.apply(delivered, 7, {})
-        await target.apply(delivered, 7, {})
+            await handler.apply(delivered, 7, {})
+        await handler.apply(delivered, 7, {})
         found = [each.metadata.source_id for each in await log.read()]
         await log.close()
         return found
@@ -167,7 +169,7 @@ def foreign(number: int, version: int = 1, data: bytes = b'{"item":"tea","units"
     return Published(f"event-{number}", "till", "Sold", version, "item:tea", number, 0, msgspec.Raw(data))
 
 
-class SettledOnly:
+class CommitsOnly:
     """Where a follower's position is kept, and nothing else is."""
 
     def __init__(self) -> None:

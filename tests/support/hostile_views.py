@@ -129,9 +129,9 @@ async def filled(store: ViewStore, log: Log, view: Any, *, as_shadow: bool = Fal
         async def sleep(self, seconds: float) -> None:
             await asyncio.sleep(0.002)
 
-    target = ViewHandler(view, log, store, Hasty(), as_shadow=as_shadow)
-    following = Follower(store, target, Hasty())
-    claim = await claimed(store, target.name)
+    handler = ViewHandler(view, log, store, Hasty(), as_shadow=as_shadow)
+    following = Follower(store, handler, Hasty())
+    claim = await claimed(store, handler.name)
     task = asyncio.create_task(following.follow(claim))
     end = await log.head()
 
@@ -186,12 +186,12 @@ async def _retry_and_discard(store: ViewStore, log: Log, view: Any) -> None:
     keys, follower = sorted(hostile_keys(view)), layout(view).table
     before = {each.key: each.attempts for each in await parking.parked(store, limit=10_000) if each.error}
     assert await parking.request_retry(store, follower, keys) > len(keys) - 1
-    target = ViewHandler(view, log, store, CLOCK)
+    handler = ViewHandler(view, log, store, CLOCK)
     claim = await claimed(store, follower)
-    await target.start(claim)
+    await handler.start(claim)
     assert await parking.take_retries(store, claim) == keys
     for key in keys:
-        assert not await target.retry(key)
+        assert not await handler.retry(key)
     after = {each.key: each.attempts for each in await parking.parked(store, limit=10_000) if each.error}
     assert after == {key: attempts + 1 for key, attempts in before.items()}
     assert all(Segment().owns(key) and Segment(0, 1 << 31).owns(key) in (True, False) for key in keys)

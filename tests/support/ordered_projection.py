@@ -108,12 +108,12 @@ async def filled(store: ViewStore, log: Log, sizes: Sequence[int], follower: str
         while True:
             try:
                 if position < 0:
-                    target = ProjectionHandler(items, log, store, SystemClock(), as_shadow=follower != "items_v1")
+                    handler = ProjectionHandler(items, log, store, SystemClock(), as_shadow=follower != "items_v1")
                     claim = await claimed(store, follower, "test", 0)
-                    await target.start(claim)
+                    await handler.start(claim)
                     position = claim.position
-                batch = await log.read(target.criteria, position, abs(size)) if size else []
-                await target.apply(batch, batch[-1].position if batch else position, {})
+                batch = await log.read(handler.criteria, position, abs(size)) if size else []
+                await handler.apply(batch, batch[-1].position if batch else position, {})
             except LogUnavailable:
                 position = -1
                 continue

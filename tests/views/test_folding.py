@@ -100,9 +100,9 @@ async def views_at(path: str = ":memory:", *views: type[View]) -> AsyncIterator[
     await store.close()
 
 
-async def begun(store: ViewStore, target: Any) -> Claim:
-    claim = await claimed(store, target.name, "test", 0)
-    await target.start(claim)
+async def begun(store: ViewStore, handler: Any) -> Claim:
+    claim = await claimed(store, handler.name, "test", 0)
+    await handler.start(claim)
     return claim
 
 
@@ -139,15 +139,15 @@ def test_rows_are_what_folding_one_by_one_makes(events: list[Event], sizes: list
 
     async def scenario() -> None:
         async with log_of(events) as log, views_at(":memory:", Standing) as store:
-            target = ViewHandler(Standing, log, store, CLOCK)
-            position = (await begun(store, target)).position
+            handler = ViewHandler(Standing, log, store, CLOCK)
+            position = (await begun(store, handler)).position
             for size in [*sizes, len(events)]:
-                batch = await log.read(target.criteria, position, size) if size else []
+                batch = await log.read(handler.criteria, position, size) if size else []
                 position = batch[-1].position if batch else position
-                await target.apply(batch, position, {})
+                await handler.apply(batch, position, {})
                 if data.draw(st.booleans()):
-                    target = ViewHandler(Standing, log, store, CLOCK)
-                    assert (await begun(store, target)).position == position
+                    handler = ViewHandler(Standing, log, store, CLOCK)
+                    assert (await begun(store, handler)).position == position
             assert await rows_of(store, Standing) == naively(events)
 
     asyncio.run(scenario())
@@ -188,10 +188,10 @@ def test_a_row_in_memory_is_as_it_would_be_read(size: int) -> None:
         events = [Seen(player="ann", at=datetime(2026, 1, 1, hour, tzinfo=east)) for hour in (12, 13, 14, 15)]
         async with log_of(events) as log, views_at(":memory:", Visits) as store:
             for after in range(0, 4, size):
-                target = ViewHandler(Visits, log, store, CLOCK)
-                await begun(store, target)
-                batch = await log.read(target.criteria, after, size)
-                await target.apply(batch, batch[-1].position, {})
+                handler = ViewHandler(Visits, log, store, CLOCK)
+                await begun(store, handler)
+                batch = await log.read(handler.criteria, after, size)
+                await handler.apply(batch, batch[-1].position, {})
             (row,) = await rows_of(store, Visits)
             far = float(2**60)
             later = [f"{hour} {n} {far} {n} {Rank.friend!r}" for hour, n in ((3, 1.0), (4, 2.0), (5, 3.0))]
@@ -207,10 +207,10 @@ def test_a_projection_gets_each_event_once_and_in_order() -> None:
         events = [Scored(player="ann", points=n) for n in range(10)] + [Beat(winner="ann", loser="bob")]
         async with log_of(events) as log, views_at(":memory:", Total) as store:
             for after in range(0, 11, 3):
-                target = ProjectionHandler(totals, log, store, CLOCK)
-                assert (await begun(store, target)).position == after
-                batch = await log.read(target.criteria, after, 3)
-                await target.apply(batch, batch[-1].position, {})
+                handler = ProjectionHandler(totals, log, store, CLOCK)
+                assert (await begun(store, handler)).position == after
+                batch = await log.read(handler.criteria, after, 3)
+                await handler.apply(batch, batch[-1].position, {})
             assert await rows_of(store, Total) == [Total(key=0, points=45, events=11)]
 
     asyncio.run(scenario())
@@ -249,17 +249,17 @@ def test_a_batch_whose_storing_failed_is_folded_anew(fails: str, tmp_path: Path)
         await schema.create(store, layout(Standing))
         events = [Scored(player="ann", points=n) for n in range(6)]
         async with log_of(events) as log:
-            target = ViewHandler(Standing, log, store, CLOCK)
-            position = (await begun(store, target)).position
-            await target.apply(await log.read(target.criteria, position, 2), 2, {})
+            handler = ViewHandler(Standing, log, store, CLOCK)
+            position = (await begun(store, handler)).position
+            await handler.apply(await log.read(handler.criteria, position, 2), 2, {})
             if fails == "fails_loading":
-                target._rows.forget()
+                handler._rows.forget()
             setattr(store, fails, 1)
             with pytest.raises(LogUnavailable):
-                await target.apply(await log.read(target.criteria, 2, 2), 4, {})
-            position = (await begun(store, target)).position
+                await handler.apply(await log.read(handler.criteria, 2, 2), 4, {})
+            position = (await begun(store, handler)).position
             assert position == (4 if fails == "fails_after" else 2)
-            await target.apply(await log.read(target.criteria, position, 100), 6, {})
+            await handler.apply(await log.read(handler.criteria, position, 100), 6, {})
             assert await rows_of(store, Standing) == naively(events)
         await store.close()
 
@@ -396,11 +396,11 @@ def test_events_are_handled_once_though_their_batch_is_handed_over_again() -> No
     async def scenario() -> None:
         events = [Scored(player="ann", points=1) for _ in range(6)]
         async with log_of(events) as log, views_at(":memory:", Standing) as store:
-            target = ViewHandler(Standing, log, store, CLOCK)
-            await begun(store, target)
-            batch: Sequence[RecordedEvent] = await log.read(target.criteria, 0, 6)
-            await target.apply(batch[:3], 3, {})
-            await target.apply(batch, 6, {})
+            handler = ViewHandler(Standing, log, store, CLOCK)
+            await begun(store, handler)
+            batch: Sequence[RecordedEvent] = await log.read(handler.criteria, 0, 6)
+            await handler.apply(batch[:3], 3, {})
+            await handler.apply(batch, 6, {})
             assert [row.points for row in await rows_of(store, Standing)] == [6]
 
     asyncio.run(scenario())

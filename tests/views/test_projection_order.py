@@ -152,10 +152,10 @@ def test_rows_of_a_view_that_is_not_named_are_refused(projection: Any) -> None:
     async def scenario() -> None:
         async with prepared([done()]) as (store, log):
             await schema.create(store, layout(Other))
-            target = ProjectionHandler(projection, log, store, CLOCK)
-            await target.start(await claimed(store, projection.name, "test", 0))
+            handler = ProjectionHandler(projection, log, store, CLOCK)
+            await handler.start(await claimed(store, projection.name, "test", 0))
             with pytest.raises(EventFailed, match=r"Other.*@project\(…, Other\)"):
-                await target.apply(await log.read(target.criteria, 0, 10), 1, {})
+                await handler.apply(await log.read(handler.criteria, 0, 10), 1, {})
 
     asyncio.run(scenario())
 
@@ -170,10 +170,10 @@ def test_a_statement_that_is_refused_is_the_fault_of_its_event() -> None:
 
     async def scenario() -> None:
         async with prepared([done(f"put {item} ann") for item in "xyxz"]) as (store, log):
-            target = ProjectionHandler(inserting, log, store, CLOCK)
-            await target.start(await claimed(store, "inserting_v1", "test", 0))
+            handler = ProjectionHandler(inserting, log, store, CLOCK)
+            await handler.start(await claimed(store, "inserting_v1", "test", 0))
             with pytest.raises(EventFailed) as failure:
-                await target.apply(await log.read(target.criteria, 0, 10), 4, {})
+                await handler.apply(await log.read(handler.criteria, 0, 10), 4, {})
             assert failure.value.subject == (3, "")
             assert [row.key for row in (await rows_of(store))[0]] == ["x", "y"]
             assert await checkpoints.position(store, "inserting_v1") == 2

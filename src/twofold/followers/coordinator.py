@@ -1,4 +1,4 @@
-"""What a process follows: it says again and again that it is there, and gets its share of all segments."""
+"""What a process follows: it says again and again that it is there, and is assigned some of all segments."""
 
 from __future__ import annotations
 

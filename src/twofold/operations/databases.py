@@ -42,6 +42,7 @@ class Databases(msgspec.Struct, frozen=True):
         Raises:
             NotFound: there is no such follower of a view; the text lists those that there are.
             NotNow: it was given up; the log says why.
+            DeclarationError: a table has other columns than its view.
         """
         await rebuild(self.views, follower, filled_by(self.declaration, follower), self.clock)
 

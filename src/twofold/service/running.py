@@ -70,7 +70,10 @@ class Running:
         Raises:
             Rejected: the decision refused it.
             TooManyConflicts: others changed its states each time it was decided.
+            IdReused: the id was that of another command.
+            InvalidMessage: it does not fit its type, or names what is no identity.
             UnknownMessage: nothing decides on it here.
+            UnrecordableEvent, TypeError: the decision is wrong; the text says how.
             LogUnavailable: the log failed.
         """
         self.check_role("commands")
@@ -88,6 +91,7 @@ class Running:
             FutureReceipt: the log has not reached the receipt's position.
             InvalidReceipt: it is of a service that this one does not hear.
             UnknownMessage: nothing answers the query here.
+            LogUnavailable: the log or the views' database cannot be used now.
         """
         self.check_role("queries")
         return await self._queries.ask(query, after, timeout_seconds)
@@ -99,7 +103,7 @@ class Running:
 
         Raises:
             InvalidMessage: the query has something that it could not be received with as JSON, such as NaN.
-            ReceiptTimeout, ViewNotReady, FutureReceipt, InvalidReceipt, UnknownMessage: as `ask` does.
+            ReceiptTimeout, ViewNotReady, FutureReceipt, InvalidReceipt, UnknownMessage, LogUnavailable: as `ask` does.
         """
         self.check_role("queries")
         return await self._queries.answered(query, after, timeout_seconds)
@@ -175,6 +179,7 @@ class Running:
         Raises:
             NotFound: there is no such follower of a view; the text lists those that there are.
             NotNow: it was given up; the log says why.
+            DeclarationError: a table has other columns than its view.
         """
         await rebuilding.rebuild(self.views, follower, filled_by(self.declaration, follower), self.clock)
 
