@@ -54,9 +54,8 @@ class Running:
             self.view_versions, self._positions, clock, limits,
         )  # fmt: skip
         handlers = batch_handlers(declaration, roles, log, views, self.outbox, transport, clock, limits.followers)
-        self.coordinator = Coordinator(
-            views, handlers, clock, self.name, self._positions.advance, limits.followers, telemetry
-        )
+        report = self._positions.advance
+        self.coordinator = Coordinator(views, handlers, clock, self.name, report, limits.followers, telemetry)
         takeover = Takeover(declaration, self.view_versions, self.coordinator, log, views, clock, limits.followers)
         self.background = Background(declaration, roles, log, self.coordinator, takeover)
         self._sending = InFlight(limits.service.draining_seconds)
@@ -138,12 +137,7 @@ class Running:
     async def subscribe(
         self, query: Query[A], *, after: After = (), since: str = "", timeout_seconds: float | None = None
     ) -> Subscription[A]:
-        """Return a place among those who `watch` a query, once there is a first answer.
-
-        Raises:
-            ReceiptTimeout, ViewNotReady, FutureReceipt, InvalidReceipt, UnknownMessage: as `ask` does.
-            Exception: what the answer failed with.
-        """
+        """Return a place among those who `watch` a query, once there is a first answer. Raises as that does."""
         self.check_role("queries")
         return await self._queries.subscribe(query, after, since, timeout_seconds)
 
