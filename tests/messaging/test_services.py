@@ -186,6 +186,11 @@ def test_receipts_that_cannot_be_waited_for_are_errors_that_say_why(tmp_path: Pa
         async with start(buying.declaration, files(tmp_path, "buying")) as running:
             with pytest.raises(FutureReceipt, match=r"buying@5 is beyond the log of buying, which ends at 0"):
                 await running.ask(DemandFor(item="tea"), after=Receipt("buying", 5))
+            for text in ("buying@5", ["buying@5"]):
+                with pytest.raises(
+                    InvalidReceipt, match=r"'buying@5' is no receipt\. .*`twofold\.messages\.parse_receipts`"
+                ):
+                    await running.ask(DemandFor(item="tea"), after=text)  # type: ignore[arg-type]
             with pytest.raises(InvalidReceipt, match="hears nothing from it"):
                 await running.ask(DemandFor(item="tea"), after=Receipt("bakery", 5))
             with pytest.raises(ReceiptTimeout, match=r"inbox:till is at position 0 and not yet at 5"):

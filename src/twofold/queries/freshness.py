@@ -60,11 +60,11 @@ class Receipts:
         Raises:
             ReceiptTimeout: what the receipt of another service stands for was not recorded here in time.
             FutureReceipt: the log has not reached the receipt's position.
-            InvalidReceipt: it is of a service that this one does not hear.
+            InvalidReceipt: it is none, or of a service that this one does not hear.
         """
         deadline = self._clock.monotonic() + (self._patience_seconds if timeout_seconds is None else timeout_seconds)
         position = 0
-        for receipt in (after,) if isinstance(after, Receipt) else after:
+        for receipt in (after,) if isinstance(after, Receipt | str) else after:
             position = max(position, await self._own_position(receipt, deadline))
         return Freshness(position, deadline)
 
@@ -86,6 +86,11 @@ class Receipts:
         return token
 
     async def _own_position(self, receipt: Receipt, deadline: float) -> int:
+        if not isinstance(receipt, Receipt):
+            raise InvalidReceipt(
+                f"{receipt!r} is no receipt. Pass what `send` has returned; of its text, `twofold.messages.parse_receipts` "
+                "makes receipts."
+            )
         if receipt.service == self._service:
             await self._check_reached(receipt)
             return receipt.position

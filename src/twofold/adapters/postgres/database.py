@@ -114,7 +114,7 @@ class Database:
             SettingsError: the driver cannot read the URL.
         """
         if await self.is_direct():
-            lock_timeout = f"{self.limits.call_seconds * _OF_LOCKS * 1000:.0f}ms"
+            lock_timeout = f"{_milliseconds(self.limits.call_seconds * _OF_LOCKS)}ms"
             return await self._connect({"lock_timeout": lock_timeout, **_SETTINGS})
         return await self._connect({}, statement_cache_size=0)
 
@@ -189,7 +189,7 @@ class Database:
         """Have the server give up work before we do: nothing that was reported as failed takes effect later."""
         waits = self.limits.patience_seconds if bound is None else bound * _OF_LOCKS
         runs = 0 if bound is None else bound * _OF_STATEMENTS
-        limits = f"lock_timeout = {waits * 1000:.0f}; SET {{0}} statement_timeout = {runs * 1000:.0f}"
+        limits = f"lock_timeout = {_milliseconds(waits)}; SET {{0}} statement_timeout = {_milliseconds(runs)}"
         if await self.is_direct():
             if _limited.get(connection) != limits:
                 await connection.execute(f"SET {limits.format('SESSION')}")
@@ -200,6 +200,11 @@ class Database:
             async with connection.transaction(isolation="read_committed"):
                 await connection.execute(f"SET LOCAL {limits.format('LOCAL')}")
                 yield
+
+
+def _milliseconds(seconds: float) -> int:
+    """Return a time as PostgreSQL takes it, and never 0 for one that is shorter: to PostgreSQL, 0 is no limit at all."""
+    return math.ceil(seconds * 1000)
 
 
 class _Connections:
