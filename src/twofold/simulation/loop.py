@@ -11,7 +11,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextvars import Context, ContextVar, copy_context
 from heapq import heappop, heappush
-from typing import Any, NoReturn, Protocol, TypeVar, TypeVarTuple
+from typing import Any, NoReturn, Protocol, Self, TypeVar, TypeVarTuple
 
 from twofold.simulation.chance import Chance
 
@@ -53,24 +53,36 @@ class Turn(asyncio.TimerHandle):
         self.taker = context.get(taker)
 
 
-class _Future(asyncio.Future[Any]):
-    """A future that sets keep in the order of their numbers, where those of asyncio lie by their addresses in memory."""
+_OF_GATHER = "gather.<locals>._done_callback"
+
+
+class _Numbered(asyncio.Future[Any]):
+    """A future that sets keep in the order of numbers, where those of asyncio lie by their addresses in memory."""
 
     number = 0
 
     def __hash__(self) -> int:
         return self.number
 
+    def add_done_callback(self, fn: Callable[[Self], object], /, *, context: Context | None = None) -> None:
+        loop = self.get_loop()
+        if self.done() and getattr(fn, "__qualname__", "") == _OF_GATHER and isinstance(loop, SimulatedLoop):
+            # From Python 3.12 on, `asyncio.gather` takes in at once what is done already; before, it waits for turns.
+            loop.call_at_once(fn, self, context=context)
+        else:
+            super().add_done_callback(fn, context=context)
 
-class _Task(asyncio.Task[Any]):
-    """A task that sets keep in the order of their numbers."""
+
+class _Future(_Numbered):
+    """What `SimulatedLoop.create_future` makes."""
+
+
+class _Task(_Numbered, asyncio.Task[Any]):
+    """What `SimulatedLoop.create_task` makes."""
 
     def __init__(self, number: int, coroutine: Coroutine[Any, Any, Any], **options: Any) -> None:
         self.number = number
         super().__init__(coroutine, **options)
-
-    def __hash__(self) -> int:
-        return self.number
 
 
 class SimulatedLoop(asyncio.AbstractEventLoop):
@@ -84,6 +96,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._number = 0
         self._turns = 0
         self._running = False
+        self._at_once: list[Turn] = []
+        self._is_at_once = False
 
     # Running.
 
@@ -121,6 +135,21 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
             raise Standstill(f"At {self._now:.3f} s there is always something to do, and time does not go on.")
         if not turn.cancelled() and (turn.taker is None or turn.taker.takes(turn)):
             turn._run()
+            if self._at_once:
+                self._run_at_once()
+
+    def _run_at_once(self) -> None:
+        """Do what belongs to the turn that has just been taken, and let whoever waited for that go on in the same turn."""
+        while self._at_once:
+            self._is_at_once = True
+            self._run_all()
+            self._is_at_once = False
+            self._run_all()
+
+    def _run_all(self) -> None:
+        turns, self._at_once = self._at_once, []
+        for each in turns:
+            each._run()
 
     def _advance(self) -> None:
         """Go on to the time at which there is something to do next."""
@@ -146,8 +175,13 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     def call_soon(self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None) -> Turn:
         turn = Turn(self._now, callback, args, self, copy_context() if context is None else context)
-        self._ready.append(turn)
+        (self._at_once if self._is_at_once else self._ready).append(turn)
         return turn
+
+    def call_at_once(self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None) -> None:
+        """Call something when the turn is over that is being taken, before anybody else has one."""
+        turn = Turn(self._now, callback, args, self, copy_context() if context is None else context)
+        self._at_once.append(turn)
 
     def call_later(
         self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
