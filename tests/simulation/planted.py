@@ -10,13 +10,15 @@ import pytest
 
 from twofold.adapters.sqlite.views import SqliteViews
 from twofold.commands import handler
+from twofold.commands.snapshots import Snapshots
 from twofold.commands.states import CachedState, Known, StateCache
 from twofold.errors import LeaseLost
-from twofold.followers import Checkpoint, checkpoints
-from twofold.followers.session import Steps
-from twofold.log import Guard, Log, Ticket
+from twofold.followers import Checkpoint, Claim, PositionWaiter, Segment, checkpoints, division
+from twofold.followers.session import Fetch, Steps
+from twofold.log import Guard, Log, RecordedEvent, Ticket
 from twofold.log.following import Head
-from twofold.views import Write
+from twofold.messaging import InboxHandler, Published, RelayHandler
+from twofold.views import ViewHandler, Write, replacing
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -114,7 +116,88 @@ def head_not_polled(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Head, "_watch", changed_first)
 
 
-PLANTED: list[Plant] = [
+def snapshot_taken_for_now(patch: pytest.MonkeyPatch) -> None:
+    """A snapshot is taken for what the log has by now, and what came after it is not folded."""
+    load = Snapshots.load
+
+    async def load_for_now(self: Snapshots, fold: Any, key: Any) -> tuple[int, Any] | None:
+        loaded = await load(self, fold, key)
+        return loaded and (max(loaded[0], self._log.known_head), loaded[1])
+
+    patch.setattr(Snapshots, "load", load_for_now)
+
+
+def park_lost(patch: pytest.MonkeyPatch) -> None:
+    """What is set aside is forgotten."""
+    advance = checkpoints.advance
+
+    def forgetful(checkpoint: Checkpoint) -> Steps[None]:
+        return advance(Checkpoint(checkpoint.claim, checkpoint.position, (), checkpoint.unparked))
+
+    patch.setattr("twofold.adapters.sqlite.views.advance", forgetful)
+
+
+def parked_key_goes_on(patch: pytest.MonkeyPatch) -> None:
+    """Of a key that is parked, later events are handled as they come."""
+    patch.setattr(ViewHandler, "_held", _held)
+
+
+def _held(self: Any, blocked: Any, key: str, position: int) -> Any:
+    block = blocked.get(key)
+    return block.park(self.name, key, position, self._clock.now_us()) if block and position == block.since else None
+
+
+def receipt_not_waited_for(patch: pytest.MonkeyPatch) -> None:
+    """A query is answered from what is there."""
+    patch.setattr(PositionWaiter, "reach", lambda self, name, position, timeout_seconds: _true())
+
+
+def merged_at_the_foremost(patch: pytest.MonkeyPatch) -> None:
+    """Segments are merged where the foremost of them is, though others are behind."""
+
+    def merge(follower: str, segments: Sequence[Claim]) -> list[Claim]:
+        foremost = max(each.position for each in segments)
+        return [Claim(follower, Segment(), foremost, 1 + max(each.fence for each in segments))]
+
+    patch.setattr(division, "merge", merge)
+
+
+def shadow_takes_over_early(patch: pytest.MonkeyPatch) -> None:
+    """A view that is being rebuilt answers before it has caught up with the one in whose place it comes."""
+
+    def is_behind(follower: str) -> Steps[bool]:
+        yield Fetch("is_behind", (follower, follower))
+        return False
+
+    patch.setattr(replacing, "_is_behind", is_behind)
+
+
+def heard_before_it_is_recorded(patch: pytest.MonkeyPatch) -> None:
+    """The inbox moves its checkpoint, and then records what it has heard."""
+
+    async def apply(self: InboxHandler, events: Sequence[Published], position: int, blocked: Any) -> None:
+        await self._store.commit(Checkpoint(self._claim, position))
+        await self._record(events)
+
+    patch.setattr(InboxHandler, "apply", apply)
+
+
+def told_before_it_is_published(patch: pytest.MonkeyPatch) -> None:
+    """The relay moves its checkpoint, and then publishes."""
+
+    async def apply(self: RelayHandler, events: Sequence[RecordedEvent], position: int, blocked: Any) -> None:
+        await self._store.commit(Checkpoint(self._claim, position))
+        await self._deliveries.publish(self._outbox.delivery(events, position))
+
+    patch.setattr(RelayHandler, "apply", apply)
+
+
+def commits_overtake(patch: pytest.MonkeyPatch) -> None:
+    """What is heard is recorded behind a commit that has failed as if that had not."""
+    patch.setattr(Ticket, "is_lost", False)
+
+
+OF_ONE_SERVICE: list[Plant] = [
     guard_left_out,
     fence_not_checked,
     checkpoint_before_the_effect,
@@ -123,4 +206,18 @@ PLANTED: list[Plant] = [
     receipt_before_the_commit,
     ids_not_kept,
     head_not_polled,
+    snapshot_taken_for_now,
+    park_lost,
+    parked_key_goes_on,
+    receipt_not_waited_for,
+    merged_at_the_foremost,
+    shadow_takes_over_early,
 ]
+"""Those that a bank of one service has to show."""
+
+BETWEEN_SERVICES: list[Plant] = [
+    heard_before_it_is_recorded,
+    told_before_it_is_published,
+    commits_overtake,
+]
+"""Those that take two services which hear of each other."""

@@ -23,7 +23,7 @@ class TestSimulatedLogStore(LogConformance):
     @pytest.fixture
     def stores(self) -> Callable[[], LogStore]:
         disk, mishaps = LogDisk(), Mishaps(Chance(1, "stores"), Faults())
-        return lambda: SimulatedLogStore(disk, Wire(mishaps), mishaps)
+        return lambda: SimulatedLogStore(disk, Wire(mishaps))
 
 
 class TestSimulatedViewStore(ViewConformance):
@@ -39,6 +39,6 @@ class TestSimulatedTransport(TransportConformance):
         @asynccontextmanager
         async def exchange() -> AsyncIterator[Exchange]:
             mishaps = Mishaps(Chance(1, "transport"), Faults())
-            yield SimulatedTransport(Broker(), Wire(mishaps), mishaps)
+            yield SimulatedTransport(Broker(), Wire(mishaps))
 
         return exchange

@@ -13,13 +13,15 @@ import msgspec
 from twofold.adapters.memory import MemoryStore
 from twofold.adapters.sqlite.failures import failure_of
 from twofold.clock import Clock
-from twofold.log import Append, Appended, Outcome
+from twofold.log import ALL, Append, Appended, Outcome, RecordedEvent
 from twofold.messaging import Delivery
+from twofold.simulation.history import Read
 from twofold.simulation.wire import at_once
 
 T = TypeVar("T")
 
 MEMORY = ":memory:"
+_EVERYTHING = 1_000_000_000
 
 
 class Bell:
@@ -72,6 +74,10 @@ class LogDisk:
         """The position of the last event."""
         return at_once(self.stored.head())
 
+    def events(self) -> list[RecordedEvent]:
+        """Return all that the log holds."""
+        return at_once(self.stored.read(ALL, 0, _EVERYTHING))
+
     def write(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
         """Decide appends and store them, now."""
         head = self.head
@@ -84,11 +90,15 @@ class LogDisk:
 
 
 class ViewDisk:
-    """What is stored of views. Each piece of work is done on it in one step; its time is that of ``clock``."""
+    """What is stored of views. Each piece of work is done on it in one step; its time is that of ``clock``.
+
+    ``read`` has what was read for queries, in that order.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.sessions: dict[sqlite3.Connection, Any] = {}
+        self.read: list[Read] = []
         self._connection = sqlite3.connect(MEMORY, isolation_level=None, check_same_thread=False)
 
     def run(self, work: Callable[[sqlite3.Connection], T]) -> T:

@@ -36,6 +36,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The database is away."""
     slow: Probability = 0.0
     """The way there, or back, takes up to ``slow_seconds``."""
+    refused_row: Probability = 0.0
+    """A database of views does not take rows, as if it never would: their keys are parked."""
     lost_wake_up: Probability = 0.0
     """Those who wait for news of a commit are not told."""
     repeated_delivery: Probability = 0.0
@@ -60,6 +62,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A follower's segments are split, or merged."""
     rebuild: Probability = 0.0
     """A view is rebuilt."""
+    retry: Probability = 0.0
+    """What is parked is tried again."""
 
     latency_seconds: float = 0.0
     """How long each way to a database takes at the most, without being slow."""
@@ -77,6 +81,7 @@ _MOST = Faults(
     refused_write=0.08,
     refused_read=0.04,
     slow=0.1,
+    refused_row=0.03,
     lost_wake_up=0.5,
     repeated_delivery=0.3,
     cancelled_caller=0.15,
@@ -86,7 +91,8 @@ _MOST = Faults(
     full_disk=0.05,
     clock_jump=0.2,
     division=0.2,
-    rebuild=0.1,
+    rebuild=0.3,
+    retry=0.2,
     latency_seconds=0.004,
     slow_seconds=1.5,
     pause_seconds=6.0,

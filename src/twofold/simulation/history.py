@@ -35,8 +35,9 @@ class Sent(msgspec.Struct):
 
 
 class Read(msgspec.Struct, frozen=True):
-    """Which tables were read for an answer, and where each follower stood then."""
+    """Which tables were read for a query, and where each follower stood then."""
 
+    asked: Asked
     tables: tuple[str, ...]
     positions: dict[str, int]
 

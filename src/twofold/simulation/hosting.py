@@ -91,11 +91,11 @@ class Hosts:
 
     def _settings(self, process: Process) -> dict[str, Settings]:
         wire = Wire(self._mishaps, process)
-        broker = SimulatedTransport(self._broker, wire, self._mishaps) if self._plan.has_broker else ""
+        broker = SimulatedTransport(self._broker, wire) if self._plan.has_broker else ""
         return {
             name: Settings(
-                log=SimulatedLogStore(disk, wire, self._mishaps, process.tell),
-                views=SimulatedViewStore(self._views[name], wire, process.tell),
+                log=SimulatedLogStore(disk, wire),
+                views=SimulatedViewStore(self._views[name], wire),
                 transport=broker,
                 limits=self._plan.limits,
             )

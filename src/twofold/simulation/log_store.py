@@ -19,20 +19,15 @@ from twofold.log import (
     TypeCount,
 )
 from twofold.simulation.disks import LogDisk
-from twofold.simulation.faults import Mishaps
 from twofold.simulation.wire import Wire, at_once
 
 
 class SimulatedLogStore:
     """A process's way to a log's disk. Its rules are those of the log in memory."""
 
-    def __init__(
-        self, disk: LogDisk, wire: Wire, mishaps: Mishaps, tell: Callable[[str], None] = lambda what: None
-    ) -> None:
+    def __init__(self, disk: LogDisk, wire: Wire) -> None:
         self._disk = disk
         self._wire = wire
-        self._mishaps = mishaps
-        self._tell = tell
 
     async def open(self, *, read_only: bool = False) -> None:
         await self._wire.read(lambda: None)
@@ -50,8 +45,8 @@ class SimulatedLogStore:
     def _written(self, batch: Sequence[Append], recorded_at_us: int) -> list[Outcome]:
         outcomes = self._disk.write(batch, recorded_at_us)
         if made := [str(each.last) for each in outcomes if isinstance(each, Appended) and not each.repeated]:
-            self._tell(f"the log has {', '.join(made)}")
-            if not self._mishaps.happens("lost_wake_up"):
+            self._wire.process.tell(f"the log has {', '.join(made)}")
+            if not self._wire.mishaps.happens("lost_wake_up"):
                 self._disk.bell.ring()
         return outcomes
 

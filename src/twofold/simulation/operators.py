@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from twofold.errors import NotFound, NotNow
-from twofold.followers import claiming
+from twofold.followers import parking
+from twofold.operations import segments
+from twofold.operations.databases import Databases
 from twofold.service import Running, Service
 from twofold.simulation.chance import Chance
 from twofold.simulation.clients import UNKNOWN
@@ -48,6 +50,7 @@ class Operator:
             "clock_jump": self._set_clock,
             "division": self._divide,
             "rebuild": self._rebuild,
+            "retry": self._retry,
         }
 
     async def run(self) -> None:
@@ -102,20 +105,29 @@ class Operator:
 
     async def _divide(self) -> None:
         process, running, follower = self._some_follower()
-        segments = [each for each in await process.call(running.progress) if each.follower == follower]
-        if len(segments) > _MANY_SEGMENTS or self._chance.happens(0.5):
+        databases = Databases(running.declaration, running.log, running.views, running.clock, running.limits)
+        segments_now = await process.call(partial(segments.segments_of, databases, follower))
+        if segments_now > _MANY_SEGMENTS or self._chance.happens(0.5):
             self._trace.tell("operator", f"merges {follower}")
-            await process.call(partial(claiming.merge, running.views, follower))
+            await process.call(partial(segments.merge, databases, follower))
         else:
             self._trace.tell("operator", f"splits {follower}")
             parts = 2 + self._chance.below(_MOST_PARTS - 1)
-            await process.call(partial(claiming.split, running.views, follower, parts))
+            await process.call(partial(segments.split, databases, follower, parts))
 
     async def _rebuild(self) -> None:
         process, running, follower = self._some_follower()
         self._trace.tell("operator", f"rebuilds {follower}")
         await process.call(partial(running.rebuild, follower))
         self._trace.tell("operator", f"has rebuilt {follower}")
+
+    async def _retry(self) -> None:
+        process, running, follower = self._some_follower()
+        parked = await process.call(partial(parking.parked, running.views, follower))
+        keys = [*dict.fromkeys([each.key for each in parked])]
+        if keys:
+            self._trace.tell("operator", f"has {', '.join(keys)} of {follower} tried again")
+            await process.call(partial(parking.request_retry, running.views, follower, keys))
 
     def _some_follower(self) -> tuple[Process, Running, str]:
         """Return a process, a service that runs in it, and what fills a view of it."""

@@ -2,48 +2,45 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from twofold.errors import FutureReceipt, IdReused, InvalidMessage, NotRunning, ReceiptTimeout, Rejected, ViewNotReady
-from twofold.log import ALL, RecordedEvent
+from twofold.log import RecordedEvent
 from twofold.messages import Receipt
+from twofold.service import Service
 from twofold.simulation.clients import UNKNOWN
 from twofold.simulation.deciding import DecisionOracle
-from twofold.simulation.disks import LogDisk
 from twofold.simulation.hearing import hearing_violations
-from twofold.simulation.history import Asked
-from twofold.simulation.viewing import view_violations
+from twofold.simulation.refilling import projection_violations
 from twofold.simulation.violations import Violation
-from twofold.simulation.wire import at_once
 from twofold.simulation.world import World
 
 _ANSWERS = (*UNKNOWN, Rejected, IdReused, InvalidMessage, NotRunning)
 _NO_ANSWERS = (*UNKNOWN, ReceiptTimeout, ViewNotReady, InvalidMessage, NotRunning)
-_EVERYTHING = 1_000_000_000
 
 
 def violations(world: World) -> Iterator[Violation]:
     """Yield whatever a run has broken, the causes before what follows from them."""
-    events = {name: events_of(disk) for name, disk in world.logs.items()}
+    events = {name: disk.events() for name, disk in world.logs.items()}
     yield from _of_positions(events)
     for service in world.services:
         yield from DecisionOracle(service, world.logs[service.name], world.history.sent).violations()
     for service in world.services:
         yield from hearing_violations(service, events, is_complete=not world.behind)
     yield from _of_answers(world)
-    for asked in world.history.asked:
-        yield from _of_reading(world, asked, events[asked.service])
     for service in world.services:
-        yield from view_violations(service, events[service.name], world.view_store(service.name))
+        yield from _of_reading(world, service, events[service.name])
+    yield from world.found
+    for service in world.services:
+        yield from world.view_violations(service)
+        if not world.behind:
+            store, clock = world.view_store(service.name), world.views[service.name].clock
+            yield from projection_violations(service, world.logs[service.name], store, clock)
     for each in world.hosts.broken:
         yield Violation("A process ends when it is asked to.", "the world", "that it runs", each)
     for each in world.behind:
         yield Violation("When nothing goes wrong any more, all is caught up.", "the end", "the end of the log", each)
-
-
-def events_of(disk: LogDisk) -> list[RecordedEvent]:
-    """Return all that a log holds."""
-    return at_once(disk.stored.read(ALL, 0, _EVERYTHING))
 
 
 def _of_positions(events: dict[str, list[RecordedEvent]]) -> Iterator[Violation]:
@@ -67,20 +64,26 @@ def _of_answers(world: World) -> Iterator[Violation]:
             yield Violation("A query is answered.", f"{asked.service}, {asked.query!r}", "an answer", repr(asked.error))
 
 
-def _of_reading(world: World, asked: Asked, events: Sequence[RecordedEvent]) -> Iterator[Violation]:
-    if asked.after is None or asked.error is not None:
-        return
-    (declaration,) = [each.declaration for each in world.services if each.name == asked.service]
-    filled_by = {table: name for name, tables in declaration.followers.items() for table in tables}
-    needed = _own_position(asked.after, asked.service, events)
-    for read in asked.read:
+def _of_reading(world: World, service: Service, events: Sequence[RecordedEvent]) -> Iterator[Violation]:
+    """Yield what was read from before what a receipt stands for, or from before what was read earlier."""
+    filled_by = {table: name for name, tables in service.declaration.followers.items() for table in tables}
+    latest: dict[str, int] = defaultdict(int)
+    for read in world.views[service.name].read:
+        asked = read.asked
+        needed = _own_position(asked.after, service.name, events) if asked.after and asked.error is None else 0
         for follower in [filled_by[table] for table in read.tables if table in filled_by]:
-            if read.positions.get(follower, 0) < needed:
+            position = read.positions.get(follower, 0)
+            where = f"{service.name}, {asked.query!r} after {asked.after}"
+            if position < needed:
                 yield Violation(
-                    "A receipt's effect is visible to whoever asks after it.",
-                    f"{asked.service}, {asked.query!r} after {asked.after}",
-                    f"{follower} at {needed}", f"{follower} at {read.positions.get(follower, 0)}",
+                    "A receipt's effect is visible to whoever asks after it.", where, f"{follower} at {needed}",
+                    f"{follower} at {position}",
                 )  # fmt: skip
+            if position < latest[follower]:
+                yield Violation(
+                    "A view does not go back.", where, f"{follower} at {latest[follower]}", f"{follower} at {position}"
+                )
+            latest[follower] = max(latest[follower], position)
 
 
 def _own_position(receipt: Receipt, service: str, events: Sequence[RecordedEvent]) -> int:

@@ -8,7 +8,6 @@ from operator import getitem
 
 from twofold.messaging import Delivery
 from twofold.simulation.disks import Broker
-from twofold.simulation.faults import Mishaps
 from twofold.simulation.wire import Wire
 
 _POLL_SECONDS = 0.5
@@ -20,15 +19,15 @@ class SimulatedTransport:
 
     pushes = True
 
-    def __init__(self, broker: Broker, wire: Wire, mishaps: Mishaps) -> None:
+    def __init__(self, broker: Broker, wire: Wire) -> None:
         self._broker = broker
         self._wire = wire
-        self._mishaps = mishaps
 
     async def publish(self, delivery: Delivery) -> None:
         await self._wire.write(partial(self._broker.publish, delivery), f"a delivery up to {delivery.position}")
 
     async def subscribe(self, group: str, source: str, after: int) -> AsyncIterator[Delivery]:
+        mishaps = self._wire.mishaps
         deliveries, settled, key = self._broker.deliveries[source], self._broker.settled, (group, source)
         place = settled[key]
         while True:
@@ -36,8 +35,8 @@ class SimulatedTransport:
             for delivery in found:
                 yield delivery
                 place = settled[key] = place + 1
-                if self._mishaps.happens("repeated_delivery"):
-                    place = max(0, place - 1 - self._mishaps.chance.below(_MOST_REPEATED))
+                if mishaps.happens("repeated_delivery"):
+                    place = max(0, place - 1 - mishaps.chance.below(_MOST_REPEATED))
                     break
             if not found:
                 await self._broker.bell.wait(_POLL_SECONDS)

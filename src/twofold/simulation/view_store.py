@@ -8,7 +8,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from twofold.adapters.sqlite.views import SqliteViews
+from twofold.errors import ValueRefused
 from twofold.followers import Checkpoint, checkpoints
+from twofold.followers.model import WHOLE
 from twofold.simulation.disks import MEMORY, ViewDisk
 from twofold.simulation.history import Read, reading
 from twofold.simulation.wire import Wire, at_once
@@ -38,12 +40,10 @@ class _Connection:
 class SimulatedViewStore(SqliteViews):
     """A process's way to a views' disk. Its statements are those of the adapter for SQLite."""
 
-    def __init__(
-        self, disk: ViewDisk, wire: Wire | None = None, tell: Callable[[str], None] = lambda what: None
-    ) -> None:
+    def __init__(self, disk: ViewDisk, wire: Wire | None = None) -> None:
         self._disk = disk
+        self._wire = wire
         self._clock = disk.clock
-        self._tell = tell
         self._sessions = disk.sessions
         self._writing: Any = _Connection(disk, partial(wire.write, what="a write to the views") if wire else _at_once)
         self._reading: Any = _Connection(disk, wire.read if wire else _at_once)
@@ -58,18 +58,32 @@ class SimulatedViewStore(SqliteViews):
         return await super().select(statement)
 
     def _note(self, *tables: str) -> None:
-        """Take note of where followers stand at this moment, if something is read for a query that waits for a receipt."""
+        """Take note of where followers stand at this moment, if something is read for a query."""
         asked = reading.get()
-        if asked is not None and asked.after is not None:
+        if asked is not None:
             now = at_once(checkpoints.standings(SimulatedViewStore(self._disk)))
-            asked.read.append(Read(tables, {name: each.position for name, each in now.items()}))
+            read = Read(asked, tables, {name: each.position for name, each in now.items()})
+            asked.read.append(read)
+            self._disk.read.append(read)
+
+    async def commit(self, checkpoint: Checkpoint, writes: Sequence[Write] = ()) -> None:
+        if self._wire and writes and self._wire.mishaps.happens("refused_row"):
+            self._wire.process.tell(f"a row of {checkpoint.claim.follower} is refused")
+            raise ValueRefused("Simulated: the database does not take this row, and nothing was stored.")
+        await super().commit(checkpoint, writes)
 
     def _commit(self, checkpoint: Checkpoint, writes: Sequence[Write], connection: sqlite3.Connection) -> None:
         super()._commit(checkpoint, writes, connection)
-        claim = checkpoint.claim
-        part = "" if claim.segment.width == 1 << 32 else f" from {claim.segment.low:#x}"
-        parked = f", {len(checkpoint.parked)} parked" if checkpoint.parked else ""
-        self._tell(f"{claim.follower}{part} is at {checkpoint.position}{parked}")
+        if self._wire:
+            self._wire.process.tell(_told(checkpoint))
+
+
+def _told(checkpoint: Checkpoint) -> str:
+    claim = checkpoint.claim
+    part = "" if claim.segment.width == WHOLE else f" from {claim.segment.low:#x}"
+    parked = f", {len(checkpoint.parked)} parked" if checkpoint.parked else ""
+    unparked = f", {len(checkpoint.unparked)} not any more" if checkpoint.unparked else ""
+    return f"{claim.follower}{part} is at {checkpoint.position}{parked}{unparked}"
 
 
 async def _at_once(work: Callable[[], T]) -> T:

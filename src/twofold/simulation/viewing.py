@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import select
 
-from twofold.folding import fold_of
-from twofold.followers import Parked, Progress, checkpoints, parking, storable_key
+from twofold.folding import Fold, fold_of
+from twofold.followers import Progress, checkpoints, parking, storable_key
 from twofold.log import RecordedEvent
+from twofold.messages import Event
 from twofold.service import Service
 from twofold.simulation.concerned import concerned
 from twofold.simulation.violations import Violation
 from twofold.simulation.wire import at_once
-from twofold.views import ViewStore, layout
+from twofold.views import Layout, ViewStore, layout
 from twofold.views.tables import table_for
 
 _MOST_PARKED = 1_000_000
@@ -35,42 +36,71 @@ def view_violations(
                 )  # fmt: skip
     progress = at_once(checkpoints.progress(store))
     for view in service.declaration.folded:
-        shape = layout(view)
-        segments = [each for each in progress if each.follower == shape.table]
-        aside = [each for each in parked if each.follower == shape.table]
-        found = {row.key: row for row in _rows(store, shape)} if segments else {}
-        expected = _folded(view, events, segments, aside)
-        for key in {**expected, **found}:
-            if expected.get(key) != found.get(key):
-                stands = ", ".join([f"{each.position}" for each in segments])
-                yield Violation(
-                    "A view is a fold of what it has handled.", f"{service.name}: {shape.table} at {stands}",
-                    repr(expected.get(key)), repr(found.get(key)),
-                )  # fmt: skip
+        table = layout(view).table
+        segments = [each for each in progress if each.follower == table]
+        aside = {(each.key, each.position) for each in parked if each.follower == table}
+        handled = [*_handled(fold_of(view), events, segments)]
+        where = f"{service.name}: {table} at {', '.join([str(each.position) for each in segments])}"
+        yield from _overtaken(handled, aside, where)
+        found = rows_of(store, layout(view)) if segments else {}
+        yield from differences("A view is a fold of what it has handled.", where, _folded(view, handled, aside), found)
 
 
-def _rows(store: ViewStore, shape: Any) -> list[Any]:
-    return [shape.row(**row._mapping) for row in at_once(store.select(select(table_for(shape))))]
+def differences(rule: str, where: str, expected: Mapping[Any, Any], found: Mapping[Any, Any]) -> Iterator[Violation]:
+    """Yield in which rows, by their keys, what should be there and what is there are not the same."""
+    for key in {**expected, **found}:
+        if expected.get(key) != found.get(key):
+            yield Violation(rule, where, repr(expected.get(key)), repr(found.get(key)))
 
 
-def _folded(
-    view: Any, events: Sequence[RecordedEvent], segments: Sequence[Progress], parked: Sequence[Parked]
-) -> dict[Any, Any]:
-    """Fold what the segments have handled, without what is parked."""
-    fold = fold_of(view)
-    aside = {(each.key, each.position) for each in parked}
-    rows: dict[Any, Any] = {}
-    handled: dict[Any, int] = defaultdict(int)
+def rows_of(store: ViewStore, shape: Layout) -> dict[Any, Any]:
+    """Return all rows of a table by their keys."""
+    rows = [shape.row(**row._mapping) for row in at_once(store.select(select(table_for(shape))))]
+    return {row.key: row for row in rows}
+
+
+class _Handled(msgspec.Struct, frozen=True):
+    """An event that a follower has handled for a key, or parked for it."""
+
+    position: int
+    type: str
+    key: Any
+    parked_as: str
+    event: Event
+
+
+def _handled(fold: Fold[Any], events: Sequence[RecordedEvent], segments: Sequence[Progress]) -> Iterator[_Handled]:
+    reached: dict[str, int] = {}
     for recorded in events:
         for key, event in concerned(fold, recorded):
             text = storable_key(fold.key.of(key))
-            if key not in handled:
-                handled[key] = next((each.position for each in segments if each.segment.owns(text)), 0)
-            if recorded.position > handled[key] or (text, recorded.position) in aside:
-                continue
-            _, step = fold.steps[recorded.type]
-            row = step(rows.get(key, view(key=key)), event)
-            rows.pop(key, None)
+            if text not in reached:
+                reached[text] = next((each.position for each in segments if each.segment.owns(text)), 0)
+            if recorded.position <= reached[text]:
+                yield _Handled(recorded.position, recorded.type, key, text, event)
+
+
+def _overtaken(handled: Sequence[_Handled], aside: set[tuple[str, int]], where: str) -> Iterator[Violation]:
+    waiting: dict[str, int] = {}
+    for each in handled:
+        if (each.parked_as, each.position) in aside:
+            waiting.setdefault(each.parked_as, each.position)
+        elif each.parked_as in waiting:
+            yield Violation(
+                "What comes behind a parked event of its key waits.", f"{where}, {each.parked_as}",
+                f"position {each.position} parked behind {waiting[each.parked_as]}", "that it was handled",
+            )  # fmt: skip
+
+
+def _folded(view: Any, handled: Sequence[_Handled], aside: set[tuple[str, int]]) -> dict[Any, Any]:
+    """Fold what was handled, without what is parked."""
+    steps = fold_of(view).steps
+    rows: dict[Any, Any] = {}
+    for each in handled:
+        if (each.parked_as, each.position) not in aside:
+            _, step = steps[each.type]
+            row = step(rows.get(each.key, view(key=each.key)), each.event)
+            rows.pop(each.key, None)
             if row is not None:
-                rows[key] = row
+                rows[each.key] = row
     return rows

@@ -50,8 +50,8 @@ class Wire:
     """What is asked for arrives after a while and is done in one step, and then the answer is on its way."""
 
     def __init__(self, mishaps: Mishaps, process: End = NOBODY) -> None:
-        self._mishaps = mishaps
-        self._process = process
+        self.mishaps = mishaps
+        self.process = process
 
     async def read(self, work: Callable[[], T]) -> T:
         """Have something looked up.
@@ -59,7 +59,7 @@ class Wire:
         Raises:
             LogUnavailable: the database is away.
         """
-        if self._process.is_cut_off or self._mishaps.happens("refused_read"):
+        if self.process.is_cut_off or self.mishaps.happens("refused_read"):
             await self._fail("a reading fails")
         return await self._sent(work, "")
 
@@ -69,17 +69,17 @@ class Wire:
         Raises:
             LogUnavailable: the database is away, or the answer was lost.
         """
-        if self._process.is_cut_off or self._mishaps.is_full or self._mishaps.happens("refused_write"):
+        if self.process.is_cut_off or self.mishaps.is_full or self.mishaps.happens("refused_write"):
             await self._fail(f"{what} is refused")
         return await self._sent(work, what)
 
     async def _fail(self, what: str) -> None:
-        self._process.tell(what)
-        await asyncio.sleep(self._mishaps.delay_seconds())
+        self.process.tell(what)
+        await asyncio.sleep(self.mishaps.delay_seconds())
         raise LogUnavailable(f"Simulated: the database is away, {what}, and nothing was stored.")
 
     async def _sent(self, work: Callable[[], T], what: str) -> T:
-        if self._process.is_dead:
+        if self.process.is_dead:
             raise LogUnavailable("Simulated: this process is dead, and nothing that it does reaches a database.")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
@@ -87,7 +87,7 @@ class Wire:
         return await answer
 
     def _after_a_while(self, loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *values: Any) -> None:
-        delay_seconds = self._mishaps.delay_seconds()
+        delay_seconds = self.mishaps.delay_seconds()
         if delay_seconds:
             loop.call_later(delay_seconds, callback, *values, context=_OUTSIDE)
         else:
@@ -96,7 +96,7 @@ class Wire:
     def _arrive(
         self, loop: asyncio.AbstractEventLoop, work: Callable[[], T], what: str, answer: asyncio.Future[T]
     ) -> None:
-        if self._process.is_dead and (not what or self._mishaps.chance.happens(0.5)):
+        if self.process.is_dead and (not what or self.mishaps.chance.happens(0.5)):
             return
         result: Any = None
         error: BaseException | None = None
@@ -104,8 +104,8 @@ class Wire:
             result = work()
         except Exception as raised:
             error = raised
-        if what and error is None and self._mishaps.happens("unknown_outcome"):
-            self._process.tell(f"{what} is stored, and its answer lost")
+        if what and error is None and self.mishaps.happens("unknown_outcome"):
+            self.process.tell(f"{what} is stored, and its answer lost")
             error = LogUnavailable(f"Simulated: the answer to {what} was lost, so whether it was stored is not known.")
         self._after_a_while(loop, _answer, answer, result, error)
 

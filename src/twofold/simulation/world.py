@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any
 
-from twofold.followers import checkpoints
+from twofold.followers import checkpoints, parking
 from twofold.messaging import inbox_name
 from twofold.service import Service
 from twofold.simulation.chance import Chance
@@ -21,9 +21,12 @@ from twofold.simulation.operators import Operator
 from twofold.simulation.plan import Plan
 from twofold.simulation.trace import Trace
 from twofold.simulation.view_store import SimulatedViewStore
+from twofold.simulation.viewing import view_violations
+from twofold.simulation.violations import Violation
 from twofold.simulation.wire import at_once
 
 _LOOK_SECONDS = 0.1
+_AUDIT_SECONDS = 2.0
 _CATCHING_UP_SECONDS = 120.0
 
 
@@ -41,6 +44,8 @@ class World:
         self.views = {name: ViewDisk(clock) for name, clock in clocks.items()}
         self.behind: list[str] = []
         """What had not caught up in the end."""
+        self.found: list[Violation] = []
+        """What was found wrong on the way."""
         self._seed = seed
         self.mishaps = Mishaps(Chance(seed, "mishaps"), plan.faults)
         self.hosts = Hosts(services, self.logs, self.views, plan, seed, self.loop, self.mishaps, self.trace)
@@ -64,13 +69,27 @@ class World:
     async def _live(self) -> None:
         for place in range(len(self.plan.processes)):
             self._begin(self.hosts.keep(place))
-        operating = self._begin(self._operator.run())
+        operating, auditing = self._begin(self._operator.run()), self._begin(self._audit())
         await asyncio.gather(*[self._begin(each) for each in self._requested()])
         self.trace.tell("world", "from now on nothing goes wrong")
         operating.cancel()
+        auditing.cancel()
         self.mishaps.calm()
         self.hosts.calm()
         await self._catch_up()
+
+    async def _audit(self) -> None:
+        """Judge the views now and then as they are, wherever their followers stand."""
+        chance = Chance(self._seed, "audit")
+        while not self.found:
+            await asyncio.sleep(chance.between(0, _AUDIT_SECONDS))
+            for service in self.services:
+                self.found += self.view_violations(service)
+
+    def view_violations(self, service: Service) -> list[Violation]:
+        """Judge the views of a service as they are at this moment."""
+        store, events = self.view_store(service.name), self.logs[service.name].events()
+        return [*view_violations(service, events, store, may_park=self.plan.faults.refused_row > 0)]
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Begin something that belongs to no process."""
@@ -100,11 +119,17 @@ class World:
             await asyncio.sleep(_LOOK_SECONDS)
 
     def _behind(self, service: Service) -> Iterator[str]:
-        progress = at_once(checkpoints.progress(self.view_store(service.name)))
+        """Yield what has not caught up, and have what is parked tried again."""
+        store = self.view_store(service.name)
+        progress = at_once(checkpoints.progress(store))
         for name, head in self._goals(service):
             position = min([each.position for each in progress if each.follower == name], default=0)
             if position < head:
                 yield f"{service.name}: {name} is at {position} of {head}"
+        if self.plan.faults.refused_row:
+            for each in at_once(parking.parked(store)):
+                yield f"{service.name}: {each.follower} has parked {each.key}, position {each.position}: {each.error}"
+                at_once(parking.request_retry(store, each.follower, [each.key]))
 
     def _goals(self, service: Service) -> Iterator[tuple[str, int]]:
         """Yield the followers of a service, each with the position at which it has caught up."""
