@@ -8,7 +8,7 @@ import sys
 from examples.bank import bank
 from twofold.simulation import simulate_once
 
-SEEDS = range(4)
+SEEDS = range(2)
 
 
 def digest(seeds: range = SEEDS) -> str:
