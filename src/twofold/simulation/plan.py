@@ -37,11 +37,11 @@ def drawn_plan(seed: int, commands: int, faults: Faults | None = None) -> Plan:
     chance = Chance(seed, "plan")
     return Plan(
         processes=_drawn_processes(chance),
-        clients=1 + chance.below(8),
+        clients=chance.pick([1, 2, 4, 8]),
         commands=commands,
-        asks=0.3,
-        pace_seconds=chance.pick([0.01, 0.1, 0.5, 1.5]),
-        identities=1 + chance.below(6),
+        asks=0.5,
+        pace_seconds=chance.pick([0.01, 0.01, 0.1, 0.5, 1.5]),
+        identities=chance.pick([1, 2, 2, 3, 4, 6]),
         has_broker=chance.happens(0.5),
         snapshot_every=chance.pick([0, 1, 2, 7]),
         faults=drawn_faults(chance) if faults is None else faults,
@@ -51,7 +51,7 @@ def drawn_plan(seed: int, commands: int, faults: Faults | None = None) -> Plan:
 
 def _drawn_processes(chance: Chance) -> tuple[tuple[Role, ...], ...]:
     if chance.happens(0.7):
-        return (ROLES,) * (1 + chance.below(3))
+        return (ROLES,) * chance.pick([1, 2, 2, 3])
     apart: list[tuple[Role, ...]] = [("commands", "queries"), ("followers", "relay")]
     return (*apart, *[chance.pick([*apart, ROLES, ("queries",)]) for _ in range(chance.below(3))])
 
