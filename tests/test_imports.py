@@ -172,6 +172,7 @@ DECODE = {
     "log/model.py": "tags and metadata",
     "messages/codec.py": "commands and queries, and what is stored of events",
     "messages/types.py": "defaults",
+    "simulation/plan.py": "plans",
     "views/packing.py": "fields of rows",
     "views/paging.py": "cursors",
 }

@@ -1,8 +1,14 @@
 """``twofold simulate``, as a process: simulated worlds spread over others, until something is broken."""
 
+import os
+import select
+import shlex
+import signal
+from pathlib import Path
+
 import msgspec
 
-from tests.cli.conftest import CommandLine
+from tests.cli.conftest import PATIENCE_SECONDS, CommandLine
 
 BANK = "examples.bank:bank"
 
@@ -59,8 +65,50 @@ def test_a_process_that_is_gone_is_told(twofold: CommandLine) -> None:
 
 
 def test_programs_get_the_same(twofold: CommandLine) -> None:
-    """As JSON, with what was expected and what was found."""
+    """As JSON, with the rule, what was expected and found, the history, and the command that repeats it."""
     twofold.write("clocked.py", READS_THE_CLOCK)
     found = twofold("simulate", "clocked:bank", "--jobs", "1", "--json")
     assert found.code == 1
-    assert msgspec.json.decode(found.output)["seed"] == 0
+    told = msgspec.json.decode(found.output)
+    assert told["rule"] == "A decision is made on what the log holds before it."
+    assert told["history"][0]["what"].startswith("starts")
+    again = twofold(*shlex.split(told["again"])[1:])
+    assert (again.code, told["rule"] in again.output) == (1, True)
+
+
+def test_invariants_of_the_module_are_checked(twofold: CommandLine) -> None:
+    """Those that are about the target; nothing has to be registered."""
+    found = twofold("simulate", "examples.simulated.closing:bank", "--jobs", "1")
+    assert found.code == 1
+    assert "The invariant what_is_closed_is_empty holds." in found.output
+    assert "An account that is closed has nothing." in found.output
+
+
+def test_a_failure_that_does_not_repeat_is_told(twofold: CommandLine) -> None:
+    """It depends on something else than the seed, and that is what is wrong."""
+    twofold.write("once.py", READS_THE_CLOCK.replace("import time", "import multiprocessing as m, time").replace(
+        "time.monotonic_ns()", "time.monotonic_ns() if m.parent_process() else 1"))  # fmt: skip
+    assert "in one process, and not in another" in twofold("simulate", "once:bank", "--jobs", "1").errors
+
+
+def test_what_cannot_be_simulated_is_told(twofold: CommandLine) -> None:
+    """A service that hears of one which is not there, a plan that is none, a target that is none."""
+    told = twofold("simulate", "examples.shop.stock:stock").complaint
+    assert "stock subscribes to sales, which is not simulated" in told
+    assert "This is no plan" in twofold("simulate", BANK, "--plan", "{").complaint
+    assert "no 'nothing'" in twofold("simulate", "examples.bank:nothing").complaint
+
+
+def test_an_interrupt_ends_all_at_once(twofold: CommandLine) -> None:
+    """With the exit code of one, and no process is left: neither those that look at worlds, nor who tidies up after them."""
+    process = twofold.begin("simulate", BANK, "--runs", "100000", "--jobs", "2")
+    with Path(f"/proc/{process.pid}/task/{process.pid}/children").open() as children:
+        while len(begun := children.read().split()) < 3:
+            assert process.poll() is None
+            children.seek(0)
+    ends = [os.pidfd_open(int(each)) for each in begun]
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE_SECONDS) == 130
+    for each in ends:
+        assert select.select([each], [], [], PATIENCE_SECONDS)[0]
+        os.close(each)

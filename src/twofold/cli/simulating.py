@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Iterator
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from twofold.cli.streams import guard
 from twofold.cli.target import Complaint, load
 from twofold.clock import SystemClock
+from twofold.service import Service
+
+if TYPE_CHECKING:
+    from twofold.simulation.simulate import Simulation
 
 _LEEWAY_SECONDS = 20.0
 """How much longer than all of them were to take a single run may go on: then something in it does not end."""
@@ -32,11 +38,12 @@ class Bounds(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """What a process tells of a world."""
+    """What a process tells of a world; ``violation`` is the first rule that is broken in it, or ''."""
 
     commands: int
     virtual_seconds: float
-    is_broken: bool
+    faults: Mapping[str, int]
+    violation: str
 
 
 class Sum(msgspec.Struct):
@@ -46,13 +53,16 @@ class Sum(msgspec.Struct):
     commands: int = 0
     virtual_seconds: float = 0.0
     seconds: float = 0.0
+    faults: Counter[str] = msgspec.field(default_factory=Counter)
     broken: int | None = None
+    violation: str = ""
 
     def add(self, run: Run) -> None:
         """Count a world in which nothing is broken, or which is the first in which something is."""
         self.runs += 1
         self.commands += run.commands
         self.virtual_seconds += run.virtual_seconds
+        self.faults.update(run.faults)
 
 
 def in_worlds(target: str, bounds: Bounds, jobs: int) -> Sum:
@@ -73,7 +83,7 @@ def in_worlds(target: str, bounds: Bounds, jobs: int) -> Sum:
                 summed.add(run)
                 report("worlds", summed.runs, bounds.runs)
     summed.seconds = clock.monotonic() - begun
-    summed.broken = pool.broken
+    summed.broken, summed.violation = pool.broken, pool.violation
     return summed
 
 
@@ -85,6 +95,7 @@ class _Pool:
         self._seeds = iter(range(bounds.seed, bounds.seed + bounds.runs))
         self._looks_at: dict[Connection, int] = {}
         self.broken: int | None = None
+        self.violation = ""
         for each in workers:
             self._give(each)
 
@@ -104,8 +115,8 @@ class _Pool:
             if isinstance(told, Connection):
                 run = self._told(told)
                 seed = self._looks_at.pop(told)
-                if run.is_broken and (self.broken is None or seed < self.broken):
-                    self.broken = seed
+                if run.violation and (self.broken is None or seed < self.broken):
+                    self.broken, self.violation = seed, run.violation
                 yield run
                 if self.broken is None and (left_seconds is None or left_seconds > 0):
                     self._give(told)
@@ -158,21 +169,35 @@ def _work(target: str, asked: Connection) -> None:
     # Ctrl-C in a terminal is for the parent, which ends all at once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     guard()
-    simulated = load(target)
+    simulation = simulation_of(target)
     while True:
         try:
             seed = asked.recv()
         except EOFError:
             return
-        asked.send(_run(simulated, seed))
+        asked.send(_run(simulation, seed))
 
 
-def _run(simulated: Any, seed: int) -> Run | str:
-    from twofold.simulation import simulate_once
+def simulation_of(target: str) -> Simulation:
+    """Import a target, and what its module has of invariants that are about it.
 
+    Raises:
+        Complaint: there is no such target, or it cannot be simulated.
+    """
+    from twofold.simulation.invariants import Invariant, is_about
+    from twofold.simulation.simulate import Simulation
+
+    found = load(target)
+    listed = [found] if isinstance(found, Service) else [*found.services.values()]
+    module = sys.modules[target.partition(":")[0]]
+    declared = [each for each in vars(module).values() if isinstance(each, Invariant) and is_about(each, listed)]
+    return Simulation(found, declared)
+
+
+def _run(simulation: Simulation, seed: int) -> Run | str:
     try:
-        report = simulate_once(simulated, seed)
+        report = simulation.run(seed)
     except Exception as error:
         return f"The world of seed {seed} cannot be simulated: {type(error).__name__}: {error}"
-    ended = report.trace.happenings[-1].at_seconds if report.trace.happenings else 0.0
-    return Run(report.commands, ended, bool(report.violations))
+    violation = str(report.violations[0]) if report.violations else ""
+    return Run(report.commands, report.seconds, report.faults, violation)

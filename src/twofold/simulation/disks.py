@@ -97,6 +97,8 @@ class ViewDisk:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        self.committed: Callable[[], None] = lambda: None
+        """Called after each commit of a follower."""
         self.sessions: dict[sqlite3.Connection, Any] = {}
         self.read: list[Read] = []
         self._connection = sqlite3.connect(MEMORY, isolation_level=None, check_same_thread=False)

@@ -14,7 +14,7 @@ from twofold.simulation.chance import Chance
 Probability = Annotated[float, Meta(ge=0, lt=1)]
 
 
-class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, repr_omit_defaults=True):
+class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How probable each fault is. Without any, nothing goes wrong, and nothing takes time.
 
     >>> Faults().death

@@ -94,7 +94,9 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._ready: list[Turn] = []
         self._timers: list[tuple[float, int, Turn]] = []
         self._number = 0
-        self._turns = 0
+        self.turns = 0
+        """How many turns were taken."""
+        self._turns_before = 0
         self._running = False
         self._at_once: list[Turn] = []
         self._is_at_once = False
@@ -130,8 +132,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         turn, last = ready[place], ready.pop()
         if turn is not last:
             ready[place] = last
-        self._turns += 1
-        if self._turns > _TURNS_AT_ONE_TIME:
+        self.turns += 1
+        if self.turns - self._turns_before > _TURNS_AT_ONE_TIME:
             raise Standstill(f"At {self._now:.3f} s there is always something to do, and time does not go on.")
         if not turn.cancelled() and (turn.taker is None or turn.taker.takes(turn)):
             turn._run()
@@ -160,7 +162,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
                 if not turn.cancelled():
                     self._ready.append(turn)
             self._now = max(self._now, when)
-            self._turns = 0
+            self._turns_before = self.turns
         if not self._ready:
             raise Standstill(f"At {self._now:.3f} s nothing is left to do.")
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
+from twofold.errors import InvalidMessage
 from twofold.limits import CommandLimits, FollowerLimits, Limits, LogLimits
 from twofold.service import ROLES
 from twofold.service.roles import Role
@@ -11,7 +14,7 @@ from twofold.simulation.chance import Chance
 from twofold.simulation.faults import Faults, Probability, drawn_faults
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, repr_omit_defaults=True):
+class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The circumstances of one run; what is not said is as simple as can be.
 
     ``processes`` has the roles of each. Of so many ``commands`` only those in ``sends`` are sent, by their numbers, if it
@@ -47,6 +50,32 @@ def drawn_plan(seed: int, commands: int, faults: Faults | None = None) -> Plan:
         faults=drawn_faults(chance) if faults is None else faults,
         limits=_drawn_limits(chance),
     )
+
+
+def plan_text(plan: Plan) -> str:
+    """Return a plan as JSON, without all that is as simple as can be."""
+    kept = _differences(msgspec.to_builtins(plan), msgspec.to_builtins(Plan()))
+    return msgspec.json.encode(kept).decode()
+
+
+def read_plan(text: str) -> Plan:
+    """Return the plan that `plan_text` has made a text of.
+
+    Raises:
+        InvalidMessage: it is none; the text says what is wrong.
+    """
+    try:
+        return msgspec.json.decode(text, type=Plan)
+    except msgspec.DecodeError as error:
+        raise InvalidMessage(f"This is no plan: {error}. The report of a failure has one.") from error
+
+
+def _differences(value: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _differences(each, default[name]) if isinstance(each, dict) else each
+        for name, each in value.items()
+        if each != default[name]
+    }
 
 
 def _drawn_processes(chance: Chance) -> tuple[tuple[Role, ...], ...]:

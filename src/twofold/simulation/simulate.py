@@ -4,39 +4,23 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-import msgspec
-
+from twofold.errors import DeclarationError
 from twofold.service import Service, System
 from twofold.simulation.faults import Faults
+from twofold.simulation.holding import ViewWatch, state_violations
+from twofold.simulation.invariants import Invariant, check_invariants
 from twofold.simulation.loop import Standstill
 from twofold.simulation.oracles import violations
 from twofold.simulation.plan import Plan, drawn_plan
-from twofold.simulation.trace import Trace
+from twofold.simulation.report import Report, described
+from twofold.simulation.shrinking import shrunk
 from twofold.simulation.violations import Violation
 from twofold.simulation.world import World
 
 COMMANDS = 100
-_MOST_SHOWN = 3
-_LAST_SHOWN = 30
-
-
-class Report(msgspec.Struct, frozen=True):
-    """What came of one run."""
-
-    seed: int
-    plan: Plan
-    commands: int
-    violations: list[Violation]
-    trace: Trace
-
-    def __str__(self) -> str:
-        shown = [f"Seed {self.seed} breaks what is promised, {len(self.violations)} times.", ""]
-        shown += map(str, self.violations[:_MOST_SHOWN])
-        shown += ["", "What happened last:", *map(str, self.trace.happenings[-_LAST_SHOWN:])]
-        return "\n".join(shown)
 
 
 def simulate(
@@ -46,48 +30,102 @@ def simulate(
     seed: int = 0,
     commands: int = COMMANDS,
     faults: Faults | None = None,
+    invariants: Sequence[Invariant] = (),
 ) -> int:
     """Run a service or a system in so many worlds, the first from this seed, and return how many commands were sent.
 
-    ``commands`` are sent in each; without ``faults``, each world draws its own.
+    ``commands`` are sent in each; without ``faults``, each world draws its own. ``invariants`` are rules of your own.
 
     Raises:
-        AssertionError: a promise was broken; the text has the seed, which repeats it, what was expected, and what was found.
+        AssertionError: a rule was broken; the text says which, what was expected and found, and shows the shortest history.
+        DeclarationError: it cannot be simulated, or has not what an invariant is about.
     """
+    simulation = Simulation(simulated, invariants)
     sent = 0
     for each in range(seed, seed + runs):
-        report = simulate_once(simulated, each, commands=commands, faults=faults)
+        report = simulation.run(each, drawn_plan(each, commands, faults))
         sent += report.commands
         if report.violations:
-            raise AssertionError(f"{report}")
+            smallest = simulation.smallest(report)
+            raise AssertionError(described(smallest, each, smallest.python))
     return sent
 
 
 def simulate_once(
-    simulated: Service | System, seed: int, *, commands: int = COMMANDS, faults: Faults | None = None
+    simulated: Service | System,
+    seed: int,
+    *,
+    commands: int = COMMANDS,
+    faults: Faults | None = None,
+    plan: Plan | None = None,
+    invariants: Sequence[Invariant] = (),
 ) -> Report:
-    """Run a service or a system in the world of one seed, and judge it."""
-    services = [simulated] if isinstance(simulated, Service) else [*simulated.services.values()]
-    plan = drawn_plan(seed, commands, faults)
-    with _undisturbed(), _snapshots(services, plan.snapshot_every):
-        world = World(services, seed, plan)
+    """Run a service or a system in the world of one seed, and judge it.
+
+    The seed draws how many processes and clients there are and the like, if no ``plan`` says that.
+
+    Raises:
+        DeclarationError: it cannot be simulated, or has not what an invariant is about.
+    """
+    return Simulation(simulated, invariants).run(seed, plan or drawn_plan(seed, commands, faults))
+
+
+class Simulation:
+    """What is simulated, and the rules of its own that it has to keep."""
+
+    def __init__(self, simulated: Service | System, invariants: Sequence[Invariant] = ()) -> None:
+        self._services = [simulated] if isinstance(simulated, Service) else [*simulated.services.values()]
+        self._invariants = invariants
+        check_invariants(invariants, self._services)
+        _check_sources(self._services)
+
+    def run(self, seed: int, plan: Plan | None = None) -> Report:
+        """Run the world of a seed, by the plan that it draws if none is given, and judge it."""
+        plan = plan or drawn_plan(seed, COMMANDS)
+        with _undisturbed(), _snapshots(self._services, plan.snapshot_every):
+            world = World(self._services, seed, plan)
+            try:
+                found = self._judged(world)
+            finally:
+                world.close()
+        counts = dict(sorted(world.mishaps.counts.items()))
+        commands, turns = len(world.history.sent), world.loop.turns
+        return Report(seed, plan, commands, world.trace.seconds, turns, counts, found, world.trace)
+
+    def smallest(self, report: Report, tell: Callable[[int, int], None] = lambda done, end: None) -> Report:
+        """Return the report of the smallest run that is found in which the same rule is broken.
+
+        ``tell`` is called with how far that is, and with its end.
+        """
+        return shrunk(report, self.run, tell)
+
+    def _judged(self, world: World) -> list[Violation]:
+        watch = ViewWatch(self._services, world.views, self._invariants)
+        for disk in world.views.values():
+            disk.committed = watch.look
         try:
-            found = _judged(world)
-        finally:
-            world.close()
-    return Report(seed, plan, len(world.history.sent), found, world.trace)
+            world.run()
+        except Standstill as error:
+            return [
+                Violation(
+                    "Something goes on.", "the world", "that clients are answered, or run out of patience", str(error)
+                )
+            ]
+        return [*violations(world), *self._broken_by_logs(world), *watch.found]
+
+    def _broken_by_logs(self, world: World) -> Iterator[Violation]:
+        for service in self._services:
+            yield from state_violations(service, world.logs[service.name].events(), self._invariants)
 
 
-def _judged(world: World) -> list[Violation]:
-    try:
-        world.run()
-    except Standstill as error:
-        return [
-            Violation(
-                "Something goes on.", "the world", "that clients are answered, or run out of patience", str(error)
-            )
-        ]
-    return [*violations(world)]
+def _check_sources(services: Sequence[Service]) -> None:
+    names = {each.name for each in services}
+    for service in services:
+        for source in service.declaration.sources:
+            if source not in names:
+                raise DeclarationError(
+                    f"{service.name} subscribes to {source}, which is not simulated. Simulate both: System({service.name}, …)."
+                )
 
 
 @contextmanager
@@ -97,14 +135,11 @@ def _undisturbed() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
     gc.disable()
-    # What was there before is not looked through again for each run.
-    gc.freeze()
     try:
         yield
     finally:
         logger.setLevel(level)
         gc.collect()
-        gc.unfreeze()
         if enabled:
             gc.enable()
 

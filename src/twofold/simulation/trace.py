@@ -35,5 +35,10 @@ class Trace:
         """Take note of nothing more."""
         self._has_ended = True
 
+    @property
+    def seconds(self) -> float:
+        """When the last thing happened."""
+        return self.happenings[-1].at_seconds if self.happenings else 0.0
+
     def __str__(self) -> str:
         return "\n".join(map(str, self.happenings))

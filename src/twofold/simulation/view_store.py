@@ -74,6 +74,7 @@ class SimulatedViewStore(SqliteViews):
 
     def _commit(self, checkpoint: Checkpoint, writes: Sequence[Write], connection: sqlite3.Connection) -> None:
         super()._commit(checkpoint, writes, connection)
+        self._disk.committed()
         if self._wire:
             self._wire.process.tell(_told(checkpoint))
 
