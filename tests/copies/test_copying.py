@@ -127,7 +127,7 @@ def test_only_what_is_new_may_be_compared(url: Callable[[str], str]) -> None:
     changed(url("copy"), "UPDATE events SET data = '{}' WHERE position = 3")
     append(url("log"), "new", "nothing")
     moved = asyncio.run(copy_log(url("log"), url("copy"), nobody, compare_all=False))
-    assert (moved.moved, moved.after, moved.events) == (1, 16, 1)
+    assert (moved.added, moved.after, moved.events) == (1, 16, 1)
     with pytest.raises(LogDiverged, match="At position 3"):
         asyncio.run(copy_log(url("log"), url("copy"), nobody))
 
@@ -163,7 +163,7 @@ def test_commands_that_lead_to_nothing_are_copied_without_an_event(url: Callable
     asyncio.run(copy_log(url("log"), url("copy"), nobody))
     append(url("log"), "", "late")
     moved = asyncio.run(copy_log(url("log"), url("copy"), nobody, compare_all=False))
-    assert moved.moved == 0
+    assert moved.added == 0
     assert what_is_at(url("copy")) == what_is_at(url("log"))
     append(url("copy"), "", "nobody's")
     with pytest.raises(
@@ -176,7 +176,7 @@ def test_an_empty_log_can_be_moved(url: Callable[[str], str], tmp_path: Path) ->
     """There is nothing to copy, and that is no error; commands may have been handled all the same."""
     asyncio.run(copy_log(_empty(url("log")), url("copy"), nobody))
     append(url("log"), "", "nothing")
-    assert asyncio.run(copy_log(url("log"), url("copy"), nobody)).handled == 1
+    assert asyncio.run(copy_log(url("log"), url("copy"), nobody)).processed == 1
     file = str(tmp_path / "log.jsonl.gz")
     exported = asyncio.run(export_log(url("log"), file, nobody))
     assert asyncio.run(import_log(file, url("imported"), nobody)) == exported

@@ -53,7 +53,7 @@ def export(target: str, file: str, service: str | None) -> None:
 
     with progress_bar() as report:
         result = asyncio.run(export_log(log_url(target, service), file, report, limits=read_limits()))
-    click.echo(f"{result.events} events and {result.handled} ids exported, {result.digest}", err=True)
+    click.echo(f"{result.events} events and {result.processed} ids exported, {result.digest}", err=True)
 
 
 @click.command("import", short_help="Restore a log from a file.")
@@ -81,5 +81,5 @@ def _print(result: CopyResult, as_json: bool) -> None:
         return
     print_table(
         ["moved now", "equal from", "events", "ids", "digest"],
-        [[result.moved, result.after + 1, result.events, result.handled, result.digest]],
+        [[result.added, result.after + 1, result.events, result.processed, result.digest]],
     )

@@ -26,17 +26,17 @@ from twofold.service.adapters import LOGS, location_of, open_log
 from twofold.urls import without_password
 
 
-class CopyResult(msgspec.Struct, frozen=True):
-    """What has been copied, and what is there now.
+class CopyResult(msgspec.Struct, frozen=True, rename={"added": "moved", "processed": "handled"}):
+    """What has been copied, and what is there now. As JSON it has the words that scripts have read from the first version on.
 
-    ``moved`` is how many events this run has added, after those that were there. ``events`` and ``handled`` are how many
+    ``added`` is how many events this run has added, after those that were there. ``events`` and ``processed`` are how many
     events and ids were then read back, from the position ``after`` on, and ``digest`` is what stands for all of these.
     """
 
-    moved: int
+    added: int
     after: int
     events: int
-    handled: int
+    processed: int
     digest: str
 
 
@@ -80,8 +80,8 @@ async def _opened_target(url: str, limits: Limits) -> AsyncIterator[Log]:
         await log.close()
 
 
-def _result(moved: int, after: int, found: Digest) -> CopyResult:
-    return CopyResult(moved, after, found.events, found.processed, str(found))
+def _result(added: int, after: int, found: Digest) -> CopyResult:
+    return CopyResult(added, after, found.events, found.processed, str(found))
 
 
 async def export_log(url: str, file: str, report: Report, *, limits: Limits = Limits()) -> CopyResult:

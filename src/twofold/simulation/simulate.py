@@ -135,11 +135,14 @@ def _undisturbed() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
     gc.disable()
+    # What was there before is not looked through again for each run.
+    gc.freeze()
     try:
         yield
     finally:
         logger.setLevel(level)
         gc.collect()
+        gc.unfreeze()
         if enabled:
             gc.enable()
 

@@ -126,12 +126,18 @@ def _number(chance: Chance, kind: Any, step: int) -> int:
     low = kind.ge if kind.ge is not None else kind.gt + step if kind.gt is not None else None
     high = kind.le if kind.le is not None else kind.lt - step if kind.lt is not None else None
     if chance.happens(_ODD) and (low is not None or high is not None):
-        return int(chance.pick([each for each in (low, high) if each is not None]))
-    nearest = 0 if low is None else max(low, -_SMALL // 4)
-    first = int(nearest if high is None else min(nearest, max(high - _SMALL, nearest if low is None else low)))
-    number = first + chance.below(int(_SMALL if high is None else min(high - first, _SMALL)) + 1)
+        return _multiple(int(chance.pick([each for each in (low, high) if each is not None])), kind, low)
+    first = 0 if low is None else max(int(low), -_SMALL // 4)
+    last = first + _SMALL if high is None else min(first + _SMALL, int(high))
+    first = first if first <= last else last - _SMALL if low is None else max(int(low), last - _SMALL)
+    return _multiple(first + chance.below(last - first + 1), kind, low)
+
+
+def _multiple(number: int, kind: Any, low: int | None) -> int:
+    """Return a number near another one that is a multiple as asked for, and not too low."""
     multiple = int(kind.multiple_of or 1)
-    return -(-number // multiple) * multiple if multiple > 1 else number
+    near = number - number % multiple
+    return near if low is None or near >= low else near + multiple
 
 
 def _text(chance: Chance, kind: inspect.StrType) -> str:

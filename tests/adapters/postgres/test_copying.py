@@ -71,9 +71,9 @@ def test_a_log_that_was_moved_is_the_same_log(place: Place, one: str, other: str
         if other == "file":
             digests.add(move(target, seen).digest)
         else:
-            assert moved.moved == added
+            assert moved.added == added
         assert what_is_at(seen if other == "file" else target) == what_it_was
-        assert (moved.events, moved.handled) == (len(what_it_was[0]), len(what_it_was[1]))
+        assert (moved.events, moved.processed) == (len(what_it_was[0]), len(what_it_was[1]))
     assert len(digests) == 2, "that of the log as it was at first, and that of the log as it was then"
 
 
@@ -127,7 +127,7 @@ def test_a_move_that_is_killed_goes_on(place: Place, one: str, other: str) -> No
         assert set(processed) - set(lately) <= set(ids) <= set(processed)
         killed_at.append(len(found))
     assert 0 == killed_at[0] < killed_at[1] <= killed_at[2] < len(events)
-    assert move(source, target).moved == len(events) - killed_at[2]
+    assert move(source, target).added == len(events) - killed_at[2]
     assert what_is_at(target) == (events, processed)
 
 
@@ -204,13 +204,13 @@ def test_a_log_is_copied_while_it_grows(place: Place, one: str, other: str) -> N
                 await store.write([Append((new,), (), f"new-{number}"), Append((), (), f"nothing-{number}")], 1)
 
         growing = asyncio.create_task(grow())
-        positions = [(await copy_log(source, target, nobody, compare_all=bool(n))).moved for n in range(2)]
+        positions = [(await copy_log(source, target, nobody, compare_all=bool(n))).added for n in range(2)]
         stopped.set()
         await growing
         last = await copy_log(source, target, nobody, compare_all=False)
         assert min(positions) > 0
         assert last.after == sum(positions)
-        assert last.moved == last.events == await store.head() - last.after
+        assert last.added == last.events == await store.head() - last.after
 
     asyncio.run(on(source, scenario))
     assert what_is_at(target) == what_is_at(source)
@@ -222,7 +222,7 @@ def test_a_copy_only_reads_the_log(place: Place, database: str) -> None:
     copied = asyncio.run(
         copy_log(f"{place('postgresql', 'one')}&default_transaction_read_only=on", place("sqlite", "other"), nobody)
     )
-    assert copied.moved == 6
+    assert copied.added == 6
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ FROM found, LATERAL (
 WHERE type IS NOT NULL ORDER BY type
 
 -- `digest` is the column of that name, or the value of its default where a log that is only looked at has not got it yet.
+-- The table keeps the name that it had first, as processes of before read it, too.
 -- name: processed
 SELECT id, first, last, {digest} FROM {schema}.log_handled WHERE id = $1
 

@@ -17,6 +17,7 @@ SELECT
     (SELECT max(position) FROM events WHERE type = found.type)
 FROM found WHERE type IS NOT NULL ORDER BY type
 
+-- The table keeps the name that it had first, as processes of before read it, too.
 -- `digest` is the column of that name, or the value of its default where a file that is only looked at has not got it yet.
 -- name: processed
 SELECT id, first, last, {digest} FROM handled WHERE id IN ({ids})
