@@ -1,5 +1,6 @@
 # Each target makes what it needs, starting with its own environment in .venv.
-# `make demo` runs the shop on a week of invoices; `make test` checks everything.
+# `make demo` runs the shop on a week of invoices; `make test` checks everything;
+# `make simulate` looks for more, for as long as it may.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +8,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3 python; do \
 	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
 
-.PHONY: install demo test lint bench clean
+.PHONY: install demo test lint simulate bench clean
 .DEFAULT_GOAL := test
 
 install: $(VENV)/installed
@@ -41,6 +42,14 @@ lint: $(VENV)/checks
 # What is quick to fail comes first; the suites share the cores; the last line is pytest's own.
 test: lint
 	$(BIN)/pytest --quiet --numprocesses 2 --dist loadfile
+
+# Worlds until one of them breaks a rule: RUNS of them, or as many as SECONDS allow, for each service.
+RUNS ?= 10000
+SECONDS ?= 600
+SEED ?= 0
+simulate: install
+	$(BIN)/twofold simulate examples.bank:bank --runs $(RUNS) --seconds $(SECONDS) --seed $(SEED)
+	$(BIN)/twofold simulate examples.shop:shop --runs $(RUNS) --seconds $(SECONDS) --seed $(SEED)
 
 bench: $(VENV)/checks
 	$(BIN)/python -m bench

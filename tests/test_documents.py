@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from twofold.cli.program import twofold
 from twofold.service import ROLES, read_settings
@@ -39,7 +40,9 @@ def run(code: str, name: str, line: int, namespace: dict[str, Any]) -> None:
             function()
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/guide.md", "docs/telemetry.md", "docs/adapters.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/guide.md", "docs/telemetry.md", "docs/adapters.md", "docs/simulation.md"]
+)
 def test_the_python_of_a_document_runs(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader who types it off gets what it says."""
     monkeypatch.chdir(tmp_path)
@@ -47,6 +50,22 @@ def test_the_python_of_a_document_runs(document: str, tmp_path: Path, monkeypatc
     monkeypatch.setitem(__import__("sys").modules, "document", module)
     for line, code in blocks(document):
         run(code, str(ROOT / document), line, vars(module))
+
+
+SIMULATED = re.findall(
+    r"^```console\n\$ twofold (simulate .*)\n((?:.*\n)*?)```", (ROOT / "docs/simulation.md").read_text(), re.MULTILINE
+)
+
+
+@pytest.mark.parametrize(("command", "shown"), SIMULATED, ids=[command.split()[1] for command, _ in SIMULATED])
+def test_what_a_simulation_says_is_what_the_document_shows(
+    command: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the line, in order, but for what is left out."""
+    monkeypatch.chdir(ROOT)
+    said = iter(CliRunner().invoke(twofold, command.split()).output.splitlines())
+    for line in shown.splitlines():
+        assert line == "…" or line in said, line
 
 
 def test_links_of_the_documents_lead_somewhere() -> None:
