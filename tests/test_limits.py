@@ -23,7 +23,7 @@ from twofold.limits import (
     variables,
 )
 
-COUNTED = ["answers", "attempts", "connections", "events", "headers", "rows", "states", "updates"]
+COUNTED = ["answers", "attempts", "connections", "events", "headers", "keys", "rows", "states", "updates"]
 UNITS = ["bytes", "ratio", "second", "seconds", *COUNTED]
 
 

@@ -8,6 +8,8 @@
     ├── Rejected                a decision said no: an ordinary outcome, subclassed by users
     ├── InvalidMessage          a command, query or event does not fit its type
     │   └── UnknownMessage      there is no such command or query here
+    ├── Unrecoverable           an event handler says that trying again would not help: raised by users
+    ├── RequestTimeout          the outcome of a command to another service did not come in time
     ├── UnrecordableEvent       a decision yields what the log could not give back as it is: mend the decision
     ├── ReceiptError            a receipt that cannot be waited for
     │   ├── InvalidReceipt      not a receipt at all, or of another service
@@ -81,6 +83,17 @@ class UnknownMessage(InvalidMessage):
 
 class UnrecordableEvent(TwofoldError, TypeError):
     """An event that the log could not give back as it is: nothing was recorded. The program is wrong, not the command."""
+
+
+class Unrecoverable(TwofoldError):
+    """What went wrong is wrong in itself: the event is parked at once, as trying it again would not help.
+
+    Raise it from an event handler, with what somebody has to know who looks at what is parked.
+    """
+
+
+class RequestTimeout(TwofoldError):
+    """The outcome of a command to another service did not come in time; the command may still be decided."""
 
 
 class ReceiptError(TwofoldError):

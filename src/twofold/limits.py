@@ -110,6 +110,25 @@ class FollowerLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("FO
     """How many of a view's rows stay in memory for the next batch. Fewer: more reading; more: memory, for each segment."""
 
 
+class HandlerLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("HANDLERS")):
+    """Event handlers, processes and commands that are carried out: what follows from events outside of views."""
+
+    concurrent_keys: Count = 64
+    """How many keys are worked for at the same time, by each follower. Fewer: all of it takes longer; more: load of what is
+    called."""
+    batch_events: Count = 512
+    """How many events share a checkpoint. Fewer: more writes; more: after a kill more of them are handled again."""
+    outage_keys: Annotated[int, Meta(ge=2, le=1_000_000)] = 5
+    """How many keys have to fail in a row until that is an outage. Fewer: a few bad events slow down all others; more: more
+    attempts are made, and counted, while what is called is down."""
+    longest_probe_seconds: Annotated[float, Meta(ge=0.1, le=3600)] = 15.0
+    """How long to wait at the most between two probes in an outage. Longer: work goes on later when it is over; shorter: more
+    calls for nothing."""
+    finishing_seconds: Seconds = 2.0
+    """How long what is under way may take to come to its end when the process ends. Shorter: more of it is done again by
+    whoever follows next; longer: the end is later."""
+
+
 class QueryLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("QUERIES")):
     """Asking: waiting for what a receipt stands for, and caching answers."""
 
@@ -252,6 +271,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True)
     log: LogLimits = LogLimits()
     commands: CommandLimits = CommandLimits()
     followers: FollowerLimits = FollowerLimits()
+    handlers: HandlerLimits = HandlerLimits()
     queries: QueryLimits = QueryLimits()
     live: LiveLimits = LiveLimits()
     service: ServiceLimits = ServiceLimits()

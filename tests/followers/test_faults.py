@@ -120,10 +120,10 @@ class Steps:
         await self._store.commit(Checkpoint(self._claim, position))
         self.done += kept
 
-    async def retry(self, key: str) -> bool:
+    async def retry(self, keys: Sequence[str]) -> Collection[str]:
         self.retrying.set()
         await self.may_retry.wait()
-        return True
+        return keys
 
 
 class QuickClock(SystemClock):

@@ -22,7 +22,9 @@ def advance(checkpoint: Checkpoint) -> Steps[None]:
     changed = yield Execute("advance", (checkpoint.position, claim.follower, claim.segment.low, claim.fence))
     if changed != 1:
         raise LeaseLost(f"{claim.follower} is followed by another process, or was rewound, since this one claimed it.")
-    parked = [(p.follower, p.key, p.position, p.error, p.attempts, p.parked_at_us) for p in checkpoint.parked]
+    parked = [
+        (p.follower, p.key, p.position, p.error, p.attempts, p.parked_at_us, p.retry_at_us) for p in checkpoint.parked
+    ]
     yield from change_all("park", parked)
     yield from change_all("unpark", [(claim.follower, key, position) for key, position in checkpoint.unparked])
 

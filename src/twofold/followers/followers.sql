@@ -5,7 +5,7 @@
 -- The tables, which each adapter makes by numbered files of its own, with the types that its database has:
 --   twofold_segments (follower, low, high, position, fence, owner, lease_until, merge_at), by follower and low
 --   twofold_present (follower, owner, present_until), by follower and owner
---   twofold_parked (follower, lane, position, error, attempts, parked_at, retry), by follower, lane and position
+--   twofold_parked (follower, lane, position, error, attempts, parked_at, retry, retry_at), by follower, lane and position
 --   twofold_caught_up (follower)
 -- Texts are compared by code points. What is not given is 0, '' or false. The column `lane` has keys: it was
 -- called so when the first databases were made, and processes with older code read it by that name.
@@ -42,35 +42,32 @@ DELETE FROM {schema}.twofold_caught_up WHERE follower = $1
 -- Parked events.
 
 -- name: park
-INSERT INTO {schema}.twofold_parked AS kept (follower, lane, position, error, attempts, parked_at)
-VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO {schema}.twofold_parked AS kept (follower, lane, position, error, attempts, parked_at, retry_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (follower, lane, position) DO UPDATE
-SET error = excluded.error, attempts = kept.attempts + excluded.attempts
+SET error = excluded.error, attempts = kept.attempts + excluded.attempts, retry = false, retry_at = excluded.retry_at
+WHERE excluded.error <> ''
 
 -- name: unpark
 DELETE FROM {schema}.twofold_parked WHERE follower = $1 AND lane = $2 AND position = $3
 
 -- name: parked
-SELECT follower, lane, position, error, attempts, parked_at FROM {schema}.twofold_parked
+SELECT follower, lane, position, error, attempts, parked_at, retry_at FROM {schema}.twofold_parked
 WHERE $1 IN ('', follower) AND $2 IN ('', lane) ORDER BY follower, lane, position LIMIT $3
 
 -- name: parked_keys
 SELECT lane, count(*) FROM {schema}.twofold_parked WHERE follower = $1 GROUP BY lane
 
 -- name: request_retry
-UPDATE {schema}.twofold_parked SET retry = true WHERE follower = $1 AND lane = $2
+UPDATE {schema}.twofold_parked SET retry = true, retry_at = 1 WHERE follower = $1 AND lane = $2
 
--- Keys for which that was asked, and those whose first event has not failed: the one that had was discarded.
+-- Keys for which that was asked or is due, and those whose first event has not failed: the one that had was discarded.
 -- name: retries
 SELECT first.lane FROM (
-    SELECT lane, min(position) AS position, max(CASE WHEN retry THEN 1 ELSE 0 END) AS asked
-    FROM {schema}.twofold_parked WHERE follower = $1 GROUP BY lane
+    SELECT lane, min(position) AS position FROM {schema}.twofold_parked WHERE follower = $1 GROUP BY lane
 ) AS first JOIN {schema}.twofold_parked AS parked
 ON parked.follower = $1 AND parked.lane = first.lane AND parked.position = first.position
-WHERE first.asked = 1 OR parked.error = '' ORDER BY first.lane
-
--- name: forget_retry
-UPDATE {schema}.twofold_parked SET retry = false WHERE follower = $1 AND lane = $2
+WHERE parked.retry OR parked.error = '' OR (parked.retry_at > 0 AND parked.retry_at <= $2) ORDER BY first.lane
 
 -- name: discard
 DELETE FROM {schema}.twofold_parked WHERE follower = $1 AND lane = $2 AND CAST($3 AS bigint) IN (0, position)

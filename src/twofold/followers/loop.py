@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, MutableMapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -74,16 +74,18 @@ class BatchHandler(Protocol):
         """Forget everything remembered of an earlier claim, and return the keys that are parked."""
         ...
 
-    async def apply(self, events: Sequence[Any], position: int, blocked: Mapping[str, Block]) -> None:
+    async def apply(self, events: Sequence[Any], position: int, blocked: MutableMapping[str, Block]) -> None:
         """Store the effect of the events and the checkpoint, all or nothing; park what belongs to a blocked key.
+
+        A handler that parks by itself adds the keys to those that are blocked.
 
         Raises:
             EventFailed: an event could not be handled.
         """
         ...
 
-    async def retry(self, key: str) -> bool:
-        """Handle the parked events of a key in order, as far as they succeed; say whether none are left."""
+    async def retry(self, keys: Sequence[str]) -> Collection[str]:
+        """Handle the parked events of some keys, in order as far as they succeed; return the keys of which none is left."""
         ...
 
 
@@ -214,13 +216,15 @@ class Follower:
         """Try parked events again when that was asked for; where no key is parked, there is nothing to ask for."""
         while True:
             await self._clock.sleep(_RETRIES_SECONDS)
-            for key in await parking.take_retries(self._store, claim) if self._blocked else ():
+            if not self._blocked:
+                continue
+            if keys := await parking.due_retries(self._store, claim, self._clock.now_us()):
                 async with self._turn:
-                    await self._retry(key)
+                    await self._retry(keys)
 
-    async def _retry(self, key: str) -> None:
+    async def _retry(self, keys: Sequence[str]) -> None:
         began = self._telemetry.began()
-        if await self._handler.retry(key):
+        for key in await self._handler.retry(keys):
             self._blocked.pop(key, None)
             if began is not None:
                 self._telemetry.emit(FollowerUnparked(self._telemetry.since(began), self.name))

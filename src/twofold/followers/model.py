@@ -58,7 +58,8 @@ class Claim(msgspec.Struct, frozen=True):
 class Parked(msgspec.Struct, frozen=True):
     """An event that a follower set aside: because it failed, or (no ``error``) because an earlier one of its key had.
 
-    ``key`` is the text by which events are ordered, and ``parked_at_us`` microseconds since 1970.
+    ``key`` is the text by which events are ordered; ``parked_at_us`` and ``retry_at_us`` are microseconds since 1970. At the
+    latter it is tried again, 0: not before somebody asks for it.
     """
 
     follower: str
@@ -67,6 +68,7 @@ class Parked(msgspec.Struct, frozen=True):
     error: str
     attempts: int
     parked_at_us: int
+    retry_at_us: int = 0
 
 
 class Progress(msgspec.Struct, frozen=True):

@@ -33,20 +33,16 @@ def _request_retry(follower: str, keys: Sequence[str]) -> Steps[int]:
     return sum(counts[key] for key in asked)
 
 
-async def take_retries(store: FollowerStore, claim: Claim) -> list[str]:
-    """Return the keys of the claimed segment for which a retry was asked, and forget the asking.
+async def due_retries(store: FollowerStore, claim: Claim, now_us: int) -> list[str]:
+    """Return the keys of the claimed segment for which a retry was asked or is due; they are until it has come to an end.
 
     Keys of which the event that failed was discarded are among them: what is left had only waited behind it.
     """
-    # Almost always there is none, and finding that out takes no lock.
-    keys = await store.read(partial(_retries, claim))
-    if keys:
-        await store.run(partial(change_all, "forget_retry", [(claim.follower, key) for key in keys]))
-    return keys
+    return await store.read(partial(_retries, claim, now_us))
 
 
-def _retries(claim: Claim) -> Steps[list[str]]:
-    rows = yield Fetch("retries", (claim.follower,))
+def _retries(claim: Claim, now_us: int) -> Steps[list[str]]:
+    rows = yield Fetch("retries", (claim.follower, now_us))
     return [key for (key,) in rows if claim.segment.owns(key)]
 
 

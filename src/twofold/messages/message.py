@@ -17,7 +17,7 @@ Answer_co = TypeVar("Answer_co", covariant=True)
 
 
 class MessageType(msgspec.StructMeta):
-    """The metaclass of messages: it takes the stable name, the version and the source as class keywords.
+    """The metaclass of messages: it takes the stable name, the version, the source and the service as class keywords.
 
     A stored or published name must outlive the class's: renaming the class then needs ``name="OldName"`` and no
     migration.
@@ -26,6 +26,7 @@ class MessageType(msgspec.StructMeta):
     message_name: str
     message_version: int
     message_source: str
+    message_service: str
 
     def __new__(
         mcls,
@@ -37,13 +38,15 @@ class MessageType(msgspec.StructMeta):
         name: str | None = None,
         version: int = 1,
         source: str = "",
+        service: str = "",
         **config: Any,
     ) -> MessageType:
         location = partial(class_location, class_name, namespace)
         check_version(version, location)
         check_name(class_name if name is None else name, location)
-        if source and (flaw := service_name_flaw(source)):
-            raise DeclarationError(f"{location()}: source={source!r} is not the name of a service: {flaw}")
+        for keyword, value in (("source", source), ("service", service)):
+            if value and (flaw := service_name_flaw(value)):
+                raise DeclarationError(f"{location()}: {keyword}={value!r} is not the name of a service: {flaw}")
         cls: MessageType = struct_class(partial(super().__new__, mcls), class_name, bases, namespace, config)
         for flaw in _step_flaws(cls, namespace, version):
             raise DeclarationError(f"{location()}: {flaw}")
@@ -51,6 +54,9 @@ class MessageType(msgspec.StructMeta):
         cls.message_name = f"{source}.{local}" if source else local
         cls.message_version = version
         cls.message_source = source
+        cls.message_service = service
+        if service and not issubclass(cls, Command):
+            raise DeclarationError(f"{location()}: service={service!r} says who decides on a command, and it is none.")
         return cls
 
 
@@ -80,7 +86,7 @@ if TYPE_CHECKING:
         """A `msgspec.Struct` that is frozen and keyword-only."""
 
         def __init_subclass__(
-            cls, *, name: str = ..., version: int = ..., source: str = ..., **config: Any
+            cls, *, name: str = ..., version: int = ..., source: str = ..., service: str = ..., **config: Any
         ) -> None: ...
 else:
     FrozenStruct = msgspec.Struct
@@ -92,6 +98,9 @@ class Message(FrozenStruct, metaclass=MessageType):
 
 class Command(Message, forbid_unknown_fields=True):
     """A wish, in the imperative: it is decided upon, and may be rejected.
+
+    ``service`` names the other service that decides on it, for a command that this one sends, with just the fields that it
+    gives.
 
     >>> class Withdraw(Command):
     ...     account: str

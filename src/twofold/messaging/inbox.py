@@ -116,5 +116,5 @@ class InboxHandler:
             )  # fmt: skip
         return found
 
-    async def retry(self, key: str) -> bool:
-        return True
+    async def retry(self, keys: Sequence[str]) -> Collection[str]:
+        return keys

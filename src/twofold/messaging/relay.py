@@ -33,5 +33,5 @@ class RelayHandler:
         await self._deliveries.publish(self._outbox.delivery(events, position))
         await self._store.commit(Checkpoint(self._claim, position))
 
-    async def retry(self, key: str) -> bool:
-        return True
+    async def retry(self, keys: Sequence[str]) -> Collection[str]:
+        return keys

@@ -40,7 +40,7 @@ class Background:
 
     def follow(self) -> None:
         """Start following what the roles have to follow, as much of it as is not followed elsewhere."""
-        if self._roles & {"followers", "relay"}:
+        if self._roles & {"followers", "processes", "relay"}:
             self._start(self._coordinator.run(), "follows")
         if "followers" in self._roles:
             self._start(self._takeover.run(), "takes over")

@@ -85,7 +85,7 @@ async def opened(
 
 async def _prepare(views: ViewStore, declaration: Declaration, roles: frozenset[Role]) -> None:
     """Open the views as far as the roles need: to write, to read (a replica, perhaps), or not at all."""
-    if roles & {"followers", "relay"}:
+    if roles & {"followers", "processes", "relay"}:
         await views.open()
         for view in declaration.views:
             await schema.create(views, layout(view))

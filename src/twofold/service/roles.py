@@ -7,8 +7,9 @@ from typing import Final, Literal, TypeAlias, cast, get_args
 
 from twofold.errors import SettingsError, WrongRole
 
-Role: TypeAlias = Literal["commands", "queries", "followers", "relay"]
-"""``commands`` decides, ``queries`` answers, ``followers`` fills views, ``relay`` carries events between services."""
+Role: TypeAlias = Literal["commands", "queries", "followers", "processes", "relay"]
+"""``commands`` decides, ``queries`` answers, ``followers`` fills views, ``processes`` runs event handlers, processes and
+timers, ``relay`` carries events between services."""
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
@@ -16,6 +17,7 @@ _DOES = {
     "commands": "decides on commands",
     "queries": "answers queries",
     "followers": "fills views",
+    "processes": "runs processes, event handlers and timers",
     "relay": "carries events between services",
 }
 _NEEDS = {"commands": {"log"}, "queries": {"views"}}
@@ -23,6 +25,7 @@ _ASK = {
     "commands": "send commands",
     "queries": "ask queries",
     "followers": "look for views",
+    "processes": "look for processes",
     "relay": "ask for the feed",
 }
 

@@ -81,7 +81,7 @@ def _differences(value: dict[str, Any], default: dict[str, Any]) -> dict[str, An
 def _drawn_processes(chance: Chance) -> tuple[tuple[Role, ...], ...]:
     if chance.happens(0.7):
         return (ROLES,) * chance.pick([1, 2, 2, 3])
-    apart: list[tuple[Role, ...]] = [("commands", "queries"), ("followers", "relay")]
+    apart: list[tuple[Role, ...]] = [("commands", "queries"), ("followers", "processes", "relay")]
     return (*apart, *[chance.pick([*apart, ROLES, ("queries",)]) for _ in range(chance.below(3))])
 
 

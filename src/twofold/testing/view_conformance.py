@@ -321,19 +321,39 @@ class ViewConformance(ViewKeys):
 
         self.run(stores, scenario)
 
-    def test_a_retry_is_asked_for_and_taken_once(self, stores: Any) -> None:
-        """By whoever follows, from whichever process it was asked."""
+    def test_a_retry_is_asked_for_until_it_has_come_to_an_end(self, stores: Any) -> None:
+        """From whichever process: who follows may end before it is done, and another one does it."""
 
         async def scenario(follower: ViewStore, console: ViewStore) -> None:
             claim = await _park_two_keys(follower)
-            assert await parking.take_retries(follower, claim) == []
+            assert await parking.due_retries(follower, claim, 5) == []
             assert await parking.request_retry(console, "count_v1", ["sku:a", "sku:none", "sku:a"]) == 2
             assert await parking.request_retry(console, "others", ["sku:a"]) == 0
-            assert await parking.take_retries(follower, claim) == ["sku:a"]
-            assert await parking.take_retries(follower, claim) == []
+            assert await parking.due_retries(follower, claim, 5) == ["sku:a"]
+            assert await parking.due_retries(follower, claim, 5) == ["sku:a"]
+            await follower.commit(Checkpoint(claim, 4, (Parked("count_v1", "sku:a", 2, "again", 1, 5),)))
+            assert await parking.due_retries(follower, claim, 5) == []
             assert len(await parking.parked(follower)) == 4
 
         self.run(stores, scenario, 2)
+
+    def test_a_retry_is_due_at_its_time(self, stores: Any) -> None:
+        """Not before, and again only when the event has failed again; what waits behind it has no time of its own."""
+
+        async def scenario(store: ViewStore) -> None:
+            claim = await _claim(store, Count)
+            later = Parked("count_v1", "sku:a", 2, "broken", 1, 5, 1000)
+            await store.commit(Checkpoint(claim, 4, (later, Parked("count_v1", "sku:a", 4, "", 0, 5))))
+            assert await parking.parked(store) == [later, Parked("count_v1", "sku:a", 4, "", 0, 5)]
+            assert await parking.due_retries(store, claim, 999) == []
+            assert await parking.due_retries(store, claim, 1000) == ["sku:a"]
+            await store.commit(Checkpoint(claim, 4, (Parked("count_v1", "sku:a", 2, "again", 1, 6, 2000),)))
+            assert await parking.due_retries(store, claim, 1000) == []
+            assert await parking.due_retries(store, claim, 2000) == ["sku:a"]
+            await store.commit(Checkpoint(claim, 4, (Parked("count_v1", "sku:a", 2, "", 0, 7),)))
+            assert (await parking.parked(store))[0] == Parked("count_v1", "sku:a", 2, "again", 2, 5, 2000)
+
+        self.run(stores, scenario)
 
     def test_what_waited_behind_a_discarded_event_is_tried_again(self, stores: Any) -> None:
         """It had not failed itself: without the one that did, nothing holds it back, and nobody has to ask."""
@@ -342,7 +362,7 @@ class ViewConformance(ViewKeys):
             claim = await _park_two_keys(follower)
             assert await parking.discard(console, "count_v1", "sku:a", 2) == 1
             assert [each.position for each in await parking.parked(console, "count_v1", "sku:a")] == [4]
-            assert await parking.take_retries(follower, claim) == ["sku:a"]
+            assert await parking.due_retries(follower, claim, 5) == ["sku:a"]
             assert await parking.discard(console, "count_v1", "sku:b") == 2
             assert await parking.discard(console, "count_v1", "sku:b") == 0
             assert await parking.parked(console, "count_v1", "sku:b") == []

@@ -124,7 +124,10 @@ class _RowHandler:
             )  # fmt: skip
         raise LeaseLost(f"{follower} is not rebuilt any more: {error}.") from error
 
-    async def retry(self, key: str) -> bool:
+    async def retry(self, keys: Sequence[str]) -> Collection[str]:
+        return [key for key in keys if await self._retry(key)]
+
+    async def _retry(self, key: str) -> bool:
         for each in await self._parked(key):
             (event,) = await self._log.read(after=each.position - 1, limit=1)
             try:

@@ -9,6 +9,7 @@ CREATE TABLE IF NOT EXISTS twofold_present (
 );
 CREATE TABLE IF NOT EXISTS twofold_parked (
     follower TEXT, lane TEXT, position INTEGER, error TEXT, attempts INTEGER, parked_at INTEGER, retry INTEGER DEFAULT 0,
+    retry_at INTEGER DEFAULT 0,
     PRIMARY KEY (follower, lane, position)
 );
 CREATE TABLE IF NOT EXISTS twofold_caught_up (follower TEXT PRIMARY KEY);
