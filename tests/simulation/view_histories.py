@@ -68,7 +68,7 @@ KINDS: dict[str, tuple[st.SearchStrategy[Any], ...]] = {
     "release": (claims,),
     "divide": (st.sampled_from(["split", "merge"]), followers),
     "request_retry": (followers, st.lists(keys, max_size=2)),
-    "take_retries": (claims,),
+    "due_retries": (claims,),
     "discard": (followers, keys, positions),
     "parked": (st.just("") | followers, st.just("") | keys, st.sampled_from([1, 2, 1000])),
     "preview": (changes, statements),
@@ -218,8 +218,8 @@ class User:
     async def request_retry(self, follower: str, keys: Sequence[str]) -> object:
         return await parking.request_retry(self.store, follower, keys)
 
-    async def take_retries(self, claim: int) -> object:
-        return await parking.take_retries(self.store, self._claim(claim))
+    async def due_retries(self, claim: int) -> object:
+        return await parking.due_retries(self.store, self._claim(claim), 1_000)
 
     async def discard(self, follower: str, key: str, position: int) -> object:
         return await parking.discard(self.store, follower, key, position)
