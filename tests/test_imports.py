@@ -152,6 +152,7 @@ WRITE_EVENTS = {"log/recorder.py", "compatibility/examining.py"}
 READ_EVENTS = {
     "compatibility/examining.py",
     "folding/fold.py",
+    "followers/mending.py",
     "log/recorder.py",
     "simulation/concerned.py",
     "views/handlers.py",
@@ -211,8 +212,8 @@ def test_nobody_else_encodes_events() -> None:
     )  # fmt: skip
 
 
-# Only decisions append: those of the service, and (through the inbox) those of another one.
-APPEND = {"commands/handler.py", "messaging/inbox.py"}
+# Only decisions append: those of the service, (through the inbox) those of another one, and operators' about what is parked.
+APPEND = {"commands/handler.py", "messaging/inbox.py", "operations/parked.py"}
 # A copy restores what was decided.
 RESTORE = {"copies/copying.py"}
 

@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def test_parked_keys_are_listed_with_the_first_failure(stuck: CommandLine) -> No
     assert first.pop("parked_at").endswith("Z")
     assert first == {
         "service": "shaky", "follower": "score_v1", "key": "player:ann", "events": 2, "position": 2,
-        "error": "ValueError: 13 is unlucky", "attempts": 4,
+        "error": "ValueError: 13 is unlucky", "attempts": 4, "retry_at": None,
     }  # fmt: skip
     assert parked(stuck) == BOTH
     titles, ann, _ = stuck("parked", "list", SHAKY).lines
@@ -256,3 +257,60 @@ def test_mending_makes_no_database(twofold: CommandLine) -> None:
     for command in (["list", SHAKY], ["retry", SHAKY, "--all"], ["discard", SHAKY, "score_v1", "--yes"]):
         assert twofold("parked", *command).complaint.startswith("twofold: shaky.db: there is no such file.")
     assert list(twofold.folder.iterdir()) == []
+
+
+def test_what_has_one_cause_is_one_group(stuck: CommandLine) -> None:
+    """Two keys that fail alike are looked at once, and retried together by the group's name."""
+    (group,) = stuck("parked", "groups", SHAKY, "--json").json
+    assert (group["follower"], group["type"], group["error"]) == ("score_v1", "Thrown", "ValueError: 13 is unlucky")
+    assert ([each["key"] for each in group["keys"]], group["events"]) == (["player:ann", "player:bob"], 3)
+    titles, shown = stuck("parked", "groups", SHAKY).lines
+    assert titles.split()[:6] == ["group", "service", "follower", "event", "keys", "events"]
+    assert shown.split()[:6] == [group["name"], "shaky", "score_v1", "Thrown", "2", "3"]
+    stuck.write("mended", "")
+    told = stuck("parked", "retry", SHAKY, "--group", group["name"]).lines
+    assert told == ["2 of 2 keys are through, 0 have failed again."]
+    assert stuck("parked", "groups", SHAKY).lines == ["Nothing is parked."]
+
+
+def test_a_retry_in_waves_stops_when_they_fail_again(stuck: CommandLine) -> None:
+    """The first wave shows that the cause is not gone, and nothing else is tried."""
+    ended = stuck("parked", "retry", SHAKY, "--all", "--wave", "1")
+    assert ended.code == 1
+    assert ended.output.splitlines() == [
+        "0 of 2 keys are through, 1 have failed again.",
+        "Stopped, as half of the last wave has failed: 1 keys were not tried.",
+    ]
+    attempts = [each["attempts"] for each in stuck("parked", "list", SHAKY, "--json").json]
+    assert attempts == [5, 4]
+
+
+def test_an_unknown_group_is_told_with_those_that_there_are(stuck: CommandLine) -> None:
+    """A group goes when what is parked has changed."""
+    (group,) = stuck("parked", "groups", SHAKY, "--json").json
+    said = stuck("parked", "retry", SHAKY, "--group", "nope").complaint
+    assert f"There is no group 'nope'. There are: {group['name']}." in said
+
+
+def test_the_log_keeps_who_has_dropped_what_and_why(stuck: CommandLine) -> None:
+    """What a view will never have the effect of can be accounted for later."""
+    stuck("parked", "discard", SHAKY, "score_v1", "player:bob", "--yes", "--by", "zoe", "--reason", "a test throw")
+    shown = [json.loads(line) for line in stuck("log", "show", SHAKY, "--json").lines]
+    told = [each for each in shown if each["type"].startswith("twofold.")]
+    assert [(each["type"], each["data"]) for each in told] == [
+        (
+            "twofold.EventDiscarded",
+            {
+                "parked": "score_v1/4", "key": "player:bob", "error": "ValueError: 13 is unlucky", "by": "zoe",
+                "reason": "a test throw",
+            },
+        )
+    ]  # fmt: skip
+
+
+def test_a_view_does_not_see_an_event_otherwise_than_the_log_has_it(stuck: CommandLine) -> None:
+    """It would be another view once it is filled anew."""
+    said = stuck(
+        "parked", "edit", SHAKY, "score_v1", "player:bob", "--position", "4", "--data", '{"player":"bob","points":1}',
+    ).complaint  # fmt: skip
+    assert "score_v1 fills a view, which is a fold of what the log has" in said

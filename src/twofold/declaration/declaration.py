@@ -11,6 +11,7 @@ from twofold.commands import Aggregate, Decider, decider_of, deciders_of
 from twofold.declaration.checks import check_unique, check_views, listed
 from twofold.errors import DeclarationError
 from twofold.folding import Fold, StateType, fold_of, marked, state_parts
+from twofold.followers import MENDINGS
 from twofold.messages import (
     Command,
     Event,
@@ -23,6 +24,7 @@ from twofold.messages import (
     tag_fields,
     upcasts,
 )
+from twofold.processes import RECORDS
 from twofold.queries import Answer, answer_of
 from twofold.views import Projection, View, layout, table_name
 from twofold.views.names import check_layouts
@@ -198,6 +200,7 @@ def _all_events(declaration: Declaration) -> Iterable[type[Event]]:
     yield from _read_events(declaration)
     yield from declaration.publishes
     yield from declaration.subscribes
+    yield from (*RECORDS, *MENDINGS)
 
 
 def _read_events(declaration: Declaration) -> Iterable[type[Event]]:

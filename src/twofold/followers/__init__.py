@@ -4,6 +4,7 @@ from twofold.followers.assignment import Assignment, assign
 from twofold.followers.coordinator import Coordinator
 from twofold.followers.keyed import KeyedHandler
 from twofold.followers.loop import BatchHandler, Block, EventFailed, Follower
+from twofold.followers.mending import MENDINGS, EventDiscarded, EventEdited
 from twofold.followers.model import WHOLE, Checkpoint, Claim, Parked, Progress, Segment, Standing, standings
 from twofold.followers.outage import Outage
 from twofold.followers.recoverability import (
@@ -22,6 +23,7 @@ from twofold.followers.store import FollowerStore
 from twofold.followers.waiting import PositionWaiter, StandingsWatcher
 
 __all__ = [
+    "MENDINGS",
     "UNRECOVERABLE",
     "WHOLE",
     "Assignment",
@@ -32,6 +34,8 @@ __all__ = [
     "Coordinator",
     "Decision",
     "Discard",
+    "EventDiscarded",
+    "EventEdited",
     "EventFailed",
     "Failure",
     "Follower",

@@ -17,6 +17,7 @@ import msgspec
 from twofold.clock import Clock
 from twofold.followers import parking
 from twofold.followers.loop import Block, EventFailed
+from twofold.followers.mending import as_edited
 from twofold.followers.model import Checkpoint, Claim, Parked
 from twofold.followers.outage import Outage
 from twofold.followers.recoverability import Discard, Failure, Park, Policy, RetryAfter, RetryNow
@@ -152,6 +153,7 @@ class KeyedHandler:
                 if self._ending or not is_due:
                     return
                 (event,) = await self._log.read(after=each.position - 1, limit=1)
+                event = await as_edited(self._log, event, self.name, key)
                 if not await self._is_through(event, key, each.attempts, is_parked=True):
                     return
         free.append(key)

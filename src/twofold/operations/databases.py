@@ -21,7 +21,7 @@ from twofold.views.rebuilding import rebuild
 
 
 class Databases(msgspec.Struct, frozen=True):
-    """A service's declaration, its log to be read, and its views."""
+    """A service's declaration, its log and its views."""
 
     declaration: Declaration
     log: Log
@@ -49,9 +49,9 @@ class Databases(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def opened_log(
-    url: LogStore | str, *, clock: Clock | None = None, limits: Limits = Limits()
+    url: LogStore | str, *, clock: Clock | None = None, limits: Limits = Limits(), read_only: bool = True
 ) -> AsyncIterator[Log]:
-    """Open the log of a URL for reading only.
+    """Open the log of a URL, for reading only if nothing else is said.
 
     Raises:
         SettingsError: it is in the memory of another process.
@@ -62,7 +62,7 @@ async def opened_log(
     async with AsyncExitStack() as stack:
         store = open_log(url, clock, limits)
         stack.push_async_callback(store.close)
-        log = await Log.open(store, clock, limits.log, read_only=True)
+        log = await Log.open(store, clock, limits.log, read_only=read_only)
         stack.push_async_callback(log.close)
         yield log
 
@@ -83,8 +83,12 @@ async def opened(
         if not to_mend:
             yield Databases(declaration, log, looking, clock, settings.limits)
             return
-        async with _opened_views(settings, clock, read_only=False) as views:
-            yield Databases(declaration, log, views, clock, settings.limits)
+        # Both are there, as they were opened to be looked at first: mending makes none.
+        async with (
+            opened_log(settings.log, clock=clock, limits=settings.limits, read_only=False) as recording,
+            _opened_views(settings, clock, read_only=False) as views,
+        ):
+            yield Databases(declaration, recording, views, clock, settings.limits)
 
 
 @asynccontextmanager

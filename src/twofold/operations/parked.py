@@ -8,10 +8,13 @@ from datetime import datetime
 import msgspec
 
 from twofold.clock import moment
-from twofold.declaration import check_filled
-from twofold.errors import NotFound
-from twofold.followers import Parked, parking
-from twofold.log import RecordedEvent
+from twofold.declaration import check_filled, known_events
+from twofold.errors import NotFound, NotNow
+from twofold.followers import EventDiscarded, EventEdited, Parked, parking
+from twofold.followers.mending import parked_id
+from twofold.followers.shadow import shadowed
+from twofold.log import RecordedEvent, recordable
+from twofold.messages import Event, Metadata, decode, encode
 from twofold.operations.databases import Databases
 
 _MOST_PARKED = 1_000_000
@@ -20,7 +23,8 @@ _MOST_PARKED = 1_000_000
 class ParkedKey(msgspec.Struct, frozen=True):
     """The parked events of one key of a follower: how many, the position and failure of the first, and since when.
 
-    ``key`` is '' for the one order that all events of a projection have.
+    ``key`` is '' for the one order that all events of a projection have. ``retry_at`` is when the first is tried again by
+    itself, if it is.
     """
 
     service: str
@@ -31,6 +35,7 @@ class ParkedKey(msgspec.Struct, frozen=True):
     error: str
     attempts: int
     parked_at: datetime
+    retry_at: datetime | None = None
 
 
 class ParkedEvent(msgspec.Struct, frozen=True):
@@ -50,7 +55,7 @@ async def parked_keys(databases: Databases, follower: str = "") -> list[ParkedKe
     return [
         ParkedKey(
             databases.service, first.follower, first.key, len(rest) + 1, first.position, first.error, first.attempts,
-            moment(first.parked_at_us),
+            moment(first.parked_at_us), moment(first.retry_at_us) if first.retry_at_us else None,
         )
         for first, *rest in keys.values()
     ]  # fmt: skip
@@ -124,15 +129,60 @@ async def has_failed_again(databases: Databases, key: ParkedKey, before: Mapping
     return True if left[0].attempts > before.get(left[0].position, 0) else None
 
 
-async def discard(databases: Databases, key: ParkedKey, position: int = 0) -> int:
+async def discard(databases: Databases, key: ParkedKey, position: int = 0, *, by: str = "", reason: str = "") -> int:
     """Drop one parked event of a key, or all (0), for good, and return how many that was.
 
-    If it is the one that failed, whoever follows handles what is left of the key within a second.
+    The log keeps what was dropped, by whom and why. If it is the event that failed, whoever follows handles what is left of
+    the key within a second.
 
     Raises:
         NotFound: there is no parked event at the position.
     """
-    count = await parking.discard(databases.views, key.follower, key.key, position)
-    if not count:
+    dropped = [each for each in await _parked_of(databases, key) if position in (0, each.position)]
+    if not dropped:
         raise NotFound(f"{key.follower} has parked no event at position {position} of {key.key!r}.")
-    return count
+    # It is told first: what is not dropped after all is told twice, and nothing is dropped that is not told.
+    records = [
+        EventDiscarded(
+            parked=parked_id(key.follower, each.position), key=key.key, error=each.error, by=by, reason=reason
+        )
+        for each in dropped
+    ]
+    await _record(databases, records, by)
+    return await parking.discard(databases.views, key.follower, key.key, position)
+
+
+async def edit(
+    databases: Databases, key: ParkedKey, position: int, data: bytes, *, by: str = "", reason: str = ""
+) -> None:
+    """Have a parked event handled for a key as if it had other data; then `retry` the key.
+
+    The log keeps the event as it is, and beside it the data, who has given it and why. Views are not among those for whom that
+    can be done: they are filled again from what the log has.
+
+    Raises:
+        NotFound: there is no parked event at the position, or nothing in the code reads it.
+        NotNow: it is a view's.
+        InvalidMessage: the data does not fit the event's class; the text names the field.
+    """
+    if key.follower in databases.declaration.followers or shadowed(key.follower):
+        raise NotNow(
+            f"{key.follower} fills a view, which is a fold of what the log has: an event that was changed for it alone would "
+            "come back as it is when the view is filled anew. Mend the @evolve, or add an @upcast to the event."
+        )
+    if position not in [each.position for each in await _parked_of(databases, key)]:
+        raise NotFound(f"{key.follower} has parked no event at position {position} of {key.key!r}.")
+    (event,) = await databases.log.read(after=position - 1, limit=1)
+    kind = known_events(databases.declaration).get(event.type)
+    if kind is None:
+        raise NotFound(f"Nothing in the code of {databases.service} reads {event.type}, so its data cannot be checked.")
+    decode(kind, data)
+    record = EventEdited(
+        parked=parked_id(key.follower, position), key=key.key, data=msgspec.Raw(data), by=by, reason=reason
+    )
+    await _record(databases, [record], by)
+
+
+async def _record(databases: Databases, records: Sequence[Event], by: str) -> None:
+    metadata = encode(Metadata(actor=by))
+    await databases.log.append([recordable(each, databases.clock.new_id(), metadata).new for each in records])
