@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from tests.cli.conftest import PATIENCE_SECONDS, CommandLine
 
@@ -112,3 +113,33 @@ def test_an_interrupt_ends_all_at_once(twofold: CommandLine) -> None:
     for each in ends:
         assert select.select([each], [], [], PATIENCE_SECONDS)[0]
         os.close(each)
+
+
+INTERRUPTED = """
+import itertools, multiprocessing, signal
+from collections.abc import Iterator
+from examples.bank import Account, Deposit, Deposited, Service, decide
+from twofold.simulation import invariant
+
+decisions = itertools.count(1)
+
+@decide
+def give(command: Deposit, account: Account) -> Iterator[Deposited]:
+    if not multiprocessing.parent_process() and next(decisions) == 30:
+        signal.raise_signal(signal.SIGINT)
+    yield Deposited(account=command.account, amount=command.amount)
+
+@invariant
+def never(account: Account) -> bool:
+    return False
+
+bank = Service("bank", decisions=[give])
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--jobs", "1"], ["--trace"]], ids=["while it is made small", "in one world"])
+def test_an_interrupt_in_a_world_is_quiet(twofold: CommandLine, arguments: list[str]) -> None:
+    """It is nobody's answer: the exit code is that of an interrupt, and of all that is left undone nothing is said."""
+    twofold.write("interrupted.py", INTERRUPTED)
+    found = twofold("simulate", "interrupted:bank", *arguments)
+    assert (found.code, found.output, found.errors) == (130, "", "")

@@ -1,6 +1,7 @@
 """The loop of a simulation: virtual time, an order that a seed decides, and processes whose memory is lost."""
 
 import asyncio
+import signal
 import time
 from collections.abc import Coroutine
 from typing import Any
@@ -128,3 +129,60 @@ def test_a_paused_process_goes_on_as_if_nothing_had_happened() -> None:
         return await calling
 
     assert loop.run(main()) == 10
+
+
+def test_an_interrupt_comes_between_two_turns() -> None:
+    """Nothing is torn in the middle, so that whoever is interrupted can go on and come to an end."""
+    loop, ended = loop_of(1), []
+
+    async def work() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+            ended.append("turn")
+            await asyncio.sleep(1)
+        finally:
+            await asyncio.sleep(1)
+            ended.append("work")
+
+    async def bury(task: asyncio.Task[None]) -> None:
+        task.cancel()
+        await asyncio.wait([task])
+
+    async def main() -> None:
+        tasks.append(asyncio.create_task(work()))
+        await asyncio.sleep(10)
+
+    tasks: list[asyncio.Task[None]] = []
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(main())
+    assert ended == ["turn"]
+    loop.run(bury(tasks[0]))
+    assert ended == ["turn", "work"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_who_insists_interrupts_a_turn_that_does_not_end() -> None:
+    """The first Ctrl-C waits for the turn, the second does not."""
+
+    async def endless() -> None:
+        while True:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(endless())
+
+
+def test_a_callback_that_fails_is_taken_note_of() -> None:
+    """The loop goes on, as others do, and who judges the run can see it."""
+    loop = loop_of(1)
+
+    def fail() -> None:
+        raise ValueError("no")
+
+    async def main() -> None:
+        loop.call_soon(fail)
+        await asyncio.sleep(1)
+
+    loop.run(main())
+    (told,) = loop.failed
+    assert told.endswith("fail failed with ValueError('no')")

@@ -28,7 +28,7 @@ _ATTEMPTS = 3
 _PATIENCE_SECONDS = 20.0
 _LOOK_SECONDS = 0.05
 _LOOKS = 2000
-UNKNOWN = (LogUnavailable, TooManyConflicts, ProcessDied, TimeoutError, asyncio.CancelledError)
+UNKNOWN = (LogUnavailable, TooManyConflicts, ProcessDied, TimeoutError)
 """After these errors it is not known what became of a command, or nothing did; it may be sent again under its id."""
 
 
@@ -160,7 +160,7 @@ class Client:
         try:
             async with asyncio.timeout(self._patience_seconds(request.chance)):
                 sent.receipt = await call
-        except BaseException as error:
+        except Exception as error:
             sent.error = error.with_traceback(None)
         sent.head_after = disk.head
         self._trace.tell(self._name, f"is told {sent.receipt or repr(sent.error)}")

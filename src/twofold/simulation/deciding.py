@@ -12,7 +12,7 @@ from twofold.commands import Context, Decider
 from twofold.errors import IdReused, Rejected
 from twofold.folding import Fold
 from twofold.log import NewEvent, recordable
-from twofold.messages import Metadata, content_digest
+from twofold.messages import Event, Metadata, content_digest
 from twofold.service import Service
 from twofold.simulation.concerned import concerned
 from twofold.simulation.disks import Commit, LogDisk
@@ -24,7 +24,10 @@ Said: TypeAlias = tuple[tuple[str, int, tuple[str, ...], bytes], ...]
 
 
 class States:
-    """Every state that a log has had, of each key that is decided on, folded one event after the other."""
+    """Every state that a log has had, of each key that is decided on, folded one event after the other.
+
+    Where a step raises an error, that stands in the state's place from there on.
+    """
 
     def __init__(self, folds: Iterable[Fold[Any]]) -> None:
         self._folds = {fold.name: fold for fold in folds}
@@ -36,7 +39,7 @@ class States:
             for key, read in concerned(fold, event):
                 positions, states = self._of(fold, key)
                 positions.append(position)
-                states.append(fold.apply(states[-1], read))
+                states.append(_evolved(fold, states[-1], read))
 
     def at(self, fold: Fold[Any], key: Any, position: int) -> Any:
         """Return the state of a key as it was at a position."""
@@ -108,6 +111,9 @@ class DecisionOracle:
         """Make a decision again on the states at a position, with the time and the ids that it had."""
         decider = self._deciders[type(sent.command)]
         states = [self._states.at(each.fold, each.key(sent.command), head) for each in decider.boundaries]
+        for state in states:
+            if isinstance(state, Exception):
+                return state
         numbers = count()
         outcome = _decided(decider, sent, states, lambda: f"id-{next(numbers)}")
         drawn = next(numbers)
@@ -160,6 +166,15 @@ class DecisionOracle:
             key = each.key(sent.command)
             positions |= dict.fromkeys(self._states.changes(each.fold, key, sent.head_before, sent.head_after))
         return any(holds(self._again(sent, position)) for position in positions)
+
+
+def _evolved(fold: Fold[Any], state: Any, event: Event) -> Any:
+    if isinstance(state, Exception):
+        return state
+    try:
+        return fold.apply(state, event)
+    except Exception as error:
+        return error
 
 
 def _decided(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import defaultdict
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from twofold.folding import Fold, State, parameters
@@ -15,6 +16,7 @@ from twofold.service import Service
 from twofold.simulation.concerned import concerned
 from twofold.simulation.disks import ViewDisk
 from twofold.simulation.invariants import Invariant, folds_of
+from twofold.simulation.loop import run_alone
 from twofold.simulation.view_store import SimulatedViewStore
 from twofold.simulation.violations import Violation
 from twofold.simulation.wire import at_once
@@ -25,7 +27,7 @@ def _broken(invariant: Invariant, values: Sequence[Any], where: str) -> Iterator
     try:
         held = invariant(*values)
         if inspect.isawaitable(held):
-            held = at_once(_awaited(held))
+            held = run_alone(_awaited(held))
         if held is None or held:
             return
         found = "it is not so"
@@ -61,10 +63,11 @@ def state_violations(
 
 
 def _changed(fold: Fold[Any], states: dict[Any, Any], event: RecordedEvent) -> Iterator[Any]:
-    """Fold an event, and yield each state that is another one now."""
+    """Fold an event, and yield each state that it changes. Where a step raises an error, which others judge, it stays."""
     for key, read in concerned(fold, event):
-        state = fold.steps[event.type][1](states.get(key, fold.initial(key)), read)
-        states.pop(key, None)
+        state = states.pop(key, fold.initial(key))
+        with suppress(Exception):
+            state = fold.steps[event.type][1](state, read)
         if state is not None:
             states[key] = state
             yield state

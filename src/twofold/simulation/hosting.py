@@ -53,6 +53,7 @@ class Hosts:
         """Every process that there ever was."""
         self.broken: list[str] = []
         """Which processes have ended for another reason than a database that is away, and for which."""
+        self._unseen: list[str] = []
 
     def up(self, role: Role | None = None) -> list[Process]:
         """Return the processes that have started and are not asked to end: those with a role, or all."""
@@ -87,7 +88,13 @@ class Hosts:
             # What is left of a dead process is freed in the end, and may say what it likes.
             if not process.is_dead:
                 self.broken.append(f"{process.name} ended with {error!r}")
+        if not process.is_dead:
+            self._unseen += process.unseen_failures()
         process.kill()
+
+    def unseen_failures(self) -> list[str]:
+        """Return what has failed in processes that have ended in an orderly way, or are there, and nobody has looked at."""
+        return [*self._unseen, *[each for process in self.up() for each in process.unseen_failures()]]
 
     def _settings(self, process: Process) -> dict[str, Settings]:
         wire = Wire(self._mishaps, process)

@@ -7,8 +7,11 @@ machine, or luck, would have brought about; and the same seed finds it again.
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+import threading
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from heapq import heappop, heappush
 from typing import Any, NoReturn, Protocol, Self, TypeVar, TypeVarTuple
@@ -100,6 +103,9 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._running = False
         self._at_once: list[Turn] = []
         self._is_at_once = False
+        self._is_interrupted = False
+        self.failed: list[str] = []
+        """Which callbacks have raised an error, and which."""
 
     # Running.
 
@@ -108,21 +114,32 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
         Raises:
             Standstill: it waits for something that will not come.
+            KeyboardInterrupt: between two turns, so that it can go on afterwards and let everything come to its end.
         """
-        hooks = sys.get_asyncgen_hooks()
+        hooks, outer = sys.get_asyncgen_hooks(), asyncio._get_running_loop()
         sys.set_asyncgen_hooks(finalizer=self._finalize)
         asyncio._set_running_loop(self)
         self._running = True
+        self._is_interrupted = False
         try:
-            task = self.create_task(main)
-            while not task.done():
-                self._take_turn()
+            with _interrupted_by(self._interrupt):
+                task = self.create_task(main)
+                while not task.done():
+                    if self._is_interrupted:
+                        raise KeyboardInterrupt
+                    self._take_turn()
             result: T = task.result()
             return result
         finally:
             self._running = False
-            asyncio._set_running_loop(None)
+            asyncio._set_running_loop(outer)
             sys.set_asyncgen_hooks(*hooks)
+
+    def _interrupt(self, *signal: object) -> None:
+        """Stop after this turn or, if it does not end and somebody insists, within it."""
+        if self._is_interrupted:
+            raise KeyboardInterrupt
+        self._is_interrupted = True
 
     def _take_turn(self) -> None:
         ready = self._ready
@@ -231,7 +248,48 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return False
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Do nothing: asyncio tells here what is found out when memory is freed, and when that is, is no part of a run."""
+        """Take note of a callback that has raised an error.
+
+        All else asyncio finds out when memory is freed, and when that is, is no part of a run: who has tasks looks at them.
+        """
+        if isinstance(turn := context.get("handle"), Turn):
+            called: Any = turn._callback  # type: ignore[attr-defined]  # Every handle has it.
+            name = getattr(called, "__qualname__", type(called).__name__)
+            self.failed.append(f"{name} failed with {context['exception']!r}")
+
+
+def run_alone(work: Coroutine[Any, Any, T]) -> T:
+    """Run something to its end on a loop on which nothing else happens, and return its result.
+
+    Raises:
+        Standstill: it waits for something that will not come.
+    """
+    loop = SimulatedLoop(Chance(0, "alone"))  # type: ignore[abstract]
+    return loop.run(_with_all_that_it_begins(work))
+
+
+async def _with_all_that_it_begins(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return await work
+    finally:
+        left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+
+@contextmanager
+def _interrupted_by(interrupt: Callable[..., None]) -> Iterator[None]:
+    """Have Ctrl-C call something in a block, where it would raise KeyboardInterrupt in the midst of anything."""
+    is_usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not is_usual or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _absent(method: str, what: str) -> Callable[..., NoReturn]:

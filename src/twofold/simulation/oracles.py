@@ -39,6 +39,8 @@ def violations(world: World) -> Iterator[Violation]:
             yield from projection_violations(service, world.logs[service.name], store, clock)
     for each in world.hosts.broken:
         yield Violation("A process ends when it is asked to.", "the world", "that it runs", each)
+    for each in [*world.loop.failed, *world.hosts.unseen_failures()]:
+        yield Violation("What fails, somebody looks at.", "the world", "that whoever began it awaits it", each)
     for each in world.behind:
         yield Violation("When nothing goes wrong any more, all is caught up.", "the end", "the end of the log", each)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextvars import Context, copy_context
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -135,6 +135,13 @@ class Process:
         finally:
             self._callers.pop(caller, None)
 
+    def unseen_failures(self) -> Iterator[str]:
+        """Yield what has failed in a task of the process without anybody's having looked at it."""
+        for task in self._tasks:
+            if task.done() and task._log_traceback and (error := task.exception()):
+                name = getattr(task.get_coro(), "__qualname__", task.get_name())
+                yield f"{self.name}: {name} failed with {error!r}"
+
     async def bury(self) -> None:
         """Cancel what is left of a process, and wait until it has ended; nothing of it reaches a disk any more."""
         self.kill()
@@ -149,9 +156,7 @@ class Process:
 async def _answer(work: Callable[[], Awaitable[T]], caller: asyncio.Future[T]) -> None:
     try:
         result = await work()
-    except asyncio.CancelledError:
-        raise
-    except BaseException as error:
+    except Exception as error:
         if not caller.done():
             caller.set_exception(error)
     else:

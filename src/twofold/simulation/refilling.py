@@ -10,10 +10,10 @@ from twofold.followers import EventFailed, claiming
 from twofold.log import Log
 from twofold.service import Service
 from twofold.simulation.disks import LogDisk, ViewDisk
+from twofold.simulation.loop import run_alone
 from twofold.simulation.view_store import SimulatedViewStore
 from twofold.simulation.viewing import differences, rows_of
 from twofold.simulation.violations import Violation
-from twofold.simulation.wire import at_once
 from twofold.views import Projection, ProjectionHandler, ViewStore, layout, schema
 
 _LEASE_SECONDS = 60.0
@@ -25,7 +25,7 @@ def projection_violations(service: Service, log: LogDisk, store: ViewStore, cloc
         disk = ViewDisk(clock)
         try:
             anew = SimulatedViewStore(disk)
-            at_once(_fill(projection, log, anew, clock))
+            run_alone(_fill(projection, log, anew, clock))
             for shape in map(layout, projection.views):
                 where = f"{service.name}: {projection.name}, {shape.table}"
                 yield from differences(

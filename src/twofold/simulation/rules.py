@@ -38,10 +38,15 @@ _EXPLAINED = {
         "before there is anything. It cannot reach anything but its views here: files, sockets and threads are not simulated."
     ),
     "A command is decided, or it is said why not.": (
-        "A decision has raised an error that is no `Rejected`, or yielded what the log does not take. It gets every command "
+        "A decision has raised an error that is no `Rejected`, or yielded what the log does not take; or an @evolve of a "
+        "state that it is made on has raised one, which it may for no event that is in the log. A decision gets every command "
         "that its type allows: refuse by raising a Rejected of your own, or say in the type what is allowed (`Meta(gt=0)`)."
     ),
     "A process ends when it is asked to.": "A process of the system could not go on. " + _TWOFOLD,
+    "What fails, somebody looks at.": (
+        "A task or a callback has raised an error, and nobody has asked what became of it: asyncio writes that to its log "
+        "when memory is freed, if it ever does. Look for an asyncio.create_task(…) that nobody awaits. " + _TWOFOLD
+    ),
     "Something goes on.": (
         "Nothing is left to do, or time stands still, and somebody still waits for an answer. Look for an answer that waits "
         f"for what never comes. {_TWOFOLD}"

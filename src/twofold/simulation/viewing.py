@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -93,14 +93,23 @@ def _overtaken(handled: Sequence[_Handled], aside: set[tuple[str, int]], where: 
 
 
 def _folded(view: Any, handled: Sequence[_Handled], aside: set[tuple[str, int]]) -> dict[Any, Any]:
-    """Fold what was handled, without what is parked."""
+    """Fold what was handled, without what is parked. Where a step raises an error, that stands in the row's place."""
     steps = fold_of(view).steps
     rows: dict[Any, Any] = {}
     for each in handled:
-        if (each.parked_as, each.position) not in aside:
+        before = rows.pop(each.key, None)
+        if isinstance(before, Exception) or (each.parked_as, each.position) in aside:
+            row = before
+        else:
             _, step = steps[each.type]
-            row = step(rows.get(each.key, view(key=each.key)), each.event)
-            rows.pop(each.key, None)
-            if row is not None:
-                rows[each.key] = row
+            row = _evolved(step, view(key=each.key) if before is None else before, each.event)
+        if row is not None:
+            rows[each.key] = row
     return rows
+
+
+def _evolved(step: Callable[[Any, Event], Any], row: Any, event: Event) -> Any:
+    try:
+        return step(row, event)
+    except Exception as error:
+        return error

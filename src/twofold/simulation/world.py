@@ -77,6 +77,10 @@ class World:
         self.mishaps.calm()
         self.hosts.calm()
         await self._catch_up()
+        for task in self._outside:
+            if task.done() and not task.cancelled():
+                # What has failed here has failed in the simulation itself, and judges nothing.
+                task.result()
 
     async def _audit(self) -> None:
         """Judge the views now and then as they are, wherever their followers stand."""
