@@ -213,7 +213,8 @@ def test_nobody_else_encodes_events() -> None:
 
 
 # Only decisions append: those of the service, (through the inbox) those of another one, and operators' about what is parked.
-APPEND = {"commands/handler.py", "messaging/inbox.py", "operations/parked.py"}
+# What follows from events without a decision is recorded.
+APPEND = {"commands/handler.py", "messaging/inbox.py", "operations/parked.py", "processes/recording.py"}
 # A copy restores what was decided.
 RESTORE = {"copies/copying.py"}
 

@@ -24,7 +24,7 @@ from twofold.messages import (
     tag_fields,
     upcasts,
 )
-from twofold.processes import RECORDS
+from twofold.processes import RECORDS, Start
 from twofold.queries import Answer, answer_of
 from twofold.views import Projection, View, layout, table_name
 from twofold.views.names import check_layouts
@@ -72,6 +72,11 @@ class Declaration(msgspec.Struct, frozen=True):
         """The tables that each follower fills, by the follower's name."""
         own = {table_name(view): (table_name(view),) for view in self.folded}
         return own | {projection.name: tables(projection) for projection in self.projections}
+
+    @property
+    def starts(self) -> dict[str, Start]:
+        """Where each follower of the role "processes" begins when it is new, by the follower's name."""
+        return {}
 
 
 def declare(

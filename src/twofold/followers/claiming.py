@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -60,13 +60,35 @@ def _begin(followers: Sequence[str], now: datetime) -> Steps[list[str]]:
     return [follower for follower in followers if follower in begun or not shadowed(follower)]
 
 
-def add_follower(follower: str, now: datetime) -> Steps[None]:
-    """Give a follower one segment, at the first event, unless it has some.
+async def begun(store: FollowerStore) -> set[str]:
+    """Return the followers that have segments."""
+    return {follower for (follower,) in await store.read(partial(_fetched, "followers"))}
+
+
+def _fetched(statement: str) -> Steps[list[tuple[str]]]:
+    rows: list[tuple[str]] = yield Fetch(statement)
+    return rows
+
+
+async def begin(store: FollowerStore, positions: Mapping[str, int]) -> None:
+    """Give new followers one segment each, behind the positions that are given by their names; others stay where they are."""
+
+    def steps() -> Steps[None]:
+        yield Lock(LOCK)
+        now: datetime = yield Now()
+        for follower, position in positions.items():
+            yield from add_follower(follower, now, position)
+
+    await store.run(steps)
+
+
+def add_follower(follower: str, now: datetime, position: int = 0) -> Steps[None]:
+    """Give a follower one segment, at the first event or behind a position, unless it has some.
 
     It may have had some before it was dropped, and a process that stood still meanwhile has a claim on those still. So its
     fences begin at the time, and not where they began then.
     """
-    yield Execute("add_follower", (follower, WHOLE, microseconds(now)))
+    yield Execute("add_follower", (follower, WHOLE, position, microseconds(now)))
 
 
 def _note_present(owner: str, ready: Sequence[str], now: datetime, until: datetime) -> Steps[None]:

@@ -109,7 +109,7 @@ SELECT DISTINCT follower FROM {schema}.twofold_segments
 
 -- name: add_follower
 INSERT INTO {schema}.twofold_segments (follower, low, high, position, fence)
-SELECT $1, 0, $2, 0, $3 WHERE NOT EXISTS (SELECT 1 FROM {schema}.twofold_segments WHERE follower = $1)
+SELECT $1, 0, $2, $3, $4 WHERE NOT EXISTS (SELECT 1 FROM {schema}.twofold_segments WHERE follower = $1)
 ON CONFLICT DO NOTHING
 
 -- name: end_leases

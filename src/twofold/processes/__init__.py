@@ -1,9 +1,11 @@
 """Seeing through: event handlers, processes, timers and schedules, and commands from one service to another."""
 
+from twofold.processes.beginning import Start, begin, check_start
 from twofold.processes.records import (
     RECORDS,
     CommandSent,
     CommandSettled,
+    FollowerBegan,
     ProcessEnded,
     TimerCancelled,
     TimerDue,
@@ -15,9 +17,13 @@ __all__ = [
     "RECORDS",
     "CommandSent",
     "CommandSettled",
+    "FollowerBegan",
     "ProcessEnded",
+    "Start",
     "TimerCancelled",
     "TimerDue",
     "TimerSet",
+    "begin",
+    "check_start",
     "heard",
 ]

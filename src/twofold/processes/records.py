@@ -24,6 +24,12 @@ TimerId: TypeAlias = Annotated[str, Tag("twofold.timer")]
 """Which timer: of one id there is at most one pending."""
 
 
+class FollowerBegan(Event, name="twofold.FollowerBegan"):
+    """A follower is told of all that comes after this."""
+
+    follower: str
+
+
 class CommandSent(Event, name="twofold.CommandSent"):
     """A command that is to be decided by a service, this one or another; whoever carries it out follows these.
 
@@ -94,7 +100,7 @@ class ProcessEnded(Event, name="twofold.ProcessEnded"):
 
 
 RECORDS: Final[tuple[type[Event], ...]] = (
-    CommandSent, CommandSettled, TimerSet, TimerCancelled, TimerDue, ProcessEnded,
+    FollowerBegan, CommandSent, CommandSettled, TimerSet, TimerCancelled, TimerDue, ProcessEnded,
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from twofold.clock import Clock
 from twofold.declaration import Declaration
 from twofold.log import Log
+from twofold.processes import begin
 from twofold.service.adapters import clock_of, open_log, open_transport, open_views
 from twofold.service.beginning import tell_what_is_new
 from twofold.service.closing import Closing
@@ -75,6 +76,8 @@ async def opened(
             stack.push_async_callback(close, f"The transport of {name}", transport.close)
         running = Running(declaration, settings, log, views, transport, clock, roles)
         await tell_what_is_new(declaration, settings, log, views if "followers" in roles else None)
+        if "processes" in roles:
+            await begin(declaration.starts, log, views, clock)
         if roles & {"queries", "followers"}:
             await running.view_versions.open(may_write="followers" in roles)
         stack.push_async_callback(close, name, running.close)

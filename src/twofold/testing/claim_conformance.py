@@ -66,7 +66,9 @@ class ClaimConformance:
         """By that a lost lease is found out. For many rows of values it is run once for each, in their order."""
 
         def counting() -> Steps[list[int]]:
-            yield ExecuteMany("add_follower", [("orders", WHOLE, 0), ("prices", WHOLE, 0), ("orders", WHOLE, 0)])
+            yield ExecuteMany(
+                "add_follower", [("orders", WHOLE, 0, 0), ("prices", WHOLE, 0, 0), ("orders", WHOLE, 0, 0)]
+            )
             all_of_nobody = yield Execute("leave_all", (NEVER, ""))
             return [all_of_nobody, (yield Execute("leave_all", (NEVER, "ann")))]
 
