@@ -154,7 +154,7 @@ async def check_hostile(store: ViewStore, view: Any = Kept) -> None:
     following = await filled(store, log, view)
     assert following.failing == ""
     await _check_rows(store, view, events)
-    parked = await parking.parked(store, limit=10_000)
+    parked = await parking.parked(store)
     assert {each.key for each in parked} == hostile
     for key in hostile:
         first, *rest = await parking.parked(store, shape.table, key)
@@ -167,7 +167,7 @@ async def check_hostile(store: ViewStore, view: Any = Kept) -> None:
     await filled(store, log, view, as_shadow=True)
     await _taken_over(store, view)
     await _check_rows(store, view, events)
-    assert {each.key for each in await parking.parked(store, limit=10_000)} == hostile
+    assert {each.key for each in await parking.parked(store)} == hostile
     await log.close()
 
 
@@ -184,7 +184,7 @@ async def _check_rows(store: ViewStore, view: Any, events: list[Given]) -> None:
 async def _retry_and_discard(store: ViewStore, log: Log, view: Any) -> None:
     """Each parked key is found again by what is shown of it."""
     keys, follower = sorted(hostile_keys(view)), layout(view).table
-    before = {each.key: each.attempts for each in await parking.parked(store, limit=10_000) if each.error}
+    before = {each.key: each.attempts for each in await parking.parked(store) if each.error}
     assert await parking.request_retry(store, follower, keys) > len(keys) - 1
     handler = ViewHandler(view, log, store, CLOCK)
     claim = await claimed(store, follower)
@@ -192,11 +192,11 @@ async def _retry_and_discard(store: ViewStore, log: Log, view: Any) -> None:
     assert await parking.due_retries(store, claim, 5) == keys
     for key in keys:
         assert not await handler.retry([key])
-    after = {each.key: each.attempts for each in await parking.parked(store, limit=10_000) if each.error}
+    after = {each.key: each.attempts for each in await parking.parked(store) if each.error}
     assert after == {key: attempts + 1 for key, attempts in before.items()}
     assert all(Segment().owns(key) and Segment(0, 1 << 31).owns(key) in (True, False) for key in keys)
     assert await parking.discard(store, follower, keys[0]) > 0
-    assert {each.key for each in await parking.parked(store, limit=10_000)} == {*keys[1:]}
+    assert {each.key for each in await parking.parked(store)} == {*keys[1:]}
 
 
 async def _taken_over(store: ViewStore, view: Any) -> None:

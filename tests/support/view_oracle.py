@@ -84,7 +84,7 @@ async def check_standing(log: Log, store: ViewStore, view: Any) -> int:
         before = (await checkpoints.standings(store)).get(name)
         found = [layout(view).row(**row._mapping) for row in await store.select(select(table_of(view)))]
         segments = [each for each in await checkpoints.progress(store) if each.follower == name]
-        parked = await parking.parked(store, name, limit=100_000)
+        parked = await parking.parked(store, name)
         if before is not None and (await checkpoints.standings(store)).get(name) == before:
             break
         await asyncio.sleep(0)

@@ -91,7 +91,7 @@ class KeyedHandler:
         self._claim = claim
         self._position = claim.position
         self._ending = False
-        return {each.key for each in await parking.parked(self._store, self.name, limit=1 << 62)}
+        return await parking.parked_keys(self._store, self.name)
 
     async def apply(self, events: Sequence[RecordedEvent], position: int, blocked: MutableMapping[str, Block]) -> None:
         new = [event for event in events if event.position > self._position]
@@ -147,7 +147,7 @@ class KeyedHandler:
         """Handle the parked events of a key that are due, in order; take note of the key if none is left."""
         async with self._turns:
             # To the store, the key '' means any.
-            parked = await parking.parked(self._store, self.name, key, limit=1 << 62)
+            parked = await parking.parked(self._store, self.name, key)
             for each in [each for each in parked if each.key == key]:
                 is_due = not each.error or 0 < each.retry_at_us <= self._clock.now_us()
                 if self._ending or not is_due:

@@ -9,9 +9,11 @@ from twofold.followers.model import Claim, Parked
 from twofold.followers.session import Execute, Fetch, Steps, change_all
 from twofold.followers.store import FollowerStore
 
+_ALL = (1 << 63) - 1
 
-async def parked(store: FollowerStore, follower: str = "", key: str = "", limit: int = 1000) -> list[Parked]:
-    """Return parked events, by follower, key and position, of one follower or key if named."""
+
+async def parked(store: FollowerStore, follower: str = "", key: str = "", limit: int = _ALL) -> list[Parked]:
+    """Return parked events, by follower, key and position: of one follower or key if named, and no more than the limit."""
     return await store.read(partial(_parked, follower, key, limit))
 
 
@@ -20,13 +22,22 @@ def _parked(follower: str, key: str, limit: int) -> Steps[list[Parked]]:
     return [Parked(*row) for row in rows]
 
 
+async def parked_keys(store: FollowerStore, follower: str) -> dict[str, int]:
+    """Return the keys of which a follower has parked something, each with how many events that is."""
+    return await store.read(partial(_parked_keys, follower))
+
+
+def _parked_keys(follower: str) -> Steps[dict[str, int]]:
+    return dict((yield Fetch("parked_keys", (follower,))))
+
+
 async def request_retry(store: FollowerStore, follower: str, keys: Sequence[str]) -> int:
     """Ask whoever follows to try the parked events of these keys again, and return how many events that is."""
     return await store.run(partial(_request_retry, follower, tuple(keys)))
 
 
 def _request_retry(follower: str, keys: Sequence[str]) -> Steps[int]:
-    counts: dict[str, int] = dict((yield Fetch("parked_keys", (follower,))))
+    counts = yield from _parked_keys(follower)
     # In one order, whoever asks: two who ask for the same keys would otherwise wait for each other's rows.
     asked = sorted(counts.keys() & set(keys))
     yield from change_all("request_retry", [(follower, key) for key in asked])

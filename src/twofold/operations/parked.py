@@ -17,8 +17,6 @@ from twofold.log import RecordedEvent, recordable
 from twofold.messages import Event, Metadata, decode, encode
 from twofold.operations.databases import Databases
 
-_MOST_PARKED = 1_000_000
-
 
 class ParkedKey(msgspec.Struct, frozen=True):
     """The parked events of one key of a follower: how many, the position and failure of the first, and since when.
@@ -50,7 +48,7 @@ class ParkedEvent(msgspec.Struct, frozen=True):
 async def parked_keys(databases: Databases, follower: str = "") -> list[ParkedKey]:
     """Return what is parked, by follower and key."""
     keys: dict[tuple[str, str], list[Parked]] = {}
-    for each in await parking.parked(databases.views, follower, limit=_MOST_PARKED):
+    for each in await parking.parked(databases.views, follower):
         keys.setdefault((each.follower, each.key), []).append(each)
     return [
         ParkedKey(
@@ -96,7 +94,7 @@ async def parked_events(databases: Databases, key: ParkedKey) -> list[ParkedEven
 
 async def _parked_of(databases: Databases, key: ParkedKey) -> list[Parked]:
     # To the store, the key '' means any.
-    found = await parking.parked(databases.views, key.follower, key.key, limit=_MOST_PARKED)
+    found = await parking.parked(databases.views, key.follower, key.key)
     return [each for each in found if each.key == key.key]
 
 

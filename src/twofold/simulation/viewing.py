@@ -19,14 +19,12 @@ from twofold.simulation.wire import at_once
 from twofold.views import Layout, ViewStore, layout
 from twofold.views.tables import table_for
 
-_MOST_PARKED = 1_000_000
-
 
 def view_violations(
     service: Service, events: Sequence[RecordedEvent], store: ViewStore, *, may_park: bool = False
 ) -> Iterator[Violation]:
     """Yield what is wrong with a service's views as they are now. The store answers at once."""
-    parked = at_once(parking.parked(store, limit=_MOST_PARKED))
+    parked = at_once(parking.parked(store))
     if not may_park:
         for each in parked:
             if each.error:

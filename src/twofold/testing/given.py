@@ -12,7 +12,8 @@ from twofold.folding import Fold, fold_of
 from twofold.log import recordable
 from twofold.messages import Command, Event, Metadata, received, tagger
 from twofold.testing.comparison import comparison
-from twofold.views import Projection, TableChange, Transaction, View, layout, table_name
+from twofold.views import Projection, TableChange, Transaction, View, table_name
+from twofold.views.bounds import key_packing
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -251,7 +252,7 @@ class _EmptyDatabase:
 
 
 def _place(row: View) -> tuple[str, str]:
-    return table_name(type(row)), str(layout(type(row)).pack_key(row.key))
+    return table_name(type(row)), str(key_packing(type(row))(row.key))
 
 
 def _name(subject: Any) -> str:

@@ -45,7 +45,7 @@ class ViewConformance(ViewKeys):
         async def scenario(store: ViewStore) -> None:
             await _write(store, row)
             shape = layout(Everything)
-            (stored,) = await store.load(shape, [shape.pack_key(row.key)])
+            (stored,) = await store.load(shape, [Packer(shape).key(row.key)])
             (selected,) = await store.select(select(table_of(Everything)))
             assert shape.unpack(stored) == row
             assert Everything(**selected._mapping) == row
@@ -305,8 +305,11 @@ class ViewConformance(ViewKeys):
             assert await parking.parked(store, "count_v1", "sku:b") == parked[2:]
             assert await parking.parked(store, "count_v1", limit=3) == parked[:3]
             assert await parking.parked(store, "others") == []
+            assert await parking.parked_keys(store, "count_v1") == {"sku:a": 2, "sku:b": 2}
+            assert await parking.parked_keys(store, "others") == {}
             await store.commit(Checkpoint(claim, 11, unparked=(("sku:a", 2), ("sku:b", 10))))
             assert await parking.parked(store) == parked[1:3]
+            assert await parking.parked_keys(store, "count_v1") == {"sku:a": 1, "sku:b": 1}
 
         self.run(stores, scenario)
 

@@ -89,11 +89,11 @@ class ViewKeys(ViewRebuilding):
         async def scenario(store: ViewStore) -> None:
             claim = await _write(store, rows)
             for row in rows:
-                (stored,) = await store.load(shape, [shape.pack_key(row.key)])
+                (stored,) = await store.load(shape, [Packer(shape).key(row.key)])
                 assert shape.unpack(stored) == row == await Views(store).get(view, row.key)
                 assert repr(shape.unpack(stored)) == repr(row)
             for number, row in enumerate(rows, 1):
-                change = TableChange(shape, [Packer(shape).row(row)], [shape.pack_key(row.key)])
+                change = TableChange(shape, [Packer(shape).row(row)], [Packer(shape).key(row.key)])
                 await store.commit(Checkpoint(claim, claim.position + 1), [change])
                 assert await _count(store, view) == len(rows) - number
 
@@ -159,7 +159,7 @@ class ViewKeys(ViewRebuilding):
 
         async def scenario(store: ViewStore) -> None:
             claim = await _write(store, rows)
-            keys = [shape.pack_key(row.key) for row in rows]
+            keys = [Packer(shape).key(row.key) for row in rows]
             found = await store.load(shape, [*keys, *[(article, user + 1) for article, user in keys]])
             assert sorted(found) == sorted(Packer(shape).rows(rows))
             assert await store.load(shape, []) == []

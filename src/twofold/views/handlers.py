@@ -22,7 +22,6 @@ from twofold.views.store import ViewStore
 from twofold.views.transaction import NotShadowed, Transaction
 from twofold.views.view import View, layout, table_name
 
-_MOST_PARKED = 1_000_000
 _WHOLE = Segment()
 
 _logger = logging.getLogger("twofold.views")
@@ -65,7 +64,7 @@ class _RowHandler:
             # They were made when the process started; those of a version that nobody had declared may have been dropped since.
             for view in self._views:
                 await schema.create(self._store, layout(view))
-        return {each.key for each in await parking.parked(self._store, self.name, limit=_MOST_PARKED)}
+        return await parking.parked_keys(self._store, self.name)
 
     async def apply(self, events: Sequence[RecordedEvent], position: int, blocked: Mapping[str, Block]) -> None:
         new = [event for event in events if event.position > self._position]
@@ -149,7 +148,7 @@ class _RowHandler:
 
     async def _parked(self, key: str) -> list[Parked]:
         # To the store, the key '' means any; and an unfinished key must not be taken for a finished one.
-        found = await parking.parked(self._store, self.name, key, limit=_MOST_PARKED)
+        found = await parking.parked(self._store, self.name, key)
         return [each for each in found if each.key == key]
 
     async def _save(self, checkpoint: Checkpoint) -> None:

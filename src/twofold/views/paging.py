@@ -11,6 +11,7 @@ from sqlalchemy.sql.operators import asc_op, desc_op
 
 from twofold.errors import DeclarationError, InvalidMessage
 from twofold.messages import encode
+from twofold.views.bounds import key_packing
 from twofold.views.conditions import check_compared
 from twofold.views.tables import table_of
 from twofold.views.view import Column, layout
@@ -98,7 +99,7 @@ def cursor_of(row: Any, order_by: Any) -> str:
     order = order_of(view, order_by)
     value = None if order.column is None else order.column.pack(getattr(row, order.column.name))
     # JSON knows no infinity.
-    return encode([layout(view).pack_key(row.key), repr(value) if isinstance(value, float) else value]).hex()
+    return encode([key_packing(view)(row.key), repr(value) if isinstance(value, float) else value]).hex()
 
 
 def _read_cursor(view: Any, order: Order, after: str) -> tuple[tuple[Any, ...], Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 
 import msgspec
 
-from twofold.errors import DeclarationError, InvalidMessage
+from twofold.errors import DeclarationError
 from twofold.folding import State, StateType, alternatives, state_parts
 from twofold.messages import Key, Part, named_type, type_hints, unmarked
 from twofold.views.packing import Packing, packing_of
@@ -106,22 +106,6 @@ class Layout(msgspec.Struct, frozen=True):
     def key_columns(self) -> tuple[Column, ...]:
         """The columns by which a row is found: the table's primary key."""
         return self.columns[: len(self.composite.parts) if self.composite else 1]
-
-    def pack_key(self, key: Any) -> Any:
-        """Turn a key into what the database stores: one value, or a tuple of one for each part.
-
-        Raises:
-            InvalidMessage: it is none that a row of the view could have.
-            TypeError: it has not as many parts as the view's keys.
-        """
-        if self.composite:
-            self.composite.check(key, self.view.__name__)
-        try:
-            if self.composite:
-                return tuple([column.pack(part) for column, part in zip(self.key_columns, key, strict=True)])
-            return self.columns[0].pack(key)
-        except (TypeError, ValueError) as error:
-            raise InvalidMessage(f"There is no {self.view.__name__} of this key: {error}.") from error
 
     def unpack(self, stored: Any) -> Any:
         """Turn what the database stores into a row object."""

@@ -157,7 +157,7 @@ async def check_rows(numbered: list[Numbered]) -> None:
         assert {row.key: (row.last, row.times) for row in rows} == {key: (n, n) for key, n in expected.items()}
         written = await views.select(select(Written.c.key.table))
         assert {row.key: row.times for row in written} == {key: len(found) for key, found in keys.items()}
-        parked = await parking.parked(views, limit=EVENTS)
+        parked = await parking.parked(views)
     for key in POISONED:
         assert [each.position for each in parked if each.key == f"key:{key}"] == [
             position for position, event in keys[key][good[key][0] :]
