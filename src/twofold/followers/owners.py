@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 _PROCESSES = Path("/proc/self/ns/pid")
@@ -16,6 +17,12 @@ def here() -> str:
 
     Two containers may have one host name and one number, and are told apart by their namespaces (Linux).
     """
+    return _place(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _place(_process: int) -> str:
+    """Return the name of the place of a process: found once in each, as one that is forked may be in another one."""
     with suppress(OSError):
         space = _PROCESSES.stat().st_ino
         if space != _OF_THE_MACHINE_ITSELF:

@@ -115,6 +115,12 @@ class ViewDisk:
         except Exception as error:
             raise failure_of(MEMORY, error, 0) from error
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no process has come so far as to prepare it."""
+        (version,) = self._connection.execute("PRAGMA schema_version").fetchone()
+        return bool(version == 0)
+
     def close(self) -> None:
         """Free the memory."""
         for session in self.sessions.values():

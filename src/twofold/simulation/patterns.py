@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from re import _constants as codes
 from re import _parser as parser
 from typing import Any
@@ -24,10 +25,15 @@ def text_of(pattern: str, chance: Chance) -> str:
     Raises:
         TypeError: the pattern looks ahead, behind or back, or has something else of which no text can be made.
     """
-    text = "".join(_texts(parser.parse(pattern), chance))
+    text = "".join(_texts(_parsed(pattern), chance))
     if not re.search(pattern, text):
         raise TypeError(f"no text was found that matches {pattern!r}")
     return text
+
+
+@functools.cache
+def _parsed(pattern: str) -> Sequence[Any]:
+    return [*parser.parse(pattern)]
 
 
 def _texts(parsed: Iterable[Any], chance: Chance) -> Iterable[str]:

@@ -83,11 +83,14 @@ class Simulation:
         """Run the world of a seed, by the plan that it draws if none is given, and judge it."""
         plan = plan or drawn_plan(seed, COMMANDS)
         with _undisturbed(), _snapshots(self._services, plan.snapshot_every):
-            world = World(self._services, seed, plan)
-            try:
-                found = self._judged(world)
-            finally:
-                world.close()
+            return self._lived_through(seed, plan)
+
+    def _lived_through(self, seed: int, plan: Plan) -> Report:
+        world = World(self._services, seed, plan)
+        try:
+            found = self._judged(world)
+        finally:
+            world.close()
         counts = dict(sorted(world.mishaps.counts.items()))
         commands, turns = len(world.history.sent), world.loop.turns
         return Report(seed, plan, commands, world.trace.seconds, turns, counts, found, world.trace)

@@ -32,8 +32,9 @@ class Trace:
             self.happenings.append(Happening(self._time(), process, what))
 
     def end(self) -> None:
-        """Take note of nothing more."""
+        """Take note of nothing more, and let go of the world: what has happened in it outlives it."""
         self._has_ended = True
+        self._time = float
 
     @property
     def seconds(self) -> float:

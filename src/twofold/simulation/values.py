@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import functools
 import types
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 from uuid import UUID
 
 import msgspec
@@ -45,15 +46,13 @@ class Maker:
             DeclarationError: a field is of a type, or under a pattern, of which nothing can be made; the text names it.
         """
         values = {}
-        hints = type_hints(cls)
-        for field in msgspec.structs.fields(cast("type[msgspec.Struct]", cls)):
-            if field.required or not self._chance.happens(0.3):
+        struct: Any = cls
+        for name, hint, is_required in _fields(struct):
+            if is_required or not self._chance.happens(0.3):
                 try:
-                    values[field.name] = self._value(self._named.get(field.name, hints[field.name]))
+                    values[name] = self._value(self._named.get(name, hint))
                 except TypeError as error:
-                    raise DeclarationError(
-                        f"{source_location(cls)}: no {field.name!r} can be made up: {error}."
-                    ) from error
+                    raise DeclarationError(f"{source_location(cls)}: no {name!r} can be made up: {error}.") from error
         return cls(**values)
 
     def _value(self, hint: Any) -> Any:
@@ -97,6 +96,14 @@ class Maker:
         if make is None:
             raise TypeError(f"nothing is known of {unmarked(hint)!r}")
         return make(self._chance, kind)
+
+
+@functools.cache
+def _fields(cls: Any) -> list[tuple[str, Any, bool]]:
+    """Return the fields of a struct: each one's name, its type, and whether it has no default."""
+    hints = type_hints(cls)
+    fields = msgspec.structs.fields(cls)
+    return [(each.name, hints[each.name], each.required) for each in fields]
 
 
 def _plain(hint: Any) -> inspect.Type:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -12,9 +12,10 @@ from twofold.errors import ValueRefused
 from twofold.followers import Checkpoint, checkpoints
 from twofold.followers.model import WHOLE
 from twofold.simulation.disks import MEMORY, ViewDisk
-from twofold.simulation.history import Read, reading
+from twofold.simulation.history import Asked, Read, reading
 from twofold.simulation.wire import Wire, at_once
 from twofold.views import Layout, Write
+from twofold.views.tables import named_tables
 
 T = TypeVar("T")
 
@@ -50,21 +51,21 @@ class SimulatedViewStore(SqliteViews):
         self._selecting: Any = self._reading
 
     async def load(self, layout: Layout, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
-        self._note(layout.table)
+        if asked := reading.get():
+            self._note(asked, [layout.table])
         return await super().load(layout, keys)
 
     async def select(self, statement: Any) -> list[Any]:
-        self._note(*[str(getattr(each, "name", "")) for each in statement.get_final_froms()])
+        if asked := reading.get():
+            self._note(asked, named_tables(statement))
         return await super().select(statement)
 
-    def _note(self, *tables: str) -> None:
-        """Take note of where followers stand at this moment, if something is read for a query."""
-        asked = reading.get()
-        if asked is not None:
-            now = at_once(checkpoints.standings(SimulatedViewStore(self._disk)))
-            read = Read(asked, tables, {name: each.position for name, each in now.items()})
-            asked.read.append(read)
-            self._disk.read.append(read)
+    def _note(self, asked: Asked, tables: Iterable[str]) -> None:
+        """Take note of where followers stand at this moment, as something is read for a query."""
+        now = at_once(checkpoints.standings(SimulatedViewStore(self._disk)))
+        read = Read(asked, tuple(sorted(tables)), {name: each.position for name, each in now.items()})
+        asked.read.append(read)
+        self._disk.read.append(read)
 
     async def commit(self, checkpoint: Checkpoint, writes: Sequence[Write] = ()) -> None:
         if self._wire and writes and self._wire.mishaps.happens("refused_row"):

@@ -92,6 +92,8 @@ class World:
 
     def view_violations(self, service: Service) -> list[Violation]:
         """Judge the views of a service as they are at this moment."""
+        if self.views[service.name].is_empty:
+            return []
         store, events = self.view_store(service.name), self.logs[service.name].events()
         return [*view_violations(service, events, store, may_park=self.plan.faults.refused_row > 0)]
 
