@@ -12,12 +12,20 @@ from typing import Any
 from twofold.simulation.chance import Chance
 
 _REPEATS = 4
+_TRIES = 60
 _ANY = "abcxyzABC019_ -"
-_CATEGORIES = {codes.CATEGORY_DIGIT: "0123456789", codes.CATEGORY_WORD: "abcxyzABC019_", codes.CATEGORY_SPACE: " "}
+_CATEGORIES = {
+    codes.CATEGORY_DIGIT: "0123456789",
+    codes.CATEGORY_NOT_DIGIT: "abcxyzABC_ -",
+    codes.CATEGORY_WORD: "abcxyzABC019_",
+    codes.CATEGORY_NOT_WORD: " -",
+    codes.CATEGORY_SPACE: " ",
+    codes.CATEGORY_NOT_SPACE: "abcxyzABC019_-",
+}
 
 
-def text_of(pattern: str, chance: Chance) -> str:
-    r"""Return a text that matches a pattern, one of few.
+def text_of(pattern: str, chance: Chance, least: int = 0, most: int | None = None) -> str:
+    r"""Return a text that matches a pattern and has so many characters, one of few.
 
     >>> text_of("^[A-Z]{2}-\\d{3}$", Chance(1, "example"))
     'RX-997'
@@ -25,10 +33,11 @@ def text_of(pattern: str, chance: Chance) -> str:
     Raises:
         TypeError: the pattern looks ahead, behind or back, or has something else of which no text can be made.
     """
-    text = "".join(_texts(_parsed(pattern), chance))
-    if not re.search(pattern, text):
-        raise TypeError(f"no text was found that matches {pattern!r}")
-    return text
+    for more in range(_TRIES):
+        text = "".join(_texts(_parsed(pattern), chance, _REPEATS + more))
+        if re.search(pattern, text) and least <= len(text) and (most is None or len(text) <= most):
+            return text
+    raise TypeError(f"no text was found that matches {pattern!r} and is as long as it has to be")
 
 
 @functools.cache
@@ -36,26 +45,28 @@ def _parsed(pattern: str) -> Sequence[Any]:
     return [*parser.parse(pattern)]
 
 
-def _texts(parsed: Iterable[Any], chance: Chance) -> Iterable[str]:
+def _texts(parsed: Iterable[Any], chance: Chance, repeats: int) -> Iterable[str]:
     for operation, argument in parsed:
-        yield from _text(operation, argument, chance)
+        yield from _text(operation, argument, chance, repeats)
 
 
-def _text(operation: Any, argument: Any, chance: Chance) -> Iterable[str]:
+def _text(operation: Any, argument: Any, chance: Chance, repeats: int) -> Iterable[str]:
     if operation is codes.LITERAL:
         yield chr(argument)
+    elif operation is codes.NOT_LITERAL:
+        yield chance.pick([each for each in _ANY if each != chr(argument)])
     elif operation is codes.ANY:
         yield chance.pick(_ANY)
     elif operation is codes.IN:
         yield chance.pick(_characters(argument))
     elif operation is codes.BRANCH:
-        yield from _texts(chance.pick(argument[1]), chance)
+        yield from _texts(chance.pick(argument[1]), chance, repeats)
     elif operation is codes.SUBPATTERN:
-        yield from _texts(argument[-1], chance)
+        yield from _texts(argument[-1], chance, repeats)
     elif operation in (codes.MAX_REPEAT, codes.MIN_REPEAT):
         low, high, repeated = argument
-        for _ in range(low + chance.below(min(int(high), low + _REPEATS) - low + 1)):
-            yield from _texts(repeated, chance)
+        for _ in range(low + chance.below(min(int(high), low + repeats) - low + 1)):
+            yield from _texts(repeated, chance, repeats)
     elif operation is not codes.AT:
         raise TypeError(f"no text can be made for {str(operation).lower()} in a pattern")
 
