@@ -154,6 +154,7 @@ READ_EVENTS = {
     "folding/fold.py",
     "followers/mending.py",
     "log/recorder.py",
+    "processes/process_handler.py",
     "simulation/concerned.py",
     "views/handlers.py",
 }
@@ -173,6 +174,8 @@ DECODE = {
     "log/model.py": "tags and metadata",
     "messages/codec.py": "commands and queries, and what is stored of events",
     "messages/types.py": "defaults",
+    "processes/keeping.py": "states of processes",
+    "processes/stepping.py": "states of processes",
     "simulation/plan.py": "plans",
     "views/packing.py": "fields of rows",
     "views/paging.py": "cursors",

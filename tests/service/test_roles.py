@@ -77,7 +77,7 @@ def test_what_is_not_a_processes_role_is_refused_and_it_says_where_to_go(tmp_pat
                 # Whoever is at the wrong process learns it at once, and not after having waited for news.
                 "relay": await http.get("/feed" if role == "relay" else "/feed?wait=30"),
             }
-            assert {of for of, each in asked.items() if each.status_code == 200} == {role} - {"followers"}
+            assert {of for of, each in asked.items() if each.status_code == 200} == {role} - {"followers", "processes"}
             for of, each in asked.items():
                 if of != role:
                     document = each.json()
@@ -146,5 +146,5 @@ def test_roles_that_there_are_not_are_refused(roles: Collection[Any]) -> None:
         async with bank.run(Settings(log="memory:", views="memory:"), roles=roles):
             raise AssertionError
 
-    with pytest.raises(SettingsError, match="one or more of commands, queries, followers, relay"):
+    with pytest.raises(SettingsError, match="one or more of commands, queries, followers, processes, relay"):
         asyncio.run(scenario())

@@ -9,6 +9,7 @@ import msgspec
 
 from twofold.commands import Aggregate, Decider, decider_of, deciders_of
 from twofold.declaration.checks import check_unique, check_views, listed
+from twofold.declaration.seeing_through import check_processes
 from twofold.errors import DeclarationError
 from twofold.folding import Fold, StateType, fold_of, marked, state_parts
 from twofold.followers import MENDINGS
@@ -24,7 +25,7 @@ from twofold.messages import (
     tag_fields,
     upcasts,
 )
-from twofold.processes import RECORDS, Start
+from twofold.processes import RECORDS, Definition, Process, ProcessInstance, Start, definitions_of
 from twofold.queries import Answer, answer_of
 from twofold.views import Projection, View, layout, table_name
 from twofold.views.names import check_layouts
@@ -42,6 +43,7 @@ class Declaration(msgspec.Struct, frozen=True):
     publishes: tuple[type[Event], ...]
     subscribes: tuple[type[Event], ...]
     ignores: tuple[str, ...] = ()
+    processes: tuple[Definition, ...] = ()
 
     @property
     def commands(self) -> dict[str, type[Command]]:
@@ -76,7 +78,12 @@ class Declaration(msgspec.Struct, frozen=True):
     @property
     def starts(self) -> dict[str, Start]:
         """Where each follower of the role "processes" begins when it is new, by the follower's name."""
-        return {}
+        return {each.follower: each.latest.process.process_start for each in self.processes}
+
+    @property
+    def kept(self) -> tuple[type[View], ...]:
+        """The tables in which the followers of the role "processes" keep what they remember."""
+        return (ProcessInstance,) if self.processes else ()
 
 
 def declare(
@@ -90,6 +97,7 @@ def declare(
     publishes: Sequence[type[Event]] = (),
     subscribes: Sequence[type[Event]] = (),
     ignores: Sequence[str] = (),
+    processes: Sequence[type[Process]] = (),
 ) -> Declaration:
     """Read and check a declaration.
 
@@ -102,7 +110,7 @@ def declare(
     decisions, projections = listed(name, "decisions", decisions), listed(name, "projections", projections, Projection)
     views, queries = listed(name, "views", views, View), listed(name, "queries", queries)
     publishes, subscribes = listed(name, "publishes", publishes, Event), listed(name, "subscribes", subscribes, Event)
-    ignores = listed(name, "ignores", ignores)
+    ignores, processes = listed(name, "ignores", ignores), listed(name, "processes", processes, Process)
     deciders = [decider for aggregate in aggregates for decider in deciders_of(aggregate)]
     deciders += [each if isinstance(each, Decider) else decider_of(each) for each in decisions]
     written = list(_written(projections))
@@ -115,6 +123,7 @@ def declare(
         tuple(publishes),
         tuple(subscribes),
         tuple(ignores),
+        definitions_of(processes),
     )
     check_unique(name, "are the state", _named_states(aggregates, deciders))
     check_unique(name, "write the view", [(view.__qualname__, writer) for view, writer in written])
@@ -125,6 +134,7 @@ def declare(
     _check_stored(declaration)
     check_views(name, declaration.views, [each.function for each in [*declaration.answers, *projections]])
     _check_classes(declaration, _folds(aggregates, deciders))
+    check_processes(name, declaration.processes, declaration.commands, declaration.kept, declaration.views)
     return declaration
 
 
@@ -209,7 +219,7 @@ def _all_events(declaration: Declaration) -> Iterable[type[Event]]:
 
 
 def _read_events(declaration: Declaration) -> Iterable[type[Event]]:
-    """Yield the events that change a state, a view or what a projection writes."""
+    """Yield the events that change a state, a view or what a projection writes, or that a process is told of."""
     for decider in declaration.deciders:
         for boundary in decider.boundaries:
             yield from (event for event, _ in boundary.fold.steps.values())
@@ -217,6 +227,9 @@ def _read_events(declaration: Declaration) -> Iterable[type[Event]]:
         yield from (event for event, _ in fold_of(view).steps.values())
     for projection in declaration.projections:
         yield from projection.events.values()
+    for process in declaration.processes:
+        for plan in process.plans:
+            yield from plan.events.values()
 
 
 def _check_identities(declaration: Declaration, states: Iterable[Fold[Any]]) -> None:

@@ -12,7 +12,18 @@ from twofold.folding.annotations import (
     parameters,
     role_of,
 )
-from twofold.folding.fold import Fold, State, StateType, evolve, fold_of, replace, state_parts
+from twofold.folding.fold import (
+    Fold,
+    State,
+    StateType,
+    check_defaults,
+    check_named,
+    check_returned,
+    evolve,
+    fold_of,
+    replace,
+    state_parts,
+)
 
 __all__ = [
     "F",
@@ -21,7 +32,10 @@ __all__ = [
     "StateType",
     "alternatives",
     "annotated",
+    "check_defaults",
+    "check_named",
     "check_reads",
+    "check_returned",
     "check_takes",
     "check_waits_for_nothing",
     "evolve",

@@ -43,6 +43,9 @@ class StateType(msgspec.StructMeta):
     state_version: int
     takes_composite_keys = False
     """Whether the states of this kind may be found by several identities together."""
+    marks: tuple[str, ...] = ("decide", "evolve")
+    """As what methods of such states may be marked."""
+    has = "steps and decisions; write it as a function"
 
     def __new__(
         mcls,
@@ -58,10 +61,8 @@ class StateType(msgspec.StructMeta):
         location = partial(class_location, class_name, namespace)
         check_version(version, location)
         for name, member in namespace.items():
-            if role_of(member) not in ("", "decide", "evolve"):
-                raise DeclarationError(
-                    f"{location()}: {name} has @{role_of(member)}. A state has steps and decisions; write it as a function."
-                )
+            if role_of(member) not in ("", *mcls.marks):
+                raise DeclarationError(f"{location()}: {name} has @{role_of(member)}. A state has {mcls.has}.")
         if key is not None:
             parts = key_parts(key, location())
             check_key(parts, bases, namespace, location, may_be_composite=mcls.takes_composite_keys)
@@ -219,15 +220,15 @@ def fold_of(cls: type[S]) -> Fold[S]:
             event that does not name whose state it changes.
     """
     parts = state_parts(cls)
-    _check_defaults(cls)
+    check_defaults(cls)
     steps: dict[str, tuple[type[Event], Callable[[S, Any], S]]] = {}
     for method in marked(cls, "evolve"):
         check_takes(method, "self", "event")
-        _check_returned(method, cls)
+        check_returned(method, cls)
         for event in annotated(method, 1, Event):
             if event.message_name in steps:
                 raise DeclarationError(f"{source_location(method)}: {cls.__name__} evolves {event.message_name} twice.")
-            _check_named(cls, parts, event, method)
+            check_named(cls, parts, event, method)
             steps[event.message_name] = (event, method)
     if not steps:
         raise DeclarationError(
@@ -255,8 +256,12 @@ def _fingerprint(cls: Any) -> str:
     return fingerprint(cls, [part for step in sorted(fold_of(cls).steps.items()) for part in step])
 
 
-def _check_named(cls: Any, parts: tuple[Part, ...], event: type[Event], method: Callable[..., Any]) -> None:
-    """Check that an event names whose state it changes, by identities of the key's own types."""
+def check_named(cls: Any, parts: tuple[Part, ...], event: type[Event], method: Callable[..., Any]) -> None:
+    """Check that an event names whose state it changes, by identities of the key's own types.
+
+    Raises:
+        DeclarationError: it does not.
+    """
     fields = tag_fields(event)
     missing = [part for part in parts if part.tag not in [field.tag for field in fields]]
     if missing:
@@ -284,8 +289,12 @@ def _cure(cls: Any, parts: tuple[Part, ...], missing: list[Part]) -> str:
     )
 
 
-def _check_returned(method: Callable[..., Any], cls: type) -> None:
-    """Check that a step promises the next state: Self, its class or a base of it, None where a row may be deleted."""
+def check_returned(method: Callable[..., Any], cls: type) -> None:
+    """Check that a step promises the next state: Self, its class or a base of it, None where a row may be deleted.
+
+    Raises:
+        DeclarationError: it is annotated to return something else.
+    """
     for kind in alternatives(type_hints(method).get("return", Self)) or (None,):
         if (
             isinstance(kind, TypeVar)
@@ -303,7 +312,12 @@ def _initial(cls: Callable[..., S], key: Any) -> S:
     return cls(key=key)
 
 
-def _check_defaults(cls: Any) -> None:
+def check_defaults(cls: Any) -> None:
+    """Check that a state can begin with its key alone.
+
+    Raises:
+        DeclarationError: another field has no default.
+    """
     for field in msgspec.structs.fields(cls):
         if field.required and field.name != "key":
             raise DeclarationError(

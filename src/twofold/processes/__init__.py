@@ -1,6 +1,12 @@
 """Seeing through: event handlers, processes, timers and schedules, and commands from one service to another."""
 
 from twofold.processes.beginning import Start, begin, check_start
+from twofold.processes.effects import Cancel, Compensate, End, Later, Step, after, at, cancel, compensate, end, step
+from twofold.processes.instances import ProcessInstance
+from twofold.processes.outcomes import Accepted, Compensated, Refused
+from twofold.processes.process import Process, migrate, react
+from twofold.processes.process_handler import ProcessHandler
+from twofold.processes.reading import Definition, definitions_of
 from twofold.processes.records import (
     RECORDS,
     CommandSent,
@@ -12,18 +18,43 @@ from twofold.processes.records import (
     TimerSet,
     heard,
 )
+from twofold.processes.sending import sent
+from twofold.processes.timers import Timer
 
 __all__ = [
     "RECORDS",
+    "Accepted",
+    "Cancel",
     "CommandSent",
     "CommandSettled",
+    "Compensate",
+    "Compensated",
+    "Definition",
+    "End",
     "FollowerBegan",
+    "Later",
+    "Process",
     "ProcessEnded",
+    "ProcessHandler",
+    "ProcessInstance",
+    "Refused",
     "Start",
+    "Step",
+    "Timer",
     "TimerCancelled",
     "TimerDue",
     "TimerSet",
+    "after",
+    "at",
     "begin",
+    "cancel",
     "check_start",
+    "compensate",
+    "definitions_of",
+    "end",
     "heard",
+    "migrate",
+    "react",
+    "sent",
+    "step",
 ]

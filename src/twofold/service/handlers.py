@@ -9,21 +9,24 @@ from twofold.clock import Clock
 from twofold.declaration import Declaration
 from twofold.followers import BatchHandler
 from twofold.followers.shadow import shadow_follower
-from twofold.limits import FollowerLimits
+from twofold.limits import FollowerLimits, HandlerLimits, Limits
 from twofold.log import Log
 from twofold.messaging import RELAY, Deliveries, InboxHandler, Outbox, RelayHandler, Transport, inbox_name
+from twofold.processes import ProcessHandler
 from twofold.service.roles import Role
 from twofold.views import ProjectionHandler, ViewHandler, ViewStore, table_name
 
 
 def batch_handlers(
     declaration: Declaration, roles: Collection[Role], log: Log, store: ViewStore, outbox: Outbox,
-    transport: Transport | None, clock: Clock, limits: FollowerLimits,
+    transport: Transport | None, clock: Clock, limits: Limits,
 ) -> dict[str, Callable[[], BatchHandler]]:  # fmt: skip
     """Return what handles batches in a process, by the followers' names, as its roles call for it."""
     handlers: dict[str, Callable[[], BatchHandler]] = {}
     if "followers" in roles:
-        handlers |= view_handlers(declaration, log, store, clock, limits)
+        handlers |= view_handlers(declaration, log, store, clock, limits.followers)
+    if "processes" in roles:
+        handlers |= process_handlers(declaration, log, store, clock, limits.handlers)
     if "relay" in roles and transport is not None:
         deliveries = Deliveries(transport, log.telemetry)
         handlers |= _carrying_handlers(declaration, log, store, outbox, deliveries, clock)
@@ -42,6 +45,16 @@ def view_handlers(
         run = partial(ProjectionHandler, projection, log, store, clock, limits=limits)
         handlers[projection.name], handlers[shadow_follower(projection.name)] = run, partial(run, as_shadow=True)
     return handlers
+
+
+def process_handlers(
+    declaration: Declaration, log: Log, store: ViewStore, clock: Clock, limits: HandlerLimits
+) -> dict[str, Callable[[], BatchHandler]]:
+    """Return what sees things through, by the followers' names."""
+    return {
+        each.follower: partial(ProcessHandler, each, declaration.name, log, store, clock, limits)
+        for each in declaration.processes
+    }
 
 
 def _carrying_handlers(

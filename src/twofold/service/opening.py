@@ -90,7 +90,7 @@ async def _prepare(views: ViewStore, declaration: Declaration, roles: frozenset[
     """Open the views as far as the roles need: to write, to read (a replica, perhaps), or not at all."""
     if roles & {"followers", "processes", "relay"}:
         await views.open()
-        for view in declaration.views:
+        for view in (*declaration.views, *declaration.kept):
             await schema.create(views, layout(view))
     elif "queries" in roles:
         await views.open(read_only=True)

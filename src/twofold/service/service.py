@@ -17,6 +17,7 @@ from twofold.errors import DeclarationError, NotRunning, SettingsError
 from twofold.log import LogStore
 from twofold.messages import Command, Event, Metadata, Query, Receipt, source_location
 from twofold.messaging import LogTransport, Outbox, Transport
+from twofold.processes import Process
 from twofold.queries import After, Update
 from twofold.service.adapters import clock_of
 from twofold.service.closing import Closing
@@ -36,8 +37,8 @@ class Service:
     """One log and what is made of it: the unit that is declared, started and scaled.
 
     ``publishes`` are events that other services may hear; ``subscribes`` are types of its own for theirs, declared with
-    ``source=``. ``ignores`` are the names of events in its log that nothing is to read any more. What a service is made of is
-    checked here, at import.
+    ``source=``. ``ignores`` are the names of events in its log that nothing is to read any more. ``processes`` see things
+    through: they react to events with commands. What a service is made of is checked here, at import.
 
     >>> import asyncio
     >>> from examples.bank import Balance, BalanceOf, Deposit, bank
@@ -64,6 +65,7 @@ class Service:
         publishes: Sequence[type[Event]] = (),
         subscribes: Sequence[type[Event]] = (),
         ignores: Sequence[str] = (),
+        processes: Sequence[type[Process]] = (),
     ) -> None:
         self.declaration = declare(
             name,
@@ -75,6 +77,7 @@ class Service:
             publishes=publishes,
             subscribes=subscribes,
             ignores=ignores,
+            processes=processes,
         )
         self._running: Running | None = None
         self._stack = AsyncExitStack()

@@ -1,0 +1,46 @@
+"""Checks of the processes that a service is declared with: what they send is decided, and what they are told of can happen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from twofold.declaration.checks import check_unique
+from twofold.errors import DeclarationError
+from twofold.messages import Command, check_fields, source_location
+from twofold.processes import Definition
+from twofold.views import View, table_name
+
+
+def check_processes(
+    service: str, processes: Iterable[Definition], commands: Mapping[str, type[Command]], kept: Iterable[type[View]],
+    views: Iterable[type[View]],
+) -> None:  # fmt: skip
+    """Check processes, and that no view has the table in which something of them is kept.
+
+    Raises:
+        DeclarationError: a command of this service is sent that nothing decides on, or a name stands for two things.
+    """
+    check_unique(service, "fill the table", [(table_name(each), each.__qualname__) for each in [*views, *kept]])
+    for definition in processes:
+        for plan in definition.plans:
+            check_fields(plan.process)
+            for timer in plan.timers.values():
+                check_fields(timer)
+            for command in plan.commands.values():
+                _check_decided(service, plan.process, command, commands)
+
+
+def _check_decided(service: str, process: type, command: type[Command], commands: Mapping[str, type[Command]]) -> None:
+    name = command.message_name
+    if command.message_service in ("", service):
+        decided = commands.get(name)
+        if decided is None:
+            raise DeclarationError(
+                f"{source_location(process)} sends {name}, and nothing in Service({service!r}) decides on it. Add its "
+                f"decision to the service; or name the one that does: class {command.__name__}(Command, service='…')."
+            )
+        if decided is not command:
+            raise DeclarationError(
+                f"{source_location(process)} sends {source_location(command)}, and what Service({service!r}) decides on by "
+                f"this name is {source_location(decided)}. Use one class."
+            )

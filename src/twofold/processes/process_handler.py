@@ -1,0 +1,152 @@
+"""Following the log for a process: the handler by which the following loop has its instances take their steps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from twofold.clock import Clock
+from twofold.errors import LogCorrupted, UnrecordableEvent, ValueRefused
+from twofold.followers import (
+    Checkpoint,
+    Claim,
+    Decision,
+    EventFailed,
+    Failure,
+    KeyedHandler,
+    Park,
+    RetryAfter,
+    storable_key,
+)
+from twofold.limits import HandlerLimits
+from twofold.log import Appended, Criterion, Log, RecordedEvent
+from twofold.messages import Event, encode, reader
+from twofold.processes.instances import instance_id, key_text
+from twofold.processes.keeping import Instances, NewerVersion
+from twofold.processes.reading import Definition
+from twofold.processes.recording import record
+from twofold.processes.records import CommandSettled, TimerDue, heard
+from twofold.processes.stepping import Cause, Stepped, take
+from twofold.views import ViewStore
+
+_NEWER_SECONDS = 10.0
+
+
+def _policy(failure: Failure) -> Decision:
+    """Park what fails: a step is pure, so it would fail again. But where newer code is being deployed, that has it soon."""
+    return RetryAfter(_NEWER_SECONDS) if isinstance(failure.error, NewerVersion) else Park()
+
+
+class _Told(msgspec.Struct):
+    """An event of a batch as it was read, or why it could not be; and the instances that it is for, with their keys."""
+
+    event: RecordedEvent
+    read: Any
+    keys: dict[str, Any]
+
+
+class ProcessHandler(KeyedHandler):
+    """Has the instances of one process take their steps, in the order of the log for each.
+
+    What a step sends is appended under an id that is made of the instance and the event, and the instances are stored with the
+    checkpoint. So if what was appended is not known after a crash, the step is made again, and its append adds nothing.
+    """
+
+    def __init__(
+        self, definition: Definition, service: str, log: Log, store: ViewStore, clock: Clock, limits: HandlerLimits
+    ) -> None:
+        self.name = definition.follower
+        super().__init__(log, store, clock, _policy, limits)
+        self._definition = definition
+        self._service = service
+        self._views = store
+        self._instances = Instances(definition, store)
+        key = definition.latest.key
+        self._finders = {name: key.finder(event) for name, event in definition.events.items()}
+        services = {command.message_service for command in definition.commands.values()} - {"", service}
+        records: list[type[Event]] = [
+            TimerDue,
+            CommandSettled,
+            *[heard(CommandSettled, each) for each in sorted(services)],
+        ]
+        self._types = {**definition.events, **{each.message_name: each for each in records}}
+        self.criteria = (Criterion(types=tuple(self._types)),)
+        self._told: dict[int, _Told] = {}
+
+    async def start(self, claim: Claim) -> Collection[str]:
+        self._instances.forget()
+        self._told.clear()
+        return await super().start(claim)
+
+    async def prepare(self, events: Sequence[RecordedEvent]) -> None:
+        self._told = {event.position: self._read(event) for event in events}
+        owns = self._claim.segment.owns
+        keys = {key for told in self._told.values() for key in told.keys if owns(key)}
+        self._instances.forget()
+        await self._instances.load(sorted(keys))
+
+    def keys(self, event: RecordedEvent) -> Sequence[str]:
+        return [*self._told[event.position].keys]
+
+    def _read(self, event: RecordedEvent) -> _Told:
+        kind = self._types[event.type]
+        try:
+            read = reader(kind, event.version)(event.data)
+            return _Told(event, read, dict(self._keys(event, read)))
+        except Exception as error:
+            named = self._definition.latest.key.named(event.tags) or [self._claim.segment.nameless]
+            return _Told(event, error, dict.fromkeys(map(storable_key, named)))
+
+    def _keys(self, event: RecordedEvent, read: Any) -> Iterator[tuple[str, Any]]:
+        """Yield the texts of the keys of the instances that an event is for, and the keys, as far as they are known."""
+        if isinstance(read, TimerDue | CommandSettled):
+            if text := key_text(read.instance or "", self._definition.name):
+                yield text, None
+            return
+        for key in self._finders[event.type](read):
+            yield storable_key(self._definition.latest.key.of(key)), key
+
+    async def handle(self, event: RecordedEvent, key: str, attempt: int) -> None:
+        told = self._told.get(event.position)
+        if told is None or told.event is not event:
+            # It was parked, and perhaps edited.
+            told = self._read(event)
+        await self._instances.load([key])
+        cause = Cause(
+            instance_id(self._definition.name, key), self._service, event.position, event.recorded_at_us,
+            event.metadata.caused(event.id), attempt,
+        )  # fmt: skip
+        try:
+            stepped = self._stepped(told, key, cause)
+        except (Exception, asyncio.CancelledError) as error:
+            # Nothing is awaited there: whatever is raised is the step's own.
+            raise EventFailed(event.position, key, error) from error
+        if stepped is not None:
+            await self._append(stepped, key, cause)
+            self._instances.put(key, stepped.instance)
+
+    def _stepped(self, told: _Told, key: str, cause: Cause) -> Stepped | None:
+        if isinstance(told.read, Exception):
+            raise told.read
+        instance = self._instances.find(key)
+        if instance is not None and instance.position >= cause.position:
+            # It was told of this before, and that was stored although the checkpoint was not.
+            return None
+        return take(self._definition, instance, told.read, told.keys.get(key), cause)
+
+    async def _append(self, stepped: Stepped, key: str, cause: Cause) -> None:
+        if not stepped.records:
+            return
+        try:
+            ticket = record(self._log, stepped.records, f"process/{cause.id}", self._clock, encode(cause.metadata))
+            outcome = await ticket
+        except (ValueRefused, UnrecordableEvent) as error:
+            raise EventFailed(cause.position, key, error) from error
+        if not isinstance(outcome, Appended):
+            raise LogCorrupted(f"The log answered a step of {cause.instance} with {outcome!r}.")
+
+    async def commit(self, checkpoint: Checkpoint) -> None:
+        await self._views.commit(checkpoint, self._instances.changes())

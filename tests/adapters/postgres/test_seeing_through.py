@@ -1,0 +1,15 @@
+"""Processes from end to end, on PostgreSQL."""
+
+import pytest
+
+from tests.support.process_cases import ProcessCases
+from twofold.service import Settings
+
+
+@pytest.fixture
+def settings(database: str) -> Settings:
+    return Settings(log=database, views=database)
+
+
+class TestProcesses(ProcessCases):
+    pass
