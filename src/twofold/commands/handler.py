@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -34,9 +34,15 @@ class Content(msgspec.Struct, frozen=True, gc=False):
 
 NO_CONTENT = Content("", b"")
 
+Settlement: TypeAlias = Callable[[Rejected | None], Event]
+"""Makes the record of a command's outcome: of the rejection, or None if it was accepted."""
+
 
 class _Decided(msgspec.Struct, frozen=True):
-    """A decision that was made, and what it was made on. The events are as the log will give them back."""
+    """A decision that was made, and what it was made on. The events are as the log will give them back.
+
+    A rejection has events only if it is settled by them.
+    """
 
     bases: Sequence[Basis]
     events: Sequence[RecordableEvent] = ()
@@ -81,18 +87,43 @@ class CommandHandler:
             UnrecordableEvent: the decision is wrong: the log could not give back what it yields.
             TypeError: the decision is wrong: it yields what it does not announce, or what its state cannot evolve.
         """
-        decider = self._deciders.get(type(command))
-        if decider is None:
-            raise UnknownMessage(f"Nothing decides on {type(command).__name__} here. Add its decision to the service.")
+        decider = self._decider_of(command)
         command = received(command)
         command_id = id or self._clock.new_id()
         circumstances = (metadata or current.get()).caused(command_id, command_id)
-        context = Context(self._clock.now_us(), self._clock.new_id, circumstances)
         content = Content(id, content_digest(command)) if id else NO_CONTENT
+        return await self._decide(decider, command, content, circumstances)
+
+    async def settle(self, command: Command, content: Content, circumstances: Metadata, settlement: Settlement) -> None:
+        """Decide on a command once, and record its outcome with its events, or alone if the decision refuses it.
+
+        So the log holds that a rejection was made on the states that it has at that position, and the command is not decided
+        again whatever they become.
+
+        Raises:
+            Exception: whatever `handle` raises; a `Rejected` that is recorded, too.
+        """
+        await self._decide(self._decider_of(command), received(command), content, circumstances, settlement)
+
+    def _decider_of(self, command: Command) -> Decider:
+        decider = self._deciders.get(type(command))
+        if decider is None:
+            raise UnknownMessage(f"Nothing decides on {type(command).__name__} here. Add its decision to the service.")
+        return decider
+
+    async def _decide(
+        self,
+        decider: Decider,
+        command: Command,
+        content: Content,
+        circumstances: Metadata,
+        settlement: Settlement | None = None,
+    ) -> int:
+        context = Context(self._clock.now_us(), self._clock.new_id, circumstances)
         began = self._telemetry.began()
         token = current.set(circumstances)
         try:
-            position = await self._decide_until_final(decider, command, context, content)
+            position = await self._decide_until_final(decider, command, context, content, settlement)
         except Exception as error:
             if began is not None:
                 self._telemetry.emit(_refused(command, self._telemetry.since(began), error))
@@ -103,16 +134,20 @@ class CommandHandler:
             self._telemetry.emit(CommandDecided(self._telemetry.since(began), type(command).message_name))
         return position
 
-    async def _decide_until_final(self, decider: Decider, command: Command, context: Context, content: Content) -> int:
+    async def _decide_until_final(
+        self, decider: Decider, command: Command, context: Context, content: Content, settlement: Settlement | None
+    ) -> int:
         for attempt in range(1, self._attempts + 1):
-            decided = _decide(decider, command, context, await self._states(decider, command))
-            if decided.rejection or not (decided.events or content.id):
+            decided = _decide(decider, command, context, await self._states(decider, command), settlement)
+            if not decided.events and (decided.rejection or not content.id):
                 position = await self._confirmed(decided)
                 if position is not None:
                     return await self._nothing_appended(decided, position, content)
             else:
                 position = await self._append(decided, content)
                 if position is not None:
+                    if decided.rejection:
+                        raise decided.rejection
                     return position
             if self._telemetry.has_listeners:
                 self._telemetry.emit(CommandConflicted(attempt, type(command).message_name))
@@ -189,13 +224,24 @@ class CommandHandler:
         return position
 
 
-def _decide(decider: Decider, command: Command, context: Context, states: Sequence[CachedState[Any]]) -> _Decided:
+def _decide(
+    decider: Decider,
+    command: Command,
+    context: Context,
+    states: Sequence[CachedState[Any]],
+    settlement: Settlement | None,
+) -> _Decided:
     bases = [cached.basis() for cached in states]
+    events: tuple[Event, ...] = ()
+    rejection = None
     try:
         events = tuple(decider.decide(command, context, *[basis.state for basis in bases]))
-    except Rejected as rejection:
-        return _Decided(bases, rejection=rejection)
-    return _Decided(bases, _recordable(decider, events, context))
+    except Rejected as error:
+        rejection = error
+    recorded = _recordable(decider, events, context)
+    if settlement is not None:
+        recorded.append(recordable(settlement(rejection), context.new_id(), encode(context.metadata)))
+    return _Decided(bases, recorded, rejection)
 
 
 def _refused(command: Command, seconds: float, error: Exception) -> TelemetryEvent:

@@ -44,6 +44,7 @@ class Declaration(msgspec.Struct, frozen=True):
     subscribes: tuple[type[Event], ...]
     ignores: tuple[str, ...] = ()
     processes: tuple[Definition, ...] = ()
+    takes_commands_from: tuple[str, ...] = ()
 
     @property
     def commands(self) -> dict[str, type[Command]]:
@@ -98,6 +99,7 @@ def declare(
     subscribes: Sequence[type[Event]] = (),
     ignores: Sequence[str] = (),
     processes: Sequence[type[Process]] = (),
+    takes_commands_from: Sequence[str] = (),
 ) -> Declaration:
     """Read and check a declaration.
 
@@ -124,6 +126,7 @@ def declare(
         tuple(subscribes),
         tuple(ignores),
         definitions_of(processes),
+        listed(name, "takes_commands_from", takes_commands_from),
     )
     check_unique(name, "are the state", _named_states(aggregates, deciders))
     check_unique(name, "write the view", [(view.__qualname__, writer) for view, writer in written])

@@ -23,7 +23,7 @@ from twofold.errors import (
     ViewNotReady,
     WrongRole,
 )
-from twofold.messages import encode
+from twofold.messages import plain
 
 _logger = logging.getLogger("twofold.http")
 
@@ -99,7 +99,9 @@ def described(error: Exception, path: str, correlation: str) -> tuple[ProblemDoc
 def _document_of(error: Exception) -> ProblemDocument:
     if isinstance(error, Rejected):
         name = type(error).__name__
-        return ProblemDocument(f"{TYPES}rejected:{name}", error.reason(), 409, str(error), arguments=_plain(error.args))
+        return ProblemDocument(
+            f"{TYPES}rejected:{name}", error.reason(), 409, str(error), arguments=[*map(plain, error.args)]
+        )
     for kind, status, slug, title in _KNOWN:
         if isinstance(error, kind):
             # What was sent may be quoted in it, and text has no NUL characters here.
@@ -125,17 +127,6 @@ def _internal(error: Exception) -> ProblemDocument:
         return ProblemDocument(f"{TYPES}value-refused", "A database does not take a value", 422, detail)
     detail = "The service has logged what happened under the correlation id; nothing says that trying again would help."
     return ProblemDocument(f"{TYPES}unexpected", "The service failed unexpectedly", 500, detail)
-
-
-def _plain(arguments: tuple[Any, ...]) -> list[Any]:
-    """Return arguments as JSON can show them."""
-    plain: list[Any] = []
-    for argument in arguments:
-        try:
-            plain.append(msgspec.json.decode(encode(argument)))
-        except (TypeError, ValueError, OverflowError, RecursionError):
-            plain.append(str(argument))
-    return plain
 
 
 _PLACE = re.compile(r"^(?:\w+: )?(?P<detail>.*?)(?: - at `(?:key in )?\$(?P<path>[^`]*)`.*)?$", re.DOTALL)

@@ -22,7 +22,7 @@ from twofold.messages import Event, difference, encode, reader, tagger, type_hin
 
 _DIGEST_BYTES = 16
 _LONGEST_SHOWN = 200
-_PLAIN = {str, int, float, bool, datetime, date, UUID, type(None)}
+_PLAIN = {str, int, float, bool, datetime, date, UUID, type(None), msgspec.Raw}
 
 
 class RecordableEvent(msgspec.Struct, frozen=True, gc=False):

@@ -3,7 +3,7 @@
 from msgspec import Meta
 
 from twofold.messages.classes import check_version, service_name_flaw, struct_class
-from twofold.messages.codec import current_fields, decode, decoder, encode, reader, received, writer
+from twofold.messages.codec import current_fields, decode, decoder, encode, plain, reader, received, writer
 from twofold.messages.identity import identity_text, identity_type, named_type, unmarked
 from twofold.messages.keeping import check_kept_whole
 from twofold.messages.keys import Key, Part, key_of, key_parts
@@ -47,6 +47,7 @@ __all__ = [
     "key_parts",
     "named_type",
     "parse_receipts",
+    "plain",
     "reader",
     "received",
     "service_name_flaw",

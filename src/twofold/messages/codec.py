@@ -63,6 +63,19 @@ def received(message: M) -> M:
     return back
 
 
+def plain(value: Any) -> Any:
+    """Return a value as it comes back from JSON where nobody knows its type; of what JSON has no word for, its text.
+
+    >>> from decimal import Decimal
+    >>> plain((1, Decimal("2.50"))), plain(1j)
+    ([1, '2.50'], '1j')
+    """
+    try:
+        return msgspec.json.decode(encode(value))
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return str(value).encode("utf-8", "backslashreplace").decode()
+
+
 # What is stored of events.
 
 

@@ -7,6 +7,7 @@ from twofold.processes.outcomes import Accepted, Compensated, Refused
 from twofold.processes.process import Process, migrate, react
 from twofold.processes.process_handler import ProcessHandler
 from twofold.processes.reading import Definition, definitions_of
+from twofold.processes.carrying_out import COMMANDS, SentCommandHandler
 from twofold.processes.records import (
     RECORDS,
     CommandSent,
@@ -22,6 +23,7 @@ from twofold.processes.sending import sent
 from twofold.processes.timers import Timer
 
 __all__ = [
+    "COMMANDS",
     "RECORDS",
     "Accepted",
     "Cancel",
@@ -38,6 +40,7 @@ __all__ = [
     "ProcessHandler",
     "ProcessInstance",
     "Refused",
+    "SentCommandHandler",
     "Start",
     "Step",
     "Timer",
@@ -52,6 +55,7 @@ __all__ = [
     "compensate",
     "definitions_of",
     "end",
+    "command_sent",
     "heard",
     "migrate",
     "react",

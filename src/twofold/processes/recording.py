@@ -10,9 +10,17 @@ from twofold.messages import Event
 
 
 def record(
-    log: Log, records: Sequence[Event], id: str, clock: Clock, metadata: bytes = b"{}", *guards: Guard
+    log: Log,
+    records: Sequence[Event],
+    id: str,
+    clock: Clock,
+    metadata: bytes = b"{}",
+    *guards: Guard,
+    digest: bytes = b"",
 ) -> Ticket:
     """Queue records, all or none, under an id that derives from what has led to them: if it is known, nothing is added.
+
+    With a ``digest`` of what the id stands for, something else under it is noticed: see `Log.append`.
 
     Raises:
         UnrecordableEvent: the log could not give one back as it is; nothing was queued.
@@ -20,4 +28,4 @@ def record(
         ValueRefused: no log takes so much, or such an id; nothing was queued.
     """
     made = [recordable(each, clock.new_id(), metadata) for each in records]
-    return log.submit_recorded(made, guards, id, b"")
+    return log.submit_recorded(made, guards, id, digest)

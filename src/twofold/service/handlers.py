@@ -6,13 +6,14 @@ from collections.abc import Callable, Collection
 from functools import partial
 
 from twofold.clock import Clock
+from twofold.commands import CommandHandler
 from twofold.declaration import Declaration
 from twofold.followers import BatchHandler
 from twofold.followers.shadow import shadow_follower
 from twofold.limits import FollowerLimits, HandlerLimits, Limits
 from twofold.log import Log
 from twofold.messaging import RELAY, Deliveries, InboxHandler, Outbox, RelayHandler, Transport, inbox_name
-from twofold.processes import ProcessHandler
+from twofold.processes import COMMANDS, ProcessHandler, SentCommandHandler
 from twofold.service.roles import Role
 from twofold.views import ProjectionHandler, ViewHandler, ViewStore, table_name
 
@@ -48,13 +49,19 @@ def view_handlers(
 
 
 def process_handlers(
-    declaration: Declaration, log: Log, store: ViewStore, clock: Clock, limits: HandlerLimits
+    declaration: Declaration, commands: CommandHandler, log: Log, store: ViewStore, clock: Clock, limits: HandlerLimits
 ) -> dict[str, Callable[[], BatchHandler]]:
     """Return what sees things through, by the followers' names."""
-    return {
+    handlers: dict[str, Callable[[], BatchHandler]] = {
         each.follower: partial(ProcessHandler, each, declaration.name, log, store, clock, limits)
         for each in declaration.processes
     }
+    if declaration.carries_out:
+        handlers[COMMANDS] = partial(
+            SentCommandHandler, declaration.name, declaration.takes_commands_from, declaration.commands, commands, log, store,
+            clock, limits,
+        )  # fmt: skip
+    return handlers
 
 
 def _carrying_handlers(

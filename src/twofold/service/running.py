@@ -17,7 +17,7 @@ from twofold.messaging import Delivery, Outbox, Transport, inbox_name
 from twofold.queries import After, EncodedAnswer, QueryFailure, QueryHandler, Subscription, Update, ViewVersions
 from twofold.service.background import Background
 from twofold.service.closing import InFlight
-from twofold.service.handlers import batch_handlers
+from twofold.service.handlers import batch_handlers, process_handlers
 from twofold.service.roles import Role, check_role
 from twofold.service.settings import Settings
 from twofold.service.takeover import Takeover

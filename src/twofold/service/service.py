@@ -66,6 +66,7 @@ class Service:
         subscribes: Sequence[type[Event]] = (),
         ignores: Sequence[str] = (),
         processes: Sequence[type[Process]] = (),
+        takes_commands_from: Sequence[str] = (),
     ) -> None:
         self.declaration = declare(
             name,
@@ -78,6 +79,7 @@ class Service:
             subscribes=subscribes,
             ignores=ignores,
             processes=processes,
+            takes_commands_from=takes_commands_from,
         )
         self._running: Running | None = None
         self._stack = AsyncExitStack()

@@ -1,0 +1,78 @@
+"""A stock that others reserve of."""
+
+from collections.abc import Iterator
+from typing import Annotated, Self
+
+from twofold import Aggregate, Command, Context, Event, Rejected, Service, Tag, decide, evolve, replace
+
+ItemId = Annotated[str, Tag("item")]
+OrderId = Annotated[str, Tag("order")]
+
+
+class Add(Command):
+    item: ItemId
+    units: int
+
+
+class Reserve(Command):
+    item: ItemId
+    order: OrderId
+    units: int = 1
+    note: str = ""
+
+
+class Break(Command):
+    item: ItemId
+
+
+class Look(Command):
+    item: ItemId
+
+
+class Added(Event):
+    item: ItemId
+    units: int
+
+
+class Reserved(Event):
+    item: ItemId
+    order: OrderId
+    units: int
+
+
+class OutOfStock(Rejected):
+    """There is not so much of it."""
+
+
+class Item(Aggregate, key=ItemId):
+    units: int = 0
+    orders: tuple[str, ...] = ()
+
+    @decide
+    def add(self, command: Add) -> Iterator[Added]:
+        yield Added(item=command.item, units=command.units)
+
+    @decide
+    def reserve(self, command: Reserve) -> Iterator[Reserved]:
+        if command.units > self.units:
+            raise OutOfStock(self.units)
+        yield Reserved(item=command.item, order=command.order, units=command.units)
+
+    @decide
+    def break_(self, command: Break) -> Iterator[Added]:
+        raise RuntimeError("this decision is broken")
+
+    @decide
+    def look(self, command: Look, context: Context) -> Iterator[Added]:
+        return iter(())
+
+    @evolve
+    def added(self, event: Added) -> Self:
+        return replace(self, units=self.units + event.units)
+
+    @evolve
+    def reserved(self, event: Reserved) -> Self:
+        return replace(self, units=self.units - event.units, orders=(*self.orders, event.order))
+
+
+stock = Service("stock", aggregates=[Item], publishes=[Reserved])
