@@ -21,6 +21,7 @@ from twofold.followers.mending import as_edited
 from twofold.followers.model import Checkpoint, Claim, Parked
 from twofold.followers.outage import Outage
 from twofold.followers.recoverability import Discard, Failure, Park, Policy, RetryAfter, RetryNow
+from twofold.followers.sparing import sparing
 from twofold.followers.storable import storable_error
 from twofold.followers.store import FollowerStore
 from twofold.limits import HandlerLimits
@@ -85,7 +86,7 @@ class KeyedHandler:
     # What the following loop asks.
 
     def batches(self, after: int) -> AsyncIterator[Batch[RecordedEvent]]:
-        return self._log.follow(self.criteria, after, self._limits.batch_events)
+        return sparing(self._log.follow(self.criteria, after, self._limits.batch_events))
 
     async def start(self, claim: Claim) -> Collection[str]:
         self._claim = claim
