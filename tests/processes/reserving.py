@@ -75,4 +75,4 @@ class Item(Aggregate, key=ItemId):
         return replace(self, units=self.units - event.units, orders=(*self.orders, event.order))
 
 
-stock = Service("stock", aggregates=[Item], publishes=[Reserved])
+stock = Service("stock", aggregates=[Item], publishes=[Reserved], takes_commands_from=["sales"])

@@ -10,7 +10,7 @@ from twofold import Command, Event
 from twofold.followers import Parked, parking
 from twofold.log import Criterion, RecordedEvent
 from twofold.messages import Metadata, encode, reader
-from twofold.processes import COMMANDS, CommandSettled, command_sent
+from twofold.processes import COMMANDS, CommandSettled, sent
 from twofold.processes.recording import record
 from twofold.service import Running, Settings
 
@@ -41,9 +41,9 @@ async def settled(running: Running, count: int) -> list[CommandSettled]:
 async def send(running: Running, *commands: tuple[str, Command]) -> None:
     """Append commands as a process would, each under an id."""
     for id, command in commands:
-        sent = command_sent(command, id, running.name)
+        record_sent = sent(command, id, running.name)
         metadata = encode(Metadata(correlation="request-1", actor="ann"))
-        await record(running.log, [sent], f"test/{id}", running.clock, metadata)
+        await record(running.log, [record_sent], f"test/{id}", running.clock, metadata)
 
 
 async def parked(running: Running, count: int) -> Sequence[Parked]:

@@ -77,6 +77,11 @@ class Declaration(msgspec.Struct, frozen=True):
         return own | {projection.name: tables(projection) for projection in self.projections}
 
     @property
+    def carries_out(self) -> bool:
+        """Whether commands may come to the service through its log, so that somebody has to follow them there."""
+        return bool(self.deciders and (self.takes_commands_from or self.processes))
+
+    @property
     def starts(self) -> dict[str, Start]:
         """Where each follower of the role "processes" begins when it is new, by the follower's name."""
         return {each.follower: each.latest.process.process_start for each in self.processes}

@@ -55,7 +55,6 @@ __all__ = [
     "compensate",
     "definitions_of",
     "end",
-    "command_sent",
     "heard",
     "migrate",
     "react",

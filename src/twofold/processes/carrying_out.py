@@ -24,8 +24,9 @@ from twofold.errors import (
 )
 from twofold.followers import Decision, EventFailed, Failure, FollowerStore, KeyedHandler, Park, retries
 from twofold.limits import HandlerLimits
-from twofold.log import Criterion, Log, RecordedEvent, Reused, recordable
+from twofold.log import Criterion, Log, RecordedEvent, Reused
 from twofold.messages import Command, Event, Metadata, decode, encode, plain, reader
+from twofold.processes.recording import record
 from twofold.processes.records import CommandSent, CommandSettled, heard
 
 COMMANDS: Final = "commands"
@@ -123,8 +124,10 @@ class SentCommandHandler(KeyedHandler):
 
     async def _settle(self, order: _Order, settled: CommandSettled) -> None:
         """Record an outcome that no decision has come to."""
-        new = recordable(settled, self._clock.new_id(), encode(order.circumstances)).new
-        outcome = await self._log.append([new], id=order.content.id, digest=order.content.digest)
+        circumstances = encode(order.circumstances)
+        outcome = await record(
+            self._log, [settled], order.content.id, self._clock, circumstances, digest=order.content.digest
+        )
         if isinstance(outcome, Reused):
             raise IdReused(
                 f"The id {order.sent.id!r} was that of another command of {order.sender}, and this one was not done."

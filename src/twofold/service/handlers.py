@@ -19,15 +19,15 @@ from twofold.views import ProjectionHandler, ViewHandler, ViewStore, table_name
 
 
 def batch_handlers(
-    declaration: Declaration, roles: Collection[Role], log: Log, store: ViewStore, outbox: Outbox,
-    transport: Transport | None, clock: Clock, limits: Limits,
+    declaration: Declaration, roles: Collection[Role], commands: CommandHandler, log: Log, store: ViewStore,
+    outbox: Outbox, transport: Transport | None, clock: Clock, limits: Limits,
 ) -> dict[str, Callable[[], BatchHandler]]:  # fmt: skip
     """Return what handles batches in a process, by the followers' names, as its roles call for it."""
     handlers: dict[str, Callable[[], BatchHandler]] = {}
     if "followers" in roles:
         handlers |= view_handlers(declaration, log, store, clock, limits.followers)
     if "processes" in roles:
-        handlers |= process_handlers(declaration, log, store, clock, limits.handlers)
+        handlers |= process_handlers(declaration, commands, log, store, clock, limits.handlers)
     if "relay" in roles and transport is not None:
         deliveries = Deliveries(transport, log.telemetry)
         handlers |= _carrying_handlers(declaration, log, store, outbox, deliveries, clock)
@@ -51,7 +51,7 @@ def view_handlers(
 def process_handlers(
     declaration: Declaration, commands: CommandHandler, log: Log, store: ViewStore, clock: Clock, limits: HandlerLimits
 ) -> dict[str, Callable[[], BatchHandler]]:
-    """Return what sees things through, by the followers' names."""
+    """Return what sees things through, and carries out commands, by the followers' names."""
     handlers: dict[str, Callable[[], BatchHandler]] = {
         each.follower: partial(ProcessHandler, each, declaration.name, log, store, clock, limits)
         for each in declaration.processes

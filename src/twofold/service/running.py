@@ -17,7 +17,7 @@ from twofold.messaging import Delivery, Outbox, Transport, inbox_name
 from twofold.queries import After, EncodedAnswer, QueryFailure, QueryHandler, Subscription, Update, ViewVersions
 from twofold.service.background import Background
 from twofold.service.closing import InFlight
-from twofold.service.handlers import batch_handlers, process_handlers
+from twofold.service.handlers import batch_handlers
 from twofold.service.roles import Role, check_role
 from twofold.service.settings import Settings
 from twofold.service.takeover import Takeover
@@ -53,7 +53,9 @@ class Running:
             self.name, declaration.answers, {source: inbox_name(source) for source in declaration.sources}, log, views,
             self.view_versions, self._positions, clock, limits,
         )  # fmt: skip
-        handlers = batch_handlers(declaration, roles, log, views, self.outbox, transport, clock, limits)
+        handlers = batch_handlers(
+            declaration, roles, self._commands, log, views, self.outbox, transport, clock, limits
+        )
         report = self._positions.advance
         self.coordinator = Coordinator(views, handlers, clock, self.name, report, limits.followers, telemetry)
         takeover = Takeover(declaration, self.view_versions, self.coordinator, log, views, clock, limits.followers)
