@@ -53,9 +53,7 @@ class Running:
             self.name, declaration.answers, {source: inbox_name(source) for source in declaration.sources}, log, views,
             self.view_versions, self._positions, clock, limits,
         )  # fmt: skip
-        handlers = batch_handlers(
-            declaration, roles, self._commands, log, views, self.outbox, transport, clock, limits
-        )
+        handlers = batch_handlers(declaration, roles, self._commands, log, views, self.outbox, transport, clock, limits)
         report = self._positions.advance
         self.coordinator = Coordinator(views, handlers, clock, self.name, report, limits.followers, telemetry)
         takeover = Takeover(declaration, self.view_versions, self.coordinator, log, views, clock, limits.followers)
