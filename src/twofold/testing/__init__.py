@@ -11,6 +11,7 @@ pytest.register_assert_rewrite(
 )
 
 from twofold.testing.given import Given, When, given
+from twofold.testing.given_process import GivenProcess, WhenProcess
 from twofold.testing.log_conformance import LogConformance
 from twofold.testing.services import running, running_system, service_fixture
 from twofold.testing.transport_conformance import TransportConformance
@@ -18,10 +19,12 @@ from twofold.testing.view_conformance import ViewConformance
 
 __all__ = [
     "Given",
+    "GivenProcess",
     "LogConformance",
     "TransportConformance",
     "ViewConformance",
     "When",
+    "WhenProcess",
     "given",
     "running",
     "running_system",

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, cast, overload
 
 from twofold.commands import Aggregate, Context, Decider, decider_of, deciders_of
 from twofold.errors import Rejected, UnrecordableEvent
 from twofold.folding import Fold, fold_of
 from twofold.log import recordable
 from twofold.messages import Command, Event, Metadata, received, tagger
+from twofold.processes import Process
 from twofold.testing.comparison import comparison
+from twofold.testing.given_process import GivenProcess
 from twofold.views import Projection, TableChange, Transaction, View, table_name
 from twofold.views.bounds import key_packing
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def given(subject: Any, *events: Event, at: datetime = NOON) -> Given:
-    """Begin a test of an aggregate, a decision, a decider, a view or a projection, with what has happened before.
+@overload
+def given(subject: type[Process], *happened: Any, at: datetime = NOON) -> GivenProcess: ...
+@overload
+def given(subject: Any, *events: Event, at: datetime = NOON) -> Given: ...
+def given(subject: Any, *events: Any, at: datetime = NOON) -> Given | GivenProcess:
+    """Begin a test of an aggregate, a decision, a decider, a view, a projection or a process, with what has happened before.
 
     Nothing else is needed: no log, no database, no event loop. ``at`` is the time that a decision finds in its
-    `twofold.Context`, whose ids are ``id-1``, ``id-2`` and so on.
+    `twofold.Context`, whose ids are ``id-1``, ``id-2`` and so on. A process is given, besides events, outcomes of what it
+    sends and timers: see `GivenProcess`.
 
     >>> from examples.bank import Account, Balance, Deposited, InsufficientFunds, Transfer, Transferred, transfer
     >>> from examples.bank import Withdraw, Withdrawn
@@ -38,6 +45,8 @@ def given(subject: Any, *events: Event, at: datetime = NOON) -> Given:
         AssertionError: an event is given that the subject would never see, or that the log could not give back.
         DeclarationError: the subject is not declared well.
     """
+    if isinstance(subject, type) and issubclass(subject, Process):
+        return GivenProcess.of(subject, events, at)
     known = _events_of(subject)
     return Given(subject, tuple([_given(subject, known, event) for event in events]), at)
 
@@ -133,7 +142,8 @@ def _deciders(subject: Any) -> Sequence[Decider]:
     if getattr(subject, "__twofold__", "") == "decide":
         return [decider_of(cast("Callable[..., Any]", subject))]
     raise AssertionError(
-        f"given({_name(subject)}, …) takes an aggregate, a function with @decide, a Decider, a view or a projection."
+        f"given({_name(subject)}, …) takes an aggregate, a function with @decide, a Decider, a view, a projection or a "
+        "process."
     )
 
 
