@@ -2,9 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator
+from itertools import count
 from typing import Annotated, Self
 
+import pytest
+
 from twofold import Aggregate, Command, Event, Service, Tag, View, Views, decide, evolve, project, replace
+from twofold.errors import DeclarationError
 from twofold.simulation import Report, invariant, simulate, simulate_once
 from twofold.views import Transaction
 
@@ -113,3 +117,44 @@ def test_code_may_do_several_things_at_once() -> None:
 
     service = Service("lamps", decisions=[press], views=[Row], projections=[lamps])
     assert simulate(service, runs=5, commands=30, invariants=[rows_are_read]) >= 5 * 30
+
+
+class Counted(View, key=LampId):
+    times: int = 0
+
+    @evolve
+    def pressed(self, event: Pressed) -> Self:
+        return replace(self, times=self.times + 1)
+
+
+def test_a_service_without_commands_is_refused() -> None:
+    """Nothing would happen in its worlds, and nothing be found."""
+    with pytest.raises(DeclarationError, match=r"lamps: there are no commands.*System"):
+        simulate_once(Service("lamps", views=[Counted]), 0)
+
+
+class Mix(Command):
+    lamp: LampId
+    colours: frozenset[str]
+
+
+class Mixed(Event):
+    lamp: LampId
+    colours: frozenset[str]
+
+
+@decide
+def mix(command: Mix) -> Iterator[Mixed]:
+    # Other sets of the same texts have them in other orders.
+    yield Mixed(lamp=command.lamp, colours=frozenset(sorted(command.colours, key=hash, reverse=bool(next(TURNS) % 2))))
+
+
+TURNS = count()
+
+
+def test_a_set_has_no_order() -> None:
+    """Whatever its JSON has: an event of the same set is the same; and it is shown alike in every process."""
+    service = Service("lamps", decisions=[mix])
+    reports = [simulate_once(service, seed, commands=40) for seed in range(5)]
+    assert [report.violations for report in reports] == [[]] * 5
+    assert "colours=frozenset({'', 'a'})" in "".join([str(report.trace) for report in reports])

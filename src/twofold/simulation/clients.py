@@ -21,7 +21,7 @@ from twofold.simulation.history import Asked, History, Sent, reading
 from twofold.simulation.loop import Standstill
 from twofold.simulation.plan import Plan
 from twofold.simulation.process import Process, ProcessDied
-from twofold.simulation.trace import Trace
+from twofold.simulation.trace import Trace, shown
 from twofold.simulation.values import Maker
 
 _ATTEMPTS = 3
@@ -153,7 +153,7 @@ class Client:
         disk = self._disks[service]
         sent = Sent(service, process.name, command, id, disk.head, Drawn())
         self._history.sent.append(sent)
-        self._trace.tell(self._name, f"sends {command!r} to {process.name} as {id or 'a new one'}")
+        self._trace.tell(self._name, f"sends {shown(command)} to {process.name} as {id or 'a new one'}")
         context = process.new_context()
         context.run(drawn.set, sent.drawn)
         call = asyncio.ensure_future(process.call(partial(running.send, command, id=id), context))
@@ -188,8 +188,8 @@ class Client:
                 asked.answer = await process.call(work, context)
         except Exception as error:
             asked.error = error.with_traceback(None)
-        told = repr(asked.error) if asked.error else f"{asked.answer!r:.100}"
-        self._trace.tell(self._name, f"asks {query!r} of {process.name} after {asked.after} and is told {told}")
+        told = repr(asked.error) if asked.error else f"{shown(asked.answer):.100}"
+        self._trace.tell(self._name, f"asks {shown(query)} of {process.name} after {asked.after} and is told {told}")
 
     async def _some(self, role: Role, service: str, chance: Chance) -> tuple[Process, Running]:
         """Return a process that does what is wanted, and the service in it; it may take a while until there is one."""

@@ -77,7 +77,7 @@ class Simulation:
         self._services = [simulated] if isinstance(simulated, Service) else [*simulated.services.values()]
         self._invariants = invariants
         check_invariants(invariants, self._services)
-        _check_sources(self._services)
+        _check_services(self._services)
 
     def run(self, seed: int, plan: Plan | None = None) -> Report:
         """Run the world of a seed, by the plan that it draws if none is given, and judge it."""
@@ -121,7 +121,12 @@ class Simulation:
             yield from state_violations(service, world.logs[service.name].events(), self._invariants)
 
 
-def _check_sources(services: Sequence[Service]) -> None:
+def _check_services(services: Sequence[Service]) -> None:
+    if not any(each.declaration.commands for each in services):
+        raise DeclarationError(
+            f"{', '.join([each.name for each in services])}: there are no commands, so nothing would happen. Simulate the "
+            "service with the one that it hears of: System(…)."
+        )
     names = {each.name for each in services}
     for service in services:
         for source in service.declaration.sources:

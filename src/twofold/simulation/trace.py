@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -16,6 +17,35 @@ class Happening(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.at_seconds:12.6f}  {self.process:<12}  {self.what}"
+
+
+def shown(value: Any) -> str:
+    """Return what `repr` does, but with sets in an order that does not depend on how this process hashes texts.
+
+    >>> shown(({"lamps": frozenset({"b", "a"})}, 1))
+    "({'lamps': frozenset({'a', 'b'})}, 1)"
+    """
+    text = repr(value)
+    if "{" not in text:
+        return text
+    if isinstance(value, msgspec.Struct):
+        fields = [f"{name}={shown(getattr(value, name))}" for name in value.__struct_fields__]
+        return f"{type(value).__name__}({', '.join(fields)})"
+    if isinstance(value, dict):
+        return f"{{{', '.join([f'{shown(key)}: {shown(each)}' for key, each in value.items()])}}}"
+    if type(value) in _SHELLS:
+        parts = [*map(shown, value)]
+        begin, end = _SHELLS[type(value)]
+        return f"{begin}{', '.join(sorted(parts) if isinstance(value, (set, frozenset)) else parts)}{end}"
+    return text
+
+
+_SHELLS: dict[type, tuple[str, str]] = {
+    set: ("{", "}"),
+    frozenset: ("frozenset({", "})"),
+    list: ("[", "]"),
+    tuple: ("(", ")"),
+}
 
 
 class Trace:
