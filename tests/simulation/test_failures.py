@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 import pytest
 
-from twofold import Aggregate, Command, Event, Service, Tag, View, Views, decide, evolve, project, replace
+from twofold import Aggregate, Command, Event, Service, System, Tag, View, Views, decide, evolve, project, replace
 from twofold.errors import DeclarationError
 from twofold.simulation import Report, invariant, simulate, simulate_once
 from twofold.views import Transaction
@@ -43,11 +43,11 @@ class Row(View, key=LampId):
     times: int = 0
 
 
-def broken(simulated: Service) -> Report:
+def broken(simulated: Service | System) -> Report:
     return next(each for each in (simulate_once(simulated, seed, commands=30) for seed in range(50)) if each.violations)
 
 
-def rules(simulated: Service) -> set[str]:
+def rules(simulated: Service | System) -> set[str]:
     return {each.rule for each in broken(simulated).violations}
 
 
@@ -158,3 +158,25 @@ def test_a_set_has_no_order() -> None:
     reports = [simulate_once(service, seed, commands=40) for seed in range(5)]
     assert [report.violations for report in reports] == [[]] * 5
     assert "colours=frozenset({'', 'a'})" in "".join([str(report.trace) for report in reports])
+
+
+class PressedElsewhere(Event, name="Pressed", source="lamps"):
+    lamp: LampId
+    watts: int
+
+
+class Watts(View, key=LampId):
+    total: int = 0
+
+    @evolve
+    def pressed(self, event: PressedElsewhere) -> Self:
+        return replace(self, total=self.total + event.watts)
+
+
+def test_what_is_heard_and_does_not_fit_is_told() -> None:
+    """A service asks for more than the other one says: whatever it hears is parked."""
+    system = System(
+        Service("lamps", decisions=[press], publishes=[Pressed]),
+        Service("power", views=[Watts], subscribes=[PressedElsewhere]),
+    )
+    assert "Nothing is parked." in rules(system)

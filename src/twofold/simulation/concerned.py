@@ -11,9 +11,20 @@ from twofold.messages import Event, reader
 
 
 def concerned(fold: Fold[Any], event: NewEvent | RecordedEvent) -> Iterator[tuple[Any, Event]]:
-    """Yield each key whose state a fold changes by an event, and the event as its steps get it."""
+    """Yield each key whose state a fold changes by an event, and the event as its steps get it.
+
+    One that does not fit its class, as it comes from elsewhere perhaps, changes nothing: whoever follows sets it aside.
+    """
     step = fold.steps.get(event.type)
     if step is not None:
-        read = reader(step[0], event.version)(event.data)
+        try:
+            read = as_read(step[0], event.version, event.data)
+        except Exception:
+            return
         for key in fold.key.finder(type(read))(read):
             yield key, read
+
+
+def as_read(kind: type[Event], version: int, data: bytes) -> Any:
+    """Return an event as it is read from a log."""
+    return reader(kind, version)(data)

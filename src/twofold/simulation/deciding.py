@@ -12,9 +12,9 @@ from twofold.commands import Context, Decider
 from twofold.errors import IdReused, Rejected
 from twofold.folding import Fold
 from twofold.log import NewEvent, recordable
-from twofold.messages import Event, Metadata, content_digest, reader
+from twofold.messages import Event, Metadata, content_digest
 from twofold.service import Service
-from twofold.simulation.concerned import concerned
+from twofold.simulation.concerned import as_read, concerned
 from twofold.simulation.disks import Commit, LogDisk
 from twofold.simulation.history import Sent
 from twofold.simulation.violations import Violation
@@ -203,14 +203,11 @@ def _is_same(outcome: Said | Exception, said: Said, decider: Decider) -> bool:
         return outcome == said
     kinds = {each.message_name: each for each in decider.events}
     return len(outcome) == len(said) and all(
-        ours[:3] == theirs[:3] and ours[0] in kinds and _read(kinds[ours[0]], ours) == _read(kinds[theirs[0]], theirs)
+        ours[:3] == theirs[:3]
+        and ours[0] in kinds
+        and as_read(kinds[ours[0]], ours[1], ours[3]) == as_read(kinds[ours[0]], theirs[1], theirs[3])
         for ours, theirs in zip(outcome, said, strict=True)
     )
-
-
-def _read(kind: type[Event], said: tuple[str, int, tuple[str, ...], bytes]) -> Any:
-    _, version, _, data = said
-    return reader(kind, version)(data)
 
 
 def _is_content(sent: Sent, commit: Commit) -> bool:
