@@ -179,8 +179,8 @@ def _subjects(method: Callable[..., Any]) -> Iterator[tuple[Subject, Any]]:
             yield ("event", option.message_name), option
         else:
             raise DeclarationError(
-                f"{source_location(method)}: annotate its parameter {name!r} with what it is for: "
-                f" an event, Accepted[…] or Refused[…] of a command, a timer, or Compensated; found {option!r}."
+                f"{source_location(method)}: annotate its parameter {name!r} with what it is for: an "
+                f"event, Accepted[…] or Refused[…] of a command, a timer, or Compensated; found {option!r}."
             )
 
 
