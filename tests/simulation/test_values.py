@@ -108,6 +108,7 @@ class Options(TypedDict):
         Annotated[str, Meta(pattern=r"^\S+@\S+\.\S+$")], Annotated[str, Meta(pattern=r"^(?P<x>a|b)[^c]\W*?$")],
         Annotated[bytes, Meta(min_length=3, max_length=4)], Annotated[bytes, Meta(max_length=1)],
         Annotated[dt.datetime, Meta(tz=False)], Annotated[dt.time, Meta(tz=True)],
+        Annotated[int, {"unit": "m"}],
         int | str, Short | Tree, Short | None, Tree, Box[int], list[Box[Short]], Box[list[Colour]], Point, Pair,
         Options, Any, list, dict,
         Annotated[UUID, Tag("id")], Annotated[Colour, Tag("colour")], Annotated[Literal["x", "y"], Tag("kind")],

@@ -141,8 +141,8 @@ def _with(hint: Any, stand_for: Mapping[Any, Any]) -> Any:
     """Return the type of a field, with others in the place of its type variables."""
     if get_origin(hint) in (Required, NotRequired):
         (hint,) = get_args(hint)
-    if hint in stand_for:
-        return stand_for[hint]
+    if isinstance(hint, TypeVar):
+        return stand_for.get(hint, Any)
     variables = getattr(hint, "__parameters__", ())
     return hint[tuple([stand_for.get(each, Any) for each in variables])] if variables else hint
 
@@ -157,9 +157,22 @@ def _is_record(kind: Any) -> bool:
     )
 
 
+def _known(hint: Any) -> inspect.Type:
+    """Return what is known of a type: found once, unless it is annotated with what cannot be looked up."""
+    try:
+        return _found(hint)
+    except TypeError:
+        return inspect.type_info(hint)
+
+
+@functools.cache
+def _found(hint: Any) -> inspect.Type:
+    return inspect.type_info(hint)
+
+
 def _plain(hint: Any) -> inspect.Type:
     """Return what is known of a type, without None and without what only describes it."""
-    kind = inspect.type_info(hint)
+    kind = _known(hint)
     while isinstance(kind, inspect.Metadata):
         kind = kind.type
     if isinstance(kind, inspect.UnionType):
@@ -169,7 +182,7 @@ def _plain(hint: Any) -> inspect.Type:
 
 def _length(hint: Any, most: int) -> tuple[int, int]:
     """Return how many values a collection may have, and has at the most."""
-    kind = inspect.type_info(hint)
+    kind = _known(hint)
     low = getattr(kind, "min_length", None) or 0
     high = getattr(kind, "max_length", None)
     return low, max(low, most if high is None else min(high, most))
