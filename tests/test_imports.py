@@ -177,6 +177,7 @@ DECODE = {
     "processes/keeping.py": "states of processes",
     "processes/stepping.py": "states of processes",
     "simulation/plan.py": "plans",
+    "simulation/values.py": "identities, of their texts",
     "views/packing.py": "fields of rows",
     "views/paging.py": "cursors",
 }

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from twofold.cli.target import JSON, TARGET, Complaint
+from twofold.urls import without_password
 
 if TYPE_CHECKING:
     from twofold.cli.simulating import Sum
@@ -26,6 +28,12 @@ _BROKEN = 1
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="The seed of the first world.")
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="In how many processes. [default: one for each core]")
 @click.option("--plan", metavar="JSON", help="Look at the one world of --seed, by the plan that a report names.")
+@click.option(
+    "--start",
+    multiple=True,
+    metavar="[SERVICE=]LOG",
+    help="Begin each world with a recorded log: a URL, or a file of `twofold log export`.",
+)
 @click.option("--trace", is_flag=True, help="Print all that happens in the one world of --seed.")
 @JSON
 def simulate(
@@ -35,6 +43,7 @@ def simulate(
     seed: int,
     jobs: int | None,
     plan: str | None,
+    start: tuple[str, ...],
     trace: bool,
     as_json: bool,
 ) -> None:
@@ -42,30 +51,39 @@ def simulate(
 
     Each world has several processes, databases and clients in virtual time, and its seed decides what goes wrong: processes
     die, answers are lost, disks are full, clocks jump. All commands and queries are made up from their types: no test has to
-    be written, and no database is needed. What is decorated with @invariant in the target's module is checked as well.
+    be written, and no database is needed. What is decorated with @invariant in the target's module is checked as well, and
+    what is decorated with @scenario there is done among the commands.
 
     It ends at the first world in which a rule is broken, and prints the shortest history in which it is; the exit code is 1
     then.
     """
-    from twofold.cli.simulating import Bounds, in_worlds, simulation_of
+    from twofold.cli.simulating import Bounds, in_worlds, simulation_of, subject_of
     from twofold.simulation.plan import read_plan
 
-    simulation = simulation_of(target)
+    subject = subject_of(target, start)
+    simulation = simulation_of(subject)
+    again = _command(target, start)
     if trace or plan is not None:
         report = simulation.run(seed, None if plan is None else read_plan(plan))
         if trace:
             _print_trace(report, as_json)
         elif report.violations:
-            _print(target, seed, report, as_json)
+            _print(again, seed, report, as_json)
         else:
             click.echo(f"{target}: nothing is broken in this world.")
         sys.exit(_BROKEN if report.violations else 0)
-    summed = in_worlds(target, Bounds(seed, runs, seconds), jobs or os.cpu_count() or 1)
+    summed = in_worlds(subject, Bounds(seed, runs, seconds), jobs or os.cpu_count() or 1)
     if summed.broken is None:
         _print_sum(target, summed, as_json)
     else:
-        _print(target, summed.broken, _smallest(simulation, summed), as_json)
+        _print(again, summed.broken, _smallest(simulation, summed), as_json)
         sys.exit(_BROKEN)
+
+
+def _command(target: str, start: Sequence[str]) -> str:
+    """Return what somebody types to simulate the same, without passwords."""
+    logs = [without_password(each) if "://" in each else each for each in start]
+    return shlex.join(["twofold", "simulate", target, *[word for each in logs for word in ("--start", each)]])
 
 
 def _smallest(simulation: Simulation, summed: Sum) -> Report:
@@ -99,12 +117,12 @@ def _print_sum(target: str, summed: Sum, as_json: bool) -> None:
     click.echo(f"    faults: {faults or 'none'}")
 
 
-def _print(target: str, found: int, report: Report, as_json: bool) -> None:
+def _print(command: str, found: int, report: Report, as_json: bool) -> None:
     from twofold.cli.output import print_json, printable
     from twofold.simulation.plan import plan_text
     from twofold.simulation.report import as_plain, described
 
-    again = f"twofold simulate {target} --seed {report.seed} --plan {shlex.quote(plan_text(report.plan))}"
+    again = f"{command} --seed {report.seed} --plan {shlex.quote(plan_text(report.plan))}"
     if as_json:
         print_json(as_plain(report, found, again))
     else:

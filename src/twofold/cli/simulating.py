@@ -6,7 +6,7 @@ import multiprocessing
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from twofold.cli.streams import guard
-from twofold.cli.target import Complaint, load
+from twofold.cli.target import Complaint, load, services
 from twofold.clock import SystemClock
 from twofold.service import Service
 
 if TYPE_CHECKING:
+    from twofold.log import RecordedEvent
     from twofold.simulation.simulate import Simulation
 
 _LEEWAY_SECONDS = 20.0
@@ -27,6 +28,13 @@ _LEEWAY_SECONDS = 20.0
 
 # Started anew and not forked: whatever importing a target has opened or begun is the process's own.
 _processes = multiprocessing.get_context("spawn")
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """What is simulated: a target, and the events with which the logs of its services begin."""
+
+    target: str
+    start: Mapping[str, Sequence[RecordedEvent]]
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -65,7 +73,7 @@ class Sum(msgspec.Struct):
         self.faults.update(run.faults)
 
 
-def in_worlds(target: str, bounds: Bounds, jobs: int) -> Sum:
+def in_worlds(subject: Subject, bounds: Bounds, jobs: int) -> Sum:
     """Look at worlds until something is broken, or the bounds are reached. Which seed is found first depends on no process.
 
     Raises:
@@ -75,7 +83,7 @@ def in_worlds(target: str, bounds: Bounds, jobs: int) -> Sum:
 
     clock, summed = SystemClock(), Sum()
     begun = clock.monotonic()
-    with progress_bar() as report, _workers(target, min(jobs, bounds.runs)) as workers:
+    with progress_bar() as report, _workers(subject, min(jobs, bounds.runs)) as workers:
         pool = _Pool(workers, bounds)
         while pool.goes_on:
             left = None if bounds.seconds is None else begun + bounds.seconds - clock.monotonic()
@@ -144,13 +152,13 @@ class _Pool:
 
 
 @contextmanager
-def _workers(target: str, count: int) -> Iterator[dict[Connection, SpawnProcess]]:
+def _workers(subject: Subject, count: int) -> Iterator[dict[Connection, SpawnProcess]]:
     """Start processes for a block; they are gone when it ends, whatever they do."""
     workers: dict[Connection, SpawnProcess] = {}
     try:
         for _ in range(count):
             mine, its = _processes.Pipe()
-            process = _processes.Process(target=_work, args=(target, its))
+            process = _processes.Process(target=_work, args=(subject, its))
             process.start()
             its.close()
             workers[mine] = process
@@ -165,11 +173,11 @@ def _workers(target: str, count: int) -> Iterator[dict[Connection, SpawnProcess]
 # What a process does.
 
 
-def _work(target: str, asked: Connection) -> None:
+def _work(subject: Subject, asked: Connection) -> None:
     # Ctrl-C in a terminal is for the parent, which ends all at once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     guard()
-    simulation = simulation_of(target)
+    simulation = simulation_of(subject)
     while True:
         try:
             seed = asked.recv()
@@ -178,20 +186,42 @@ def _work(target: str, asked: Connection) -> None:
         asked.send(_run(simulation, seed))
 
 
-def simulation_of(target: str) -> Simulation:
-    """Import a target, and what its module has of invariants that are about it.
+def simulation_of(subject: Subject) -> Simulation:
+    """Import a target, and what its module has of invariants and scenarios that are about it.
 
     Raises:
         Complaint: there is no such target, or it cannot be simulated.
     """
     from twofold.simulation.invariants import Invariant, is_about
+    from twofold.simulation.scenarios import Scenario
     from twofold.simulation.simulate import Simulation
 
-    found = load(target)
+    found = load(subject.target)
     listed = [found] if isinstance(found, Service) else [*found.services.values()]
-    module = sys.modules[target.partition(":")[0]]
-    declared = [each for each in vars(module).values() if isinstance(each, Invariant) and is_about(each, listed)]
-    return Simulation(found, declared)
+    declared = vars(sys.modules[subject.target.partition(":")[0]]).values()
+    invariants = [each for each in declared if isinstance(each, Invariant) and is_about(each, listed)]
+    scenarios = [each for each in declared if isinstance(each, Scenario) and each.is_about(listed)]
+    return Simulation(found, invariants, scenarios=scenarios, start=subject.start)
+
+
+def subject_of(target: str, places: Sequence[str]) -> Subject:
+    """Return a target with the logs at some places; of a system, each is named as in ``shop=shop.jsonl``.
+
+    Raises:
+        Complaint: there is no such target, or it is not said whose log is where.
+    """
+    from twofold.simulation.starting import recorded_events
+
+    names, start = [each.name for each in services(target)], {}
+    for place in places:
+        name, sign, rest = place.partition("=")
+        if sign and name in names:
+            start[name] = recorded_events(rest)
+        elif len(names) == 1:
+            start[names[0]] = recorded_events(place)
+        else:
+            raise Complaint(f"{target} is a system. Say of which service a log is: --start {names[0]}=…")
+    return Subject(target, start)
 
 
 def _run(simulation: Simulation, seed: int) -> Run | str:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from twofold.commands import Context, Decider
 from twofold.errors import IdReused, Rejected
 from twofold.folding import Fold
-from twofold.log import NewEvent, recordable
+from twofold.log import NewEvent, RecordedEvent, recordable
 from twofold.messages import Event, Metadata, content_digest
 from twofold.service import Service
 from twofold.simulation.concerned import as_read, concerned
@@ -33,7 +33,7 @@ class States:
         self._folds = {fold.name: fold for fold in folds}
         self._past: dict[tuple[str, str], tuple[list[int], list[Any]]] = {}
 
-    def fold(self, position: int, event: NewEvent) -> None:
+    def fold(self, position: int, event: NewEvent | RecordedEvent) -> None:
         """Take in the next event of the log."""
         for fold in self._folds.values():
             for key, read in concerned(fold, event):
@@ -74,10 +74,12 @@ class DecisionOracle:
 
     def violations(self) -> Iterator[Violation]:
         """Yield what is wrong."""
+        for event in self._disk.start:
+            self._states.fold(event.position, event)
         for commit in self._disk.commits:
             yield from self._judge_commit(commit)
-            for position, event in enumerate(commit.append.events, commit.outcome.first):
-                self._states.fold(position, event)
+            for position, new in enumerate(commit.append.events, commit.outcome.first):
+                self._states.fold(position, new)
         for sent in self._sent:
             yield from self._judge_answer(sent)
 

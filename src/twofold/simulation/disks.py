@@ -16,6 +16,7 @@ from twofold.clock import Clock
 from twofold.log import ALL, Append, Appended, Outcome, RecordedEvent
 from twofold.messaging import Delivery
 from twofold.simulation.history import Read
+from twofold.simulation.starting import remembered
 from twofold.simulation.wire import at_once
 
 T = TypeVar("T")
@@ -62,10 +63,12 @@ class Commit(msgspec.Struct, frozen=True):
 
 
 class LogDisk:
-    """What is stored of a log. ``commits`` has all that was ever appended."""
+    """What is stored of a log. ``start`` is what it began with, and ``commits`` has all that was ever appended."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: Sequence[RecordedEvent] = ()) -> None:
+        self.start = start
         self.stored = MemoryStore()
+        at_once(self.stored.restore(start, remembered(start)))
         self.commits: list[Commit] = []
         self.bell = Bell()
 

@@ -53,13 +53,22 @@ class Asked(msgspec.Struct):
     error: BaseException | None = None
 
 
+class Visited(msgspec.Struct):
+    """A scenario that was run by a client, and what it has raised beside what it was told."""
+
+    scenario: str
+    client: str
+    error: BaseException | None = None
+
+
 reading: ContextVar[Asked | None] = ContextVar("twofold_simulated_reading", default=None)
 """The query for which something is read: set while it is answered."""
 
 
 class History:
-    """All that was sent and asked in a run."""
+    """All that was sent and asked in a run, and the scenarios in which some of it was."""
 
     def __init__(self) -> None:
         self.sent: list[Sent] = []
         self.asked: list[Asked] = []
+        self.visited: list[Visited] = []

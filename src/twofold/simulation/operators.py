@@ -11,8 +11,8 @@ from twofold.followers import parking
 from twofold.operations import segments
 from twofold.operations.databases import Databases
 from twofold.service import Running, Service
+from twofold.simulation.callers import UNKNOWN
 from twofold.simulation.chance import Chance
-from twofold.simulation.clients import UNKNOWN
 from twofold.simulation.clock import SimulatedClock
 from twofold.simulation.faults import Mishaps
 from twofold.simulation.hosting import Hosts

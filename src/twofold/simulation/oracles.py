@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from twofold.errors import FutureReceipt, IdReused, InvalidMessage, NotRunning, ReceiptTimeout, Rejected, ViewNotReady
+from twofold.errors import FutureReceipt, IdReused, InvalidMessage, NotRunning, Rejected
 from twofold.log import RecordedEvent
 from twofold.messages import Receipt
 from twofold.service import Service
-from twofold.simulation.clients import UNKNOWN
+from twofold.simulation.callers import NO_ANSWERS, UNKNOWN
 from twofold.simulation.deciding import DecisionOracle
 from twofold.simulation.hearing import hearing_violations
 from twofold.simulation.refilling import projection_violations
@@ -17,7 +17,6 @@ from twofold.simulation.violations import Violation
 from twofold.simulation.world import World
 
 _ANSWERS = (*UNKNOWN, Rejected, IdReused, InvalidMessage, NotRunning)
-_NO_ANSWERS = (*UNKNOWN, ReceiptTimeout, ViewNotReady, InvalidMessage, NotRunning)
 
 
 def violations(world: World) -> Iterator[Violation]:
@@ -62,8 +61,14 @@ def _of_answers(world: World) -> Iterator[Violation]:
     for asked in world.history.asked:
         if isinstance(asked.error, FutureReceipt):
             yield Violation("A receipt's effect is in the log.", asked.service, f"{asked.after}", repr(asked.error))
-        elif asked.error is not None and not isinstance(asked.error, _NO_ANSWERS):
+        elif asked.error is not None and not isinstance(asked.error, (*NO_ANSWERS, InvalidMessage)):
             yield Violation("A query is answered.", f"{asked.service}, {asked.query!r}", "an answer", repr(asked.error))
+    for visited in world.history.visited:
+        if visited.error is not None:
+            yield Violation(
+                "A scenario comes to its end.", f"{visited.scenario}, by {visited.client}", "that it returns, or is rejected",
+                repr(visited.error),
+            )  # fmt: skip
 
 
 def _of_reading(world: World, service: Service, events: Sequence[RecordedEvent]) -> Iterator[Violation]:

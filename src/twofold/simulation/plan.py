@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from twofold.errors import InvalidMessage
 from twofold.limits import CommandLimits, FollowerLimits, Limits, LogLimits
@@ -13,13 +14,15 @@ from twofold.service.roles import Role
 from twofold.simulation.chance import Chance
 from twofold.simulation.faults import Faults, Probability, drawn_faults
 
+_BATCHES_OF_THE_START = 50
+
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The circumstances of one run; what is not said is as simple as can be.
 
     ``processes`` has the roles of each. Of so many ``commands`` only those in ``sends`` are sent, by their numbers, if it
-    names any. After a command its client asks something with the probability ``asks``, and then waits for ``pace_seconds``
-    at the most. ``snapshot_every`` stands for that of all aggregates, 0 for what each says itself.
+    names any; a scenario counts as one. After a command its client asks something with the probability ``asks``, and then
+    waits for ``pace_seconds`` at the most. ``snapshot_every`` stands for that of all aggregates, 0 for what each says itself.
     """
 
     processes: tuple[tuple[Role, ...], ...] = (ROLES,)
@@ -50,6 +53,15 @@ def drawn_plan(seed: int, commands: int, faults: Faults | None = None) -> Plan:
         faults=drawn_faults(chance) if faults is None else faults,
         limits=_drawn_limits(chance),
     )
+
+
+def with_room(plan: Plan, events: int) -> Plan:
+    """Return a plan whose limits are not so small that reading as many events as there are at first takes all of its time."""
+    most = events // _BATCHES_OF_THE_START
+    limits = plan.limits
+    commands = replace(limits.commands, page_events=max(limits.commands.page_events, most))
+    followers = replace(limits.followers, batch_events=max(limits.followers.batch_events, most))
+    return replace(plan, limits=replace(limits, commands=commands, followers=followers))
 
 
 def plan_text(plan: Plan) -> str:

@@ -19,11 +19,12 @@ _LAST_SHOWN = 40
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What came of one run. ``faults`` is how often each fault has happened."""
+    """What came of one run. ``faults`` is how often each fault has happened, ``scenarios`` how many were run."""
 
     seed: int
     plan: Plan
     commands: int
+    scenarios: int
     seconds: float
     """Of virtual time."""
     turns: int
@@ -88,12 +89,13 @@ def _field(name: str, text: str) -> list[str]:
 def _summary(report: Report) -> str:
     plan = report.plan
     counted = [
-        (len(plan.sends) or plan.commands, "command"),
+        ((len(plan.sends) or plan.commands) - report.scenarios, "command"),
+        (report.scenarios, "scenario"),
         (plan.clients, "client"),
         (len(plan.processes), "process"),
     ]
     faults = [name.replace("_", " ") for name in sorted(report.faults)]
-    told = ", ".join([f"{number} {name}{_plural(name) if number > 1 else ''}" for number, name in counted])
+    told = ", ".join([f"{number} {name}{_plural(name) if number > 1 else ''}" for number, name in counted if number])
     return f"in the world of seed {report.seed} ({told}, {'with ' + ', '.join(faults) if faults else 'no faults'})"
 
 

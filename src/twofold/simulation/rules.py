@@ -42,6 +42,11 @@ _EXPLAINED = {
         "state that it is made on has raised one, which it may for no event that is in the log. A decision gets every command "
         "that its type allows: refuse by raising a Rejected of your own, or say in the type what is allowed (`Meta(gt=0)`)."
     ),
+    "A scenario comes to its end.": (
+        "A function with @scenario has raised an error that is no `Rejected`. If it is an assertion, what the function says "
+        "is not so: between any two of its steps, others do what they do. If not, look for what it takes for granted: it runs "
+        "at any moment, also before there is anything."
+    ),
     "A process ends when it is asked to.": "A process of the system could not go on. " + _TWOFOLD,
     "What fails, somebody looks at.": (
         "A task or a callback has raised an error, and nobody has asked what became of it: asyncio writes that to its log "

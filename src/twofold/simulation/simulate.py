@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from twofold.errors import DeclarationError
+from twofold.messages import Command
 from twofold.service import Service, System
 from twofold.simulation.faults import Faults
 from twofold.simulation.holding import ViewWatch, state_violations
 from twofold.simulation.invariants import Invariant, check_invariants
 from twofold.simulation.loop import Standstill
 from twofold.simulation.oracles import violations
-from twofold.simulation.plan import Plan, drawn_plan
+from twofold.simulation.plan import Plan, drawn_plan, with_room
 from twofold.simulation.report import Report, described
+from twofold.simulation.scenarios import Scenario
 from twofold.simulation.shrinking import shrunk
+from twofold.simulation.starting import Start, checked_start
 from twofold.simulation.violations import Violation
+from twofold.simulation.workload import Usage, check_usage
 from twofold.simulation.world import World
 
 COMMANDS = 100
@@ -31,19 +35,32 @@ def simulate(
     commands: int = COMMANDS,
     faults: Faults | None = None,
     invariants: Sequence[Invariant] = (),
+    weights: Mapping[type[Command] | Scenario, float] = {},
+    scenarios: Sequence[Scenario] = (),
+    start: Start = (),
 ) -> int:
     """Run a service or a system in so many worlds, the first from this seed, and return how many commands were sent.
 
-    ``commands`` are sent in each; without ``faults``, each world draws its own. ``invariants`` are rules of your own.
+    Args:
+        simulated: the service or system.
+        runs: in how many worlds.
+        seed: that of the first one.
+        commands: how many are sent in each, or scenarios run.
+        faults: what goes wrong; without, each world draws its own.
+        invariants: rules of your own.
+        weights: how often a command is sent, or a scenario run, in relation to others: 0 for never. A seed draws a weight
+            below 1 for each that is not named.
+        scenarios: what people do with it, among the commands that are made up.
+        start: the events of a recorded log with which each world begins; of a system, by the names of its services.
 
     Raises:
         AssertionError: a rule was broken; the text says which, what was expected and found, and shows the shortest history.
-        DeclarationError: it cannot be simulated, or has not what an invariant is about.
+        DeclarationError: it cannot be simulated, or has not what an invariant, a weight, a scenario or the start is about.
     """
-    simulation = Simulation(simulated, invariants)
+    simulation = Simulation(simulated, invariants, weights, scenarios, start)
     sent = 0
     for each in range(seed, seed + runs):
-        report = simulation.run(each, drawn_plan(each, commands, faults))
+        report = simulation.run(each, simulation.plan(each, commands, faults))
         sent += report.commands
         if report.violations:
             smallest = simulation.smallest(report)
@@ -59,41 +76,59 @@ def simulate_once(
     faults: Faults | None = None,
     plan: Plan | None = None,
     invariants: Sequence[Invariant] = (),
+    weights: Mapping[type[Command] | Scenario, float] = {},
+    scenarios: Sequence[Scenario] = (),
+    start: Start = (),
 ) -> Report:
     """Run a service or a system in the world of one seed, and judge it.
 
-    The seed draws how many processes and clients there are and the like, if no ``plan`` says that.
+    The seed draws how many processes and clients there are and the like, if no ``plan`` says that. All else is as in
+    `simulate`; what was given there has to be given here for the same to happen.
 
     Raises:
-        DeclarationError: it cannot be simulated, or has not what an invariant is about.
+        DeclarationError: it cannot be simulated, or has not what an invariant, a weight, a scenario or the start is about.
     """
-    return Simulation(simulated, invariants).run(seed, plan or drawn_plan(seed, commands, faults))
+    simulation = Simulation(simulated, invariants, weights, scenarios, start)
+    return simulation.run(seed, plan or simulation.plan(seed, commands, faults))
 
 
 class Simulation:
-    """What is simulated, and the rules of its own that it has to keep."""
+    """What is simulated, the rules of its own that it has to keep, and how it is used."""
 
-    def __init__(self, simulated: Service | System, invariants: Sequence[Invariant] = ()) -> None:
+    def __init__(
+        self,
+        simulated: Service | System,
+        invariants: Sequence[Invariant] = (),
+        weights: Mapping[type[Command] | Scenario, float] = {},
+        scenarios: Sequence[Scenario] = (),
+        start: Start = (),
+    ) -> None:
         self._services = [simulated] if isinstance(simulated, Service) else [*simulated.services.values()]
         self._invariants = invariants
         check_invariants(invariants, self._services)
         _check_services(self._services)
+        self._usage = Usage(weights, scenarios, checked_start(start, self._services))
+        check_usage(self._usage, self._services)
+
+    def plan(self, seed: int, commands: int = COMMANDS, faults: Faults | None = None) -> Plan:
+        """Draw the plan of a world."""
+        return with_room(drawn_plan(seed, commands, faults), sum(map(len, self._usage.start.values())))
 
     def run(self, seed: int, plan: Plan | None = None) -> Report:
         """Run the world of a seed, by the plan that it draws if none is given, and judge it."""
-        plan = plan or drawn_plan(seed, COMMANDS)
+        plan = plan or self.plan(seed)
         with _undisturbed(), _snapshots(self._services, plan.snapshot_every):
             return self._lived_through(seed, plan)
 
     def _lived_through(self, seed: int, plan: Plan) -> Report:
-        world = World(self._services, seed, plan)
+        world = World(self._services, seed, plan, self._usage)
         try:
             found = self._judged(world)
         finally:
             world.close()
         counts = dict(sorted(world.mishaps.counts.items()))
-        commands, turns = len(world.history.sent), world.loop.turns
-        return Report(seed, plan, commands, world.trace.seconds, turns, counts, found, world.trace)
+        commands, visits, turns = len(world.history.sent), len(world.history.visited), world.loop.turns
+        return Report(seed, plan, commands, visits, world.trace.seconds, turns, counts, found, world.trace)
 
     def smallest(self, report: Report, tell: Callable[[int, int], None] = lambda done, end: None) -> Report:
         """Return the report of the smallest run that is found in which the same rule is broken.

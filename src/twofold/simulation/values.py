@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from typing import Any, Literal, NotRequired, Required, TypeVar, Union, get_args, get_origin, is_typeddict
 
 import msgspec
@@ -35,25 +36,35 @@ _OF_ANYTHING: Mapping[Any, Any] = {
 class Maker:
     """Makes values of types. Of each identity there are ``identities``, so that different commands are about the same.
 
-    ``named`` are types of identities by the names of fields: a query may well ask for one by a plain type.
+    ``named`` are types of identities by the names of fields: a query may well ask for one by a plain type. ``known`` has the
+    texts of identities that there are already, by the names of their tags; '' stands for a new one.
     """
 
-    def __init__(self, chance: Chance, identities: int = 4, named: Mapping[str, Any] = {}) -> None:
+    def __init__(
+        self,
+        chance: Chance,
+        identities: int = 4,
+        named: Mapping[str, Any] = {},
+        known: Mapping[str, Sequence[str]] = {},
+    ) -> None:
         self._chance = chance
         self._identities = identities
         self._named = named
+        self._known = known
         self._depth = 0
 
-    def message(self, cls: type[M]) -> M:
-        """Return a message or another struct. Now and then a field that has a default is left out.
+    def message(self, cls: type[M], /, **given: Any) -> M:
+        """Return a message or another struct, with some fields given. Now and then one that has a default is left out.
 
         Raises:
             DeclarationError: a field is of a type, or under a pattern, of which nothing can be made; the text names it.
         """
-        values = {}
+        values = dict(given)
         record: Any = cls
         self._depth += 1
         for name, hint, is_required in _fields(record):
+            if name in given:
+                continue
             if is_required or (self._depth <= _DEEPEST and not self._chance.happens(0.3)):
                 try:
                     values[name] = self._value(self._as_named(name, hint))
@@ -90,6 +101,9 @@ class Maker:
         tag, number = tag_of(hint), self._chance.below(self._identities)
         if type(None) in get_args(unmarked(hint)) and self._chance.happens(0.2):
             return None
+        if tag is not None and (known := self._known.get(tag.name, ())) and known[number]:
+            with suppress(msgspec.ValidationError):
+                return msgspec.convert(known[number], hint, strict=False)
         kind = _plain(hint)
         if isinstance(kind, inspect.StrType) and kind == inspect.StrType():
             return f"{tag and tag.name}-{number + 1}"

@@ -9,8 +9,8 @@ from typing import Any
 from twofold.followers import checkpoints, parking
 from twofold.messaging import inbox_name
 from twofold.service import Service
+from twofold.simulation.callers import Caller
 from twofold.simulation.chance import Chance
-from twofold.simulation.clients import Client, Workload
 from twofold.simulation.clock import SimulatedClock
 from twofold.simulation.disks import LogDisk, ViewDisk
 from twofold.simulation.faults import Mishaps
@@ -24,6 +24,7 @@ from twofold.simulation.view_store import SimulatedViewStore
 from twofold.simulation.viewing import view_violations
 from twofold.simulation.violations import Violation
 from twofold.simulation.wire import at_once
+from twofold.simulation.workload import Usage, Workload
 
 _LOOK_SECONDS = 0.1
 _AUDIT_SECONDS = 2.0
@@ -33,13 +34,14 @@ _CATCHING_UP_SECONDS = 120.0
 class World:
     """One run of some services by a seed. What is left of it afterwards is the evidence."""
 
-    def __init__(self, services: Sequence[Service], seed: int, plan: Plan) -> None:
+    def __init__(self, services: Sequence[Service], seed: int, plan: Plan, usage: Usage) -> None:
         self.services = services
         self.plan = plan
+        self._usage = usage
         self.loop = SimulatedLoop(Chance(seed, "turns"))  # type: ignore[abstract]  # What it lacks, it says.
         self.trace = Trace(self.loop.time)
         self.history = History()
-        self.logs = {each.name: LogDisk() for each in services}
+        self.logs = {each.name: LogDisk(usage.start.get(each.name, ())) for each in services}
         clocks = {each.name: SimulatedClock(self.loop, Chance(seed, f"views of {each.name}")) for each in services}
         self.views = {name: ViewDisk(clock) for name, clock in clocks.items()}
         self.behind: list[str] = []
@@ -67,6 +69,9 @@ class World:
         return SimulatedViewStore(self.views[service])
 
     async def _live(self) -> None:
+        for name, disk in self.logs.items():
+            if disk.start:
+                self.trace.tell("world", f"begins with a log of {name} that ends at {disk.head}")
         for place in range(len(self.plan.processes)):
             self._begin(self.hosts.keep(place))
         operating, auditing = self._begin(self._operator.run()), self._begin(self._audit())
@@ -105,13 +110,13 @@ class World:
 
     def _requested(self) -> Iterator[Coroutine[Any, Any, None]]:
         """Yield what each client does: what there is to send is dealt out among them."""
-        workload = Workload(self.services, self._seed, self.plan)
+        workload = Workload(self.services, self._seed, self.plan, self._usage)
         requests = workload.requests()
         for number in range(self.plan.clients):
-            client = Client(
+            caller = Caller(
                 f"client {number}", self.hosts.up, workload, self.logs, self.history, self.mishaps, self.trace
             )
-            yield client.run(requests[number :: self.plan.clients], self.plan)
+            yield caller.run(requests[number :: self.plan.clients], self.plan)
 
     # The end.
 
