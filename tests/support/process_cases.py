@@ -1,16 +1,24 @@
 """What holds of processes from end to end, on whatever databases."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import msgspec
 
-from tests.support.order_service import Fulfilment, Place, shop
+from tests.support.order_service import CancelOrder, Close, Fulfilment, PaymentDeadline, Place, shop
+from tests.support.relay_race import Finish, HandOver, Leg, race
 from tests.support.waiting import until
-from twofold.messages import reader
-from twofold.processes import CommandSent, ProcessInstance
+from twofold.followers import Parked, parking
+from twofold.log import Log
+from twofold.messages import Event, reader
+from twofold.processes import CommandSent, ProcessInstance, TimerDue, TimerSet
+from twofold.processes.recording import record
 from twofold.service import Running, Settings
 from twofold.views import layout
+
+SHAPE = layout(ProcessInstance)
 
 
 async def at_rest(running: Running) -> None:
@@ -24,18 +32,39 @@ async def at_rest(running: Running) -> None:
     await until(is_at_rest)
 
 
-async def instance_of(running: Running, key: str, process: str = "Fulfilment") -> ProcessInstance | None:
-    """Return the row of an instance."""
-    shape = layout(ProcessInstance)
-    found = await running.views.load(shape, [f"{process}/{key}"])
-    return shape.unpack(found[0]) if found else None
+async def instances(running: Running, *ids: str) -> list[ProcessInstance]:
+    """Return the rows of instances, in the order of their ids."""
+    found = [SHAPE.unpack(each) for each in await running.views.load(SHAPE, ids)]
+    return sorted(found, key=lambda each: str(each.key))
 
 
-async def sent_by(running: Running) -> list[tuple[str, str]]:
+async def records(log: Log, kind: type[Event]) -> list[Any]:
+    """Return the events of a type in the log."""
+    return [
+        reader(kind, each.version)(each.data)
+        for each in await log.read(limit=100_000)
+        if each.type == kind.message_name
+    ]
+
+
+async def sent(log: Log) -> list[tuple[str, str]]:
     """Return the ids of the commands that were sent, and what they are, in the order of the log."""
-    events = await running.log.read()
-    found = [reader(CommandSent, 1)(each.data) for each in events if each.type == CommandSent.message_name]
-    return [(each.id, each.command) for each in found]
+    return [(each.id, each.command) for each in await records(log, CommandSent)]
+
+
+async def told(log: Log) -> list[str]:
+    """Return the types of the users' events in the log."""
+    return [each.type for each in await log.read(limit=100_000) if not each.type.startswith("twofold.")]
+
+
+async def come_due(running: Running, timer: TimerSet) -> None:
+    """Say that a timer has come due."""
+    due = TimerDue(id=timer.id, due_us=timer.due_us, kind=timer.kind, data=timer.data, instance=timer.instance)
+    await record(running.log, [due], f"timer/{timer.id}/{timer.due_us}", running.clock)
+
+
+async def parked(running: Running) -> list[Parked]:
+    return await parking.parked(running.views)
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:
@@ -45,22 +74,140 @@ def run(scenario: Callable[[], Awaitable[None]]) -> None:
 class ProcessCases:
     """A suite for databases that are named by a fixture ``settings``; the next run finds in them what the last one left."""
 
-    def test_what_follows_from_an_event_is_recorded_once(self, settings: Settings) -> None:
-        """The state, what is waited for and the checkpoint are in one transaction; after a restart nothing is done again."""
+    def test_an_order_is_seen_through(self, settings: Settings) -> None:
+        """Each command is sent once, under an id that says from what; after a restart nothing is done again."""
+        expected = [
+            ("Fulfilment/order:7/1/0", "Reserve"),
+            ("Fulfilment/order:7/5/0", "Charge"),
+            ("Fulfilment/order:7/8/0", "Ship"),
+            ("Fulfilment/order:7/11/0", "Close"),
+        ]
 
         async def scenario() -> None:
             async with shop.run(settings) as running:
                 await running.send(Place(order="7", units=3))
                 await at_rest(running)
-                first = await sent_by(running)
-                assert first[0] == ("Fulfilment/order:7/1/0", "Reserve")
-                row = await instance_of(running, "order:7")
-                assert row is not None
-                state = msgspec.json.decode(row.state, type=Fulfilment)
-                assert (row.process, row.version, state.units) == ("Fulfilment", 1, 3)
-                assert row.started_us <= row.changed_us
+                assert await sent(running.log) == expected
+                assert await told(running.log) == ["Placed", "Reserved", "Charged", "Shipped", "Closed"]
             async with shop.run(settings) as running:
+                await running.send(Place(order="8", units=11))
                 await at_rest(running)
-                assert await sent_by(running) == first
+                assert (await sent(running.log))[:4] == expected
+                seven, eight = await instances(running, "Fulfilment/order:7", "Fulfilment/order:8")
+                assert (seven.process, seven.version, seven.status) == ("Fulfilment", 1, "ended")
+                assert msgspec.json.decode(seven.state, type=Fulfilment) == Fulfilment(key="7", units=3, status="paid")
+                assert seven.started_us < seven.changed_us
+                # It is refused, and that is an outcome like any other.
+                assert (await told(running.log))[-2:] == ["Placed", "Closed"]
+                assert eight.status == "ended"
+                assert await parked(running) == []
 
         run(scenario)
+
+    def test_what_was_done_is_undone(self, settings: Settings) -> None:
+        """In reverse order, after what was under way: of many orders that end somehow, nothing is left reserved or paid."""
+
+        async def scenario() -> None:
+            async with shop.run(settings) as running:
+                orders = [str(number) for number in range(40)]
+                sending = [running.send(Place(order=each, units=1 + int(each) % 12)) for each in orders]
+                await asyncio.gather(*sending, *[running.send(CancelOrder(order=each)) for each in orders[::3]])
+                await at_rest(running)
+                assert await parked(running) == []
+                closed = {each["order"]: each["status"] for each in await _data(running.log, "Closed")}
+                assert closed.keys() == {*orders}
+                for order in orders:
+                    left = await _left(running.log, order)
+                    assert left == ((1 + int(order) % 12,) * 2 if closed[order] == "shipped" else (0, 0)), order
+                assert {each for order, each in closed.items() if int(order) % 12 == 6} == {"undone"}
+
+        run(scenario)
+
+    def test_a_timer_comes_to_who_waits_for_it(self, settings: Settings) -> None:
+        """A late one of an instance that has ended does nothing, and is no error."""
+
+        async def scenario() -> None:
+            async with shop.run(settings) as running:
+                await running.send(Place(order="7", units=7))
+                await at_rest(running)
+                (timer,) = await records(running.log, TimerSet)
+                assert (timer.id, timer.kind) == ("Fulfilment/order:7/PaymentDeadline", PaymentDeadline.message_name)
+                before = await told(running.log)
+                await come_due(running, timer)
+                await at_rest(running)
+                assert await told(running.log) == before
+                assert await parked(running) == []
+
+        run(scenario)
+
+    def test_two_first_events_start_one_instance(self, settings: Settings) -> None:
+        """Whichever is first in the log starts it, and it is told of both."""
+
+        async def scenario() -> None:
+            async with race.run(settings) as running:
+                teams = [str(number) for number in range(30)]
+                await asyncio.gather(*[running.send(kind(team=each)) for each in teams for kind in (HandOver, Leg)])
+                await at_rest(running)
+                rows = await instances(running, *[f"Race/team:{each}" for each in teams])
+                assert len(rows) == len(teams)
+                for row in rows:
+                    state = msgspec.json.decode(row.state)
+                    assert (state["legs"], state["hand_overs"]) == (1, 1), row
+                assert Counter(command for _, command in await sent(running.log)) == {"Cheer": 2 * len(teams)}
+
+        run(scenario)
+
+    def test_what_finds_no_instance_becomes_what_is_declared(self, settings: Settings) -> None:
+        """Parked with the reason, or left out; an instance that has ended is begun anew by what starts one."""
+
+        async def scenario() -> None:
+            async with race.run(settings) as running:
+                await running.send(Finish(team="a"))
+                await at_rest(running)
+                (stray,) = await parked(running)
+                assert (stray.follower, stray.key, stray.attempts) == ("process:Race", "team:a", 1)
+                assert "Finished is about Race/team:a, which has not been started" in stray.error
+                await running.send(Leg(team="b"))
+                await running.send(Finish(team="b"))
+                await running.send(Finish(team="b"))
+                await running.send(Leg(team="b"))
+                await at_rest(running)
+                (row,) = await instances(running, "Race/team:b")
+                assert msgspec.json.decode(row.state) == {"key": "b", "legs": 1, "hand_overs": 0}
+                assert row.status == "running"
+                assert len(await parked(running)) == 1
+
+        run(scenario)
+
+    def test_if_the_database_of_instances_is_lost_nothing_is_sent_twice(self, settings: Settings) -> None:
+        """All of it is made again from the log: what was sent is recognised by its id, and every instance is as it was."""
+        orders = [f"Fulfilment/order:{number}" for number in range(12)]
+
+        async def scenario() -> None:
+            async with shop.run(settings) as running:
+                await asyncio.gather(*[running.send(Place(order=str(each), units=1 + each)) for each in range(12)])
+                await at_rest(running)
+                head, before = await running.log.head(), await instances(running, *orders)
+            async with shop.run(msgspec.structs.replace(settings, views="memory:")) as running:
+                await at_rest(running)
+                assert await running.log.head() == head
+                assert await instances(running, *orders) == before
+                await running.send(Close(order="99", status="seen"))
+                await at_rest(running)
+                assert await running.log.head() == head + 1
+
+        run(scenario)
+
+
+async def _data(log: Log, kind: str) -> Sequence[dict[str, Any]]:
+    return [msgspec.json.decode(each.data) for each in await log.read(limit=100_000) if each.type == kind]
+
+
+async def _left(log: Log, order: str) -> tuple[int, int]:
+    """Return how many units of an order are reserved, and how many are paid."""
+    totals: Counter[str] = Counter()
+    for each in await log.read(limit=100_000):
+        data = msgspec.json.decode(each.data)
+        if data.get("order") == order:
+            totals[each.type] += data.get("units", 0) or data.get("cents", 0) // 100
+    return totals["Reserved"] - totals["Released"], totals["Charged"] - totals["Refunded"]

@@ -25,7 +25,7 @@ from twofold.messages import (
     tag_fields,
     upcasts,
 )
-from twofold.processes import RECORDS, Definition, Process, ProcessInstance, Start, definitions_of
+from twofold.processes import COMMANDS, RECORDS, Definition, Process, ProcessInstance, Start, definitions_of
 from twofold.queries import Answer, answer_of
 from twofold.views import Projection, View, layout, table_name
 from twofold.views.names import check_layouts
@@ -84,7 +84,8 @@ class Declaration(msgspec.Struct, frozen=True):
     @property
     def starts(self) -> dict[str, Start]:
         """Where each follower of the role "processes" begins when it is new, by the follower's name."""
-        return {each.follower: each.latest.process.process_start for each in self.processes}
+        starts: dict[str, Start] = {each.follower: each.latest.process.process_start for each in self.processes}
+        return starts | ({COMMANDS: "first"} if self.carries_out else {})
 
     @property
     def kept(self) -> tuple[type[View], ...]:

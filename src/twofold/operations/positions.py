@@ -45,10 +45,11 @@ async def position_of(databases: Databases, follower: str) -> int:
 async def _positions(databases: Databases, heads: Mapping[str, int]) -> list[Position]:
     declaration = databases.declaration
     inboxes = {inbox_name(source): source for source in declaration.sources}
-    declared = {*declaration.followers, *inboxes, *([RELAY] if declaration.publishes else [])}
+    own = [*declaration.followers, *declaration.starts]
+    declared = {*own, *inboxes, *([RELAY] if declaration.publishes else [])}
     found = await checkpoints.progress(databases.views)
     begun = {each.follower for each in found}
-    found += [Progress(name, Segment(), 0, "") for name in declaration.followers if name not in begun]
+    found += [Progress(name, Segment(), 0, "") for name in own if name not in begun]
     return [
         _position(declaration.name, each, heads.get(inboxes.get(each.follower, declaration.name)), declared)
         for each in found

@@ -28,11 +28,12 @@ from twofold.processes.instances import instance_id, key_text
 from twofold.processes.keeping import Instances, NewerVersion
 from twofold.processes.reading import Definition
 from twofold.processes.recording import record
-from twofold.processes.records import CommandSettled, TimerDue, heard
-from twofold.processes.stepping import Cause, Stepped, take
+from twofold.processes.records import RECORDS, CommandSettled, TimerDue, heard
+from twofold.processes.stepping import Cause, Stepped, as_recorded, take
 from twofold.views import ViewStore
 
 _NEWER_SECONDS = 10.0
+_RECORDS = {each.message_name: each for each in RECORDS}
 
 
 def _policy(failure: Failure) -> Decision:
@@ -125,7 +126,8 @@ class ProcessHandler(KeyedHandler):
             # Nothing is awaited there: whatever is raised is the step's own.
             raise EventFailed(event.position, key, error) from error
         if stepped is not None:
-            await self._append(stepped, key, cause)
+            if stepped.records:
+                stepped = await self._recorded(stepped, key, cause)
             self._instances.put(key, stepped.instance)
 
     def _stepped(self, told: _Told, key: str, cause: Cause) -> Stepped | None:
@@ -137,9 +139,8 @@ class ProcessHandler(KeyedHandler):
             return None
         return take(self._definition, instance, told.read, told.keys.get(key), cause)
 
-    async def _append(self, stepped: Stepped, key: str, cause: Cause) -> None:
-        if not stepped.records:
-            return
+    async def _recorded(self, stepped: Stepped, key: str, cause: Cause) -> Stepped:
+        """Append what follows from a step, and return the step as it is in the log, if it was made before."""
         try:
             ticket = record(self._log, stepped.records, f"process/{cause.id}", self._clock, encode(cause.metadata))
             outcome = await ticket
@@ -147,6 +148,10 @@ class ProcessHandler(KeyedHandler):
             raise EventFailed(cause.position, key, error) from error
         if not isinstance(outcome, Appended):
             raise LogCorrupted(f"The log answered a step of {cause.instance} with {outcome!r}.")
+        if not outcome.repeated:
+            return stepped
+        events = await self._log.read(after=outcome.first - 1, limit=outcome.last - outcome.first + 1)
+        return as_recorded(stepped, [reader(_RECORDS[each.type], each.version)(each.data) for each in events], cause)
 
     async def commit(self, checkpoint: Checkpoint) -> None:
         await self._views.commit(checkpoint, self._instances.changes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from twofold.processes.effects import Cancel, Compensate, End, Later, Step
 from twofold.processes.instances import Instance, Sent, Undo, Waiting
 from twofold.processes.outcomes import Accepted, Compensated, Refused
 from twofold.processes.reading import Definition, Plan, Reaction, subject_of
-from twofold.processes.records import CommandSettled, ProcessEnded, TimerCancelled, TimerDue, TimerSet
+from twofold.processes.records import CommandSent, CommandSettled, ProcessEnded, TimerCancelled, TimerDue, TimerSet
 from twofold.processes.sending import sent
 from twofold.processes.timers import Timer
 
@@ -83,6 +84,34 @@ def _started(plan: Plan, ended: Instance | None, event: Event, key: Any, cause: 
             f"{reaction.where if reaction else source_location(plan.process)}. Discard it, or mend what has led to it."
         )
     return None
+
+
+def as_recorded(stepped: Stepped, recorded: Sequence[Event], cause: Cause) -> Stepped:
+    """Return a step that was made before as it was recorded then, if the code of today has come to something else.
+
+    What was sent is sent, and what was not is not: so that is what the instance waits for.
+    """
+    if stepped.records == tuple(recorded):
+        return stepped
+    waiting = stepped.instance.waiting
+    own = {each.id for each in stepped.records if isinstance(each, CommandSent)}
+    sent = {id: each for id, each in waiting.sent.items() if id not in own}
+    timers = dict(waiting.timers)
+    for each in stepped.records:
+        if isinstance(each, TimerSet):
+            timers.pop(each.kind, None)
+    for each in recorded:
+        if isinstance(each, CommandSent):
+            meant = waiting.sent.get(each.id)
+            undo = meant.undo if meant is not None and meant.command == each.command else None
+            sent[each.id] = Sent(each.command, cause.recorded_at_us, undo)
+        elif isinstance(each, TimerSet):
+            timers[each.kind] = each.due_us
+    undoing = waiting.undoing if waiting.undoing in sent else ""
+    waiting = msgspec.structs.replace(waiting, sent=sent, timers=timers, undoing=undoing)
+    ended = any(isinstance(each, ProcessEnded) for each in recorded)
+    instance = msgspec.structs.replace(stepped.instance, waiting=Waiting() if ended else waiting, ended=ended)
+    return Stepped(instance, tuple(recorded))
 
 
 def _taken(plan: Plan, instance: Instance, record: Event, cause: Cause) -> Stepped | None:
