@@ -12,6 +12,7 @@ import pytest
 from tests.cli.conftest import PATIENCE_SECONDS, CommandLine
 
 BANK = "examples.bank:bank"
+PLANS = Path(__file__).parents[2] / "examples/simulated/plans.jsonl"
 
 READS_THE_CLOCK = """
 import time
@@ -83,6 +84,31 @@ def test_invariants_of_the_module_are_checked(twofold: CommandLine) -> None:
     assert found.code == 1
     assert "The invariant what_is_closed_is_empty holds." in found.output
     assert "An account that is closed has nothing." in found.output
+
+
+def test_scenarios_of_the_module_are_run(twofold: CommandLine) -> None:
+    """Those that are about the target, in every process."""
+    found = twofold("simulate", "examples.simulated.theatre:theatre", "--jobs", "2")
+    assert found.code == 1
+    assert "begins books_a_seat" in found.output
+
+
+def test_worlds_begin_with_a_recorded_log(twofold: CommandLine) -> None:
+    """From an export or where it is; and what is printed to see a failure again has it, too."""
+    twofold("log", "import", str(PLANS), "sqlite:///plans.db")
+    for place in (str(PLANS), "sqlite:///plans.db", "plans=sqlite:///plans.db"):
+        found = twofold("simulate", "examples.simulated.plans:plans", "--start", place, "--json")
+        told = msgspec.json.decode(found.output)
+        assert (found.code, told["found"], place in told["again"]) == (1, "KeyError('gold')", True)
+    again = twofold(*shlex.split(told["again"])[1:])
+    assert "KeyError('gold')" in again.output
+
+
+def test_a_log_that_cannot_be_begun_with_is_told(twofold: CommandLine) -> None:
+    """It is not there, or it is not said of which service it is."""
+    assert "nothing.jsonl: No such file" in twofold("simulate", BANK, "--start", "nothing.jsonl").complaint
+    told = twofold("simulate", "examples.shop:shop", "--start", str(PLANS)).complaint
+    assert "is a system. Say of which service a log is: --start sales=…" in told
 
 
 def test_a_failure_that_does_not_repeat_is_told(twofold: CommandLine) -> None:

@@ -98,6 +98,19 @@ def test_an_assertion_of_a_scenario_is_a_rule() -> None:
 
 
 @scenario
+async def waits_for_good(garage: Client) -> None:
+    await asyncio.Event().wait()
+
+
+def test_a_scenario_that_does_not_end_is_told() -> None:
+    """After ten minutes of virtual time, as the world would go on for good."""
+    violation = simulate_once(
+        garage, 0, commands=4, weights={waits_for_good: 9}, scenarios=[waits_for_good]
+    ).violations[0]
+    assert (violation.rule, violation.found) == ("A scenario comes to its end.", "TimeoutError()")
+
+
+@scenario
 async def sends_what_does_not_fit(garage: Client) -> None:
     with pytest.raises(InvalidMessage):
         await garage.send(Park(car="no number"))  # type: ignore[arg-type]

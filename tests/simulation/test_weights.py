@@ -17,7 +17,7 @@ def times(report: Report, word: str) -> int:
 
 
 def test_what_has_no_weight_is_never_done() -> None:
-    """Nor while a failure is made small, as its world would be another one."""
+    """In no world: 0 is never."""
     for seed in range(10):
         report = simulate_once(garage, seed, weights={Leave: 0})
         assert times(report, "sends Leave") == 0

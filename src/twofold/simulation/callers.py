@@ -34,6 +34,7 @@ from twofold.simulation.workload import Request, Visit, Workload
 
 _ATTEMPTS = 3
 _PATIENCE_SECONDS = 20.0
+_SCENARIO_SECONDS = 600.0
 _LOOK_SECONDS = 0.05
 _LOOKS = 2000
 UNKNOWN = (LogUnavailable, TooManyConflicts, ProcessDied, TimeoutError)
@@ -98,9 +99,12 @@ class Caller:
             for name in self._disks
         }
         try:
-            await visit.scenario(clients, visit.drawn)
+            async with asyncio.timeout(_SCENARIO_SECONDS):
+                await visit.scenario(clients, visit.drawn)
         except (Rejected, Unanswered):
             return
+        except Standstill:
+            raise
         except Exception as error:
             visited.error = error.with_traceback(None)
             self._trace.tell(self._name, f"fails in {visited.scenario}: {visited.error!r}")
@@ -123,6 +127,8 @@ class Caller:
                 return asked.answer
             if isinstance(asked.error, InvalidMessage):
                 raise asked.error
+            if not isinstance(asked.error, NO_ANSWERS):
+                break
         raise Unanswered(f"{self._name} is told nothing about {query!r}.") from asked.error
 
     # Commands and queries.

@@ -43,9 +43,9 @@ _EXPLAINED = {
         "that its type allows: refuse by raising a Rejected of your own, or say in the type what is allowed (`Meta(gt=0)`)."
     ),
     "A scenario comes to its end.": (
-        "A function with @scenario has raised an error that is no `Rejected`. If it is an assertion, what the function says "
-        "is not so: between any two of its steps, others do what they do. If not, look for what it takes for granted: it runs "
-        "at any moment, also before there is anything."
+        "A function with @scenario has raised an error that is no `Rejected`, or has not ended within ten minutes of virtual "
+        "time (TimeoutError). If it is an assertion, what the function says is not so: between any two of its steps, others "
+        "do what they do. If not, look for what it takes for granted: it runs at any moment, also before there is anything."
     ),
     "A process ends when it is asked to.": "A process of the system could not go on. " + _TWOFOLD,
     "What fails, somebody looks at.": (

@@ -100,7 +100,7 @@ def scenario(function: Callable[..., Awaitable[None]]) -> Scenario:
                 await hospital.send(hospital.make(HandOver, doctor=doctors[0].key, colleague=doctors[1].key))
 
     It ends where it is rejected, unless it catches that, and where nobody answers. Any other error breaks a rule, so it may
-    assert what it finds.
+    assert what it finds; and so does one that takes ten minutes, of virtual time.
 
     Raises:
         DeclarationError: it is no async function, or its annotations say nothing of that kind.
