@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from tests.cli.conftest import PATIENCE_SECONDS, CommandLine
+from twofold.cli.simulate import command
 
 BANK = "examples.bank:bank"
 PLANS = Path(__file__).parents[2] / "examples/simulated/plans.jsonl"
@@ -100,6 +101,7 @@ def test_worlds_begin_with_a_recorded_log(twofold: CommandLine) -> None:
         found = twofold("simulate", "examples.simulated.plans:plans", "--start", place, "--json")
         told = msgspec.json.decode(found.output)
         assert (found.code, told["found"], place in told["again"]) == (1, "KeyError('gold')", True)
+    assert "plans=postgresql://ann:***@db/plans" in command("plans", ["plans=postgresql://ann:secret@db/plans"])
     again = twofold(*shlex.split(told["again"])[1:])
     assert "KeyError('gold')" in again.output
 

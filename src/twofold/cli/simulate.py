@@ -62,15 +62,13 @@ def simulate(
 
     subject = subject_of(target, start)
     simulation = simulation_of(subject)
-    again = _command(target, start)
+    again = command(target, start)
     if trace or plan is not None:
         report = simulation.run(seed, None if plan is None else read_plan(plan))
         if trace:
             _print_trace(report, as_json)
-        elif report.violations:
-            _print(again, seed, report, as_json)
         else:
-            click.echo(f"{target}: nothing is broken in this world.")
+            _print_world(target, again, report, as_json)
         sys.exit(_BROKEN if report.violations else 0)
     summed = in_worlds(subject, Bounds(seed, runs, seconds), jobs or os.cpu_count() or 1)
     if summed.broken is None:
@@ -80,10 +78,18 @@ def simulate(
         sys.exit(_BROKEN)
 
 
-def _command(target: str, start: Sequence[str]) -> str:
+def command(target: str, start: Sequence[str]) -> str:
     """Return what somebody types to simulate the same, without passwords."""
-    logs = [without_password(each) if "://" in each else each for each in start]
-    return shlex.join(["twofold", "simulate", target, *[word for each in logs for word in ("--start", each)]])
+    logs = [word for each in start for word in ("--start", _without_password(each))]
+    return shlex.join(["twofold", "simulate", target, *logs])
+
+
+def _without_password(place: str) -> str:
+    """Return where a log is, perhaps with the name of its service, as it may be shown."""
+    if "://" not in place:
+        return place
+    service, sign, _ = place.partition("://")[0].rpartition("=")
+    return f"{service}{sign}{without_password(place.removeprefix(service + sign))}"
 
 
 def _smallest(simulation: Simulation, summed: Sum) -> Report:
@@ -117,12 +123,19 @@ def _print_sum(target: str, summed: Sum, as_json: bool) -> None:
     click.echo(f"    faults: {faults or 'none'}")
 
 
-def _print(command: str, found: int, report: Report, as_json: bool) -> None:
+def _print_world(target: str, again: str, report: Report, as_json: bool) -> None:
+    if report.violations:
+        _print(again, report.seed, report, as_json)
+    else:
+        click.echo(f"{target}: nothing is broken in this world.")
+
+
+def _print(again: str, found: int, report: Report, as_json: bool) -> None:
     from twofold.cli.output import print_json, printable
     from twofold.simulation.plan import plan_text
     from twofold.simulation.report import as_plain, described
 
-    again = f"{command} --seed {report.seed} --plan {shlex.quote(plan_text(report.plan))}"
+    again = f"{again} --seed {report.seed} --plan {shlex.quote(plan_text(report.plan))}"
     if as_json:
         print_json(as_plain(report, found, again))
     else:
