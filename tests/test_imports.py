@@ -156,6 +156,8 @@ READ_EVENTS = {
     "log/recorder.py",
     "processes/carrying_out.py",
     "processes/process_handler.py",
+    "processes/records.py",
+    "processes/requests.py",
     "simulation/concerned.py",
     "views/handlers.py",
 }

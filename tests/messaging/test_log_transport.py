@@ -131,7 +131,7 @@ def test_a_source_that_is_nowhere_ends_the_start(tmp_path: Path) -> None:
         async with System(buying).run(settings(tmp_path)):
             raise AssertionError
 
-    with pytest.raises(SettingsError, match=r"events of till.* TWOFOLD_BUYING_TRANSPORT=feed:till=http://127"):
+    with pytest.raises(SettingsError, match=r"hear of till.* TWOFOLD_BUYING_TRANSPORT=feed:till=http://127"):
         asyncio.run(scenario())
 
 

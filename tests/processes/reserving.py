@@ -1,9 +1,9 @@
-"""A stock that others reserve of."""
+"""A stock of which others reserve."""
 
 from collections.abc import Iterator
 from typing import Annotated, Self
 
-from twofold import Aggregate, Command, Context, Event, Rejected, Service, Tag, decide, evolve, replace
+from twofold import Aggregate, Command, Event, Meta, Rejected, Service, Tag, decide, evolve, replace
 
 ItemId = Annotated[str, Tag("item")]
 OrderId = Annotated[str, Tag("order")]
@@ -17,8 +17,12 @@ class Add(Command):
 class Reserve(Command):
     item: ItemId
     order: OrderId
-    units: int = 1
+    units: Annotated[int, Meta(gt=0)] = 1
     note: str = ""
+
+
+class Spoil(Command):
+    item: ItemId
 
 
 class Break(Command):
@@ -44,9 +48,12 @@ class OutOfStock(Rejected):
     """There is not so much of it."""
 
 
+class Spoiled(Rejected):
+    """It has gone bad."""
+
+
 class Item(Aggregate, key=ItemId):
     units: int = 0
-    orders: tuple[str, ...] = ()
 
     @decide
     def add(self, command: Add) -> Iterator[Added]:
@@ -59,11 +66,15 @@ class Item(Aggregate, key=ItemId):
         yield Reserved(item=command.item, order=command.order, units=command.units)
 
     @decide
+    def spoil(self, command: Spoil) -> Iterator[Added]:
+        raise Spoiled({self.key}, 1j, "a\0b")
+
+    @decide
     def break_(self, command: Break) -> Iterator[Added]:
         raise RuntimeError("this decision is broken")
 
     @decide
-    def look(self, command: Look, context: Context) -> Iterator[Added]:
+    def look(self, command: Look) -> Iterator[Added]:
         return iter(())
 
     @evolve
@@ -72,7 +83,7 @@ class Item(Aggregate, key=ItemId):
 
     @evolve
     def reserved(self, event: Reserved) -> Self:
-        return replace(self, units=self.units - event.units, orders=(*self.orders, event.order))
+        return replace(self, units=self.units - event.units)
 
 
-stock = Service("stock", aggregates=[Item], publishes=[Reserved], takes_commands_from=["sales"])
+stock = Service("stock", aggregates=[Item], takes_commands_from=["sales"])

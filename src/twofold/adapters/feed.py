@@ -110,8 +110,7 @@ def url_of(source: str, sources: Mapping[str, str]) -> str:
     """
     if source not in sources:
         raise SettingsError(
-            f"The events of {source} are subscribed to, and TWOFOLD_TRANSPORT has URLs for {', '.join(sources)} only. "
-            f"{_EXAMPLE}"
+            f"{source} is to be heard, and TWOFOLD_TRANSPORT has URLs for {', '.join(sources)} only. {_EXAMPLE}"
         )
     return sources[source].rstrip("/")
 

@@ -9,7 +9,7 @@ from typing import Any
 from twofold.declaration.names import named_by
 from twofold.errors import DeclarationError
 from twofold.folding import marked
-from twofold.messages import source_location
+from twofold.messages import Command, service_name_flaw, source_location
 from twofold.views import Projection, View
 
 
@@ -70,6 +70,28 @@ def check_views(service: str, views: Sequence[type[View]], readers: Iterable[Cal
                     f"{source_location(function)} names the view {source_location(value)}, which Service({service!r}) does "
                     "not declare, so that nothing fills it. Add it to views=[…]."
                 )
+
+
+def check_commands_between(
+    service: str, sends: Iterable[type[Command]], takes_from: Iterable[Any], decides: bool
+) -> None:
+    """Check which commands a service sends to others, and from whom it takes some.
+
+    Raises:
+        DeclarationError: one is not for another service; or it takes some from what is none, or decides on none.
+    """
+    for command in sends:
+        if command.message_service in ("", service):
+            raise DeclarationError(
+                f"Service({service!r}) sends {source_location(command)}, which does not say what other service decides on it: "
+                f"class {command.__name__}(Command, service='…'). What it decides on itself is sent without being listed."
+            )
+    for sender in takes_from:
+        if flaw := service_name_flaw(sender):
+            raise DeclarationError(f"Service({service!r}): takes_commands_from=[…] has {sender!r}: {flaw}")
+        if sender == service or not decides:
+            why = "which is itself" if sender == service else "and decides on none"
+            raise DeclarationError(f"Service({service!r}) takes commands from {sender!r}, {why}. Remove that.")
 
 
 def _is_declared(view: type[View], views: Iterable[type[View]]) -> bool:

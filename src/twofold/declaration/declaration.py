@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from twofold.commands import Aggregate, Decider, decider_of, deciders_of
-from twofold.declaration.checks import check_unique, check_views, listed
+from twofold.declaration.checks import check_commands_between, check_unique, check_views, listed
 from twofold.declaration.seeing_through import check_processes
 from twofold.errors import DeclarationError
 from twofold.folding import Fold, StateType, fold_of, marked, state_parts
@@ -25,7 +25,18 @@ from twofold.messages import (
     tag_fields,
     upcasts,
 )
-from twofold.processes import COMMANDS, RECORDS, Definition, Process, ProcessInstance, Start, definitions_of
+from twofold.processes import (
+    COMMANDS,
+    RECORDS,
+    CommandSent,
+    CommandSettled,
+    Definition,
+    Process,
+    ProcessInstance,
+    Start,
+    definitions_of,
+    heard,
+)
 from twofold.queries import Answer, answer_of
 from twofold.views import Projection, View, layout, table_name
 from twofold.views.names import check_layouts
@@ -44,6 +55,7 @@ class Declaration(msgspec.Struct, frozen=True):
     subscribes: tuple[type[Event], ...]
     ignores: tuple[str, ...] = ()
     processes: tuple[Definition, ...] = ()
+    sends: tuple[type[Command], ...] = ()
     takes_commands_from: tuple[str, ...] = ()
 
     @property
@@ -57,10 +69,31 @@ class Declaration(msgspec.Struct, frozen=True):
         return {answer.query.message_name: answer for answer in self.answers}
 
     @property
+    def sent(self) -> tuple[type[Command], ...]:
+        """The commands of other services that the service sends."""
+        commands = [*self.sends]
+        for plan in [plan for each in self.processes for plan in each.plans]:
+            commands += [each for each in plan.commands.values() if each.message_service not in ("", self.name)]
+        return tuple(dict.fromkeys(commands))
+
+    @property
+    def tells(self) -> tuple[type[Event], ...]:
+        """What is in the service's log for others: the events that it publishes, and what is addressed to one of them."""
+        sent, settled = [CommandSent] if self.sent else [], [CommandSettled] if self.takes_commands_from else []
+        return (*self.publishes, *sent, *settled)
+
+    @property
+    def hears(self) -> tuple[type[Event], ...]:
+        """What the service records of others: the events that it subscribes to, and what they address to it."""
+        sent = [heard(CommandSent, each) for each in self.takes_commands_from]
+        settled = [heard(CommandSettled, each) for each in dict.fromkeys(each.message_service for each in self.sent)]
+        return (*self.subscribes, *sent, *settled)
+
+    @property
     def sources(self) -> dict[str, tuple[type[Event], ...]]:
-        """The events that the service subscribes to, by the service that they come from."""
+        """What the service records of others, by the service that it comes from."""
         sources: dict[str, tuple[type[Event], ...]] = {}
-        for event in self.subscribes:
+        for event in self.hears:
             sources[event.message_source] = (*sources.get(event.message_source, ()), event)
         return sources
 
@@ -105,6 +138,7 @@ def declare(
     subscribes: Sequence[type[Event]] = (),
     ignores: Sequence[str] = (),
     processes: Sequence[type[Process]] = (),
+    sends: Sequence[type[Command]] = (),
     takes_commands_from: Sequence[str] = (),
 ) -> Declaration:
     """Read and check a declaration.
@@ -132,6 +166,7 @@ def declare(
         tuple(subscribes),
         tuple(ignores),
         definitions_of(processes),
+        listed(name, "sends", sends, Command),
         listed(name, "takes_commands_from", takes_commands_from),
     )
     check_unique(name, "are the state", _named_states(aggregates, deciders))
@@ -139,6 +174,7 @@ def declare(
     _check_names(declaration)
     check_layouts(map(layout, declaration.views))
     _check_published(declaration)
+    check_commands_between(name, declaration.sends, declaration.takes_commands_from, bool(declaration.deciders))
     _check_identities(declaration, _folds(aggregates, deciders))
     _check_stored(declaration)
     check_views(name, declaration.views, [each.function for each in [*declaration.answers, *projections]])
@@ -223,7 +259,7 @@ def _all_events(declaration: Declaration) -> Iterable[type[Event]]:
         yield from decider.events
     yield from _read_events(declaration)
     yield from declaration.publishes
-    yield from declaration.subscribes
+    yield from declaration.hears
     yield from (*RECORDS, *MENDINGS)
 
 
@@ -291,7 +327,7 @@ def _check_published(declaration: Declaration) -> None:
                 f"Service({declaration.name!r}) subscribes to {event.__name__}, which is its own: what it decides, its views "
                 "and aggregates see anyway. Remove it."
             )
-    known = decided | set(declaration.subscribes)
+    known = decided | set(declaration.hears)
     for event in known_events(declaration).values():
         if event.message_source and event not in known:
             raise DeclarationError(

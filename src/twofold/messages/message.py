@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 from typing_extensions import dataclass_transform
 
-from twofold.errors import DeclarationError
+from twofold.errors import DeclarationError, Rejected
 from twofold.messages.classes import check_name, check_version, service_name_flaw, struct_class
 from twofold.messages.locations import class_location
 
@@ -27,6 +27,7 @@ class MessageType(msgspec.StructMeta):
     message_version: int
     message_source: str
     message_service: str
+    message_rejections: tuple[type[Rejected], ...]
 
     def __new__(
         mcls,
@@ -39,6 +40,7 @@ class MessageType(msgspec.StructMeta):
         version: int = 1,
         source: str = "",
         service: str = "",
+        rejections: tuple[type[Rejected], ...] = (),
         **config: Any,
     ) -> MessageType:
         location = partial(class_location, class_name, namespace)
@@ -55,9 +57,21 @@ class MessageType(msgspec.StructMeta):
         cls.message_version = version
         cls.message_source = source
         cls.message_service = service
-        if service and not issubclass(cls, Command):
-            raise DeclarationError(f"{location()}: service={service!r} says who decides on a command, and it is none.")
+        cls.message_rejections = tuple(rejections)
+        for flaw in _service_flaws(cls, service, cls.message_rejections):
+            raise DeclarationError(f"{location()}: {flaw}")
         return cls
+
+
+def _service_flaws(cls: type, service: str, rejections: Sequence[Any]) -> Iterator[str]:
+    """Yield what is wrong with what a class says of the service that decides on it."""
+    if service and not issubclass(cls, Command):
+        yield f"service={service!r} says who decides on a command, and it is none."
+    if rejections and not service:
+        yield "rejections= says how another service refuses a command: name that, with service='…'."
+    for each in rejections:
+        if not (isinstance(each, type) and issubclass(each, Rejected)):
+            yield f"rejections= takes classes derived from Rejected, and {each!r} is none."
 
 
 def _step_flaws(cls: type, namespace: Mapping[str, Any], version: int) -> Iterator[str]:
@@ -86,7 +100,14 @@ if TYPE_CHECKING:
         """A `msgspec.Struct` that is frozen and keyword-only."""
 
         def __init_subclass__(
-            cls, *, name: str = ..., version: int = ..., source: str = ..., service: str = ..., **config: Any
+            cls,
+            *,
+            name: str = ...,
+            version: int = ...,
+            source: str = ...,
+            service: str = ...,
+            rejections: tuple[type[Rejected], ...] = ...,
+            **config: Any,
         ) -> None: ...
 else:
     FrozenStruct = msgspec.Struct
@@ -100,7 +121,7 @@ class Command(Message, forbid_unknown_fields=True):
     """A wish, in the imperative: it is decided upon, and may be rejected.
 
     ``service`` names the other service that decides on it, for a command that this one sends, with just the fields that it
-    gives.
+    gives. ``rejections`` are this service's classes for the ways in which that one may refuse it, by their names there.
 
     >>> class Withdraw(Command):
     ...     account: str

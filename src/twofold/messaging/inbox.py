@@ -19,7 +19,7 @@ _logger = logging.getLogger("twofold.messaging")
 
 
 class InboxHandler:
-    """Records the events of one source that the service subscribes to, under ``source.Type``.
+    """Records the events of one source that the service subscribes to, under ``source.Type``, if they are not for others.
 
     The data is recorded as it came, with whatever fields the subscriber's type does not read. An event that does not fit
     the type is recorded too, loudly: the views that want it park it until the type is mended. One that no log takes is left
@@ -97,12 +97,13 @@ class InboxHandler:
         return refused
 
     def _kind_of(self, event: Published) -> type[Event] | None:
-        return self._types.get(f"{event.source}.{event.type}")
+        return self._types.get(f"{event.source}.{event.type}") if event.to in ("", self._service) else None
 
     def _foreign(self, event: Published, kind: type[Event]) -> ForeignEvent:
         metadata = Metadata(
             correlation=event.correlation,
             causation=event.id,
+            actor=event.actor,
             traceparent=event.traceparent,
             source=event.source,
             source_id=event.id,

@@ -11,7 +11,8 @@ class Published(msgspec.Struct, frozen=True):
     """A published event. The fields are those of CloudEvents 1.0 (``id``, ``source``, ``type``) and what we add.
 
     ``key`` is the event's first tag: order holds among events of one key. ``position`` is that in the source's log, and
-    ``data`` JSON that is passed on untouched.
+    ``data`` JSON that is passed on untouched. ``to`` is the one service that it is for, '' if it is for all who subscribe to
+    it; only what is for one says who is the ``actor``.
     """
 
     id: str
@@ -24,6 +25,8 @@ class Published(msgspec.Struct, frozen=True):
     data: msgspec.Raw
     correlation: str = ""
     traceparent: str = ""
+    to: str = ""
+    actor: str = ""
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -34,8 +37,8 @@ class Delivery(msgspec.Struct, frozen=True):
     position: int
 
 
-def published(source: str, event: RecordedEvent) -> Published:
-    """Return an event of a source's log as others get it."""
+def published(source: str, event: RecordedEvent, to: str = "") -> Published:
+    """Return an event of a source's log as others get it, or the one service that it is for."""
     metadata = event.metadata
     tags = event.tags
     return Published(
@@ -49,4 +52,6 @@ def published(source: str, event: RecordedEvent) -> Published:
         msgspec.Raw(event.data),
         metadata.correlation,
         metadata.traceparent,
+        to,
+        metadata.actor if to else "",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 from twofold.log import Batch, Criterion, Log, RecordedEvent
 from twofold.messages import Event
@@ -10,10 +10,20 @@ from twofold.messaging.message import Delivery, published
 
 
 class Outbox:
-    """The events of some types in a source's log, in pages for whoever asks and in batches for whoever follows."""
+    """The events of some types in a source's log, in pages for whoever asks and in batches for whoever follows.
 
-    def __init__(self, source: str, events: Iterable[type[Event]], log: Log) -> None:
+    ``addressee`` says which service an event is for, '' if for all. What the source has addressed to itself is not published.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        events: Iterable[type[Event]],
+        log: Log,
+        addressee: Callable[[RecordedEvent], str] = lambda _: "",
+    ) -> None:
         self.source = source
+        self._addressee = addressee
         types = tuple([event.message_name for event in events])
         self._criteria = (Criterion(types=types),) if types else ()
         self._log = log
@@ -41,4 +51,7 @@ class Outbox:
 
     def delivery(self, events: Sequence[RecordedEvent], position: int) -> Delivery:
         """Return events as others get them."""
-        return Delivery(self.source, [published(self.source, event) for event in events], position)
+        addressed = [(event, self._addressee(event)) for event in events]
+        return Delivery(
+            self.source, [published(self.source, event, to) for event, to in addressed if to != self.source], position
+        )

@@ -17,8 +17,10 @@ from twofold.processes.records import (
     TimerCancelled,
     TimerDue,
     TimerSet,
+    addressee,
     heard,
 )
+from twofold.processes.requests import Requests
 from twofold.processes.sending import sent
 from twofold.processes.timers import Timer
 
@@ -40,6 +42,7 @@ __all__ = [
     "ProcessHandler",
     "ProcessInstance",
     "Refused",
+    "Requests",
     "SentCommandHandler",
     "Start",
     "Step",
@@ -47,6 +50,7 @@ __all__ = [
     "TimerCancelled",
     "TimerDue",
     "TimerSet",
+    "addressee",
     "after",
     "at",
     "begin",

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import functools
 import types
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
-from twofold.messages import Event, Tag
+from twofold.log import RecordedEvent
+from twofold.messages import Event, Tag, reader
 
 InstanceId: TypeAlias = Annotated[str, Tag("twofold.process")]
 """Which instance of a process something is about, as its process and its key: ``Fulfilment/order:7``; '' for none."""
@@ -102,6 +104,17 @@ class ProcessEnded(Event, name="twofold.ProcessEnded"):
 RECORDS: Final[tuple[type[Event], ...]] = (
     FollowerBegan, CommandSent, CommandSettled, TimerSet, TimerCancelled, TimerDue, ProcessEnded,
 )  # fmt: skip
+
+
+_ADDRESSED: Final[Mapping[str, type[CommandSent | CommandSettled]]] = {
+    each.message_name: each for each in (CommandSent, CommandSettled)
+}
+
+
+def addressee(event: RecordedEvent) -> str:
+    """Return the service that an event is for: who is to decide on a command, or is told what became of it; '' for all."""
+    kind = _ADDRESSED.get(event.type)
+    return reader(kind, event.version)(event.data).service if kind else ""
 
 
 @functools.cache

@@ -68,7 +68,7 @@ def _carrying_handlers(
     declaration: Declaration, log: Log, store: ViewStore, outbox: Outbox, deliveries: Deliveries, clock: Clock
 ) -> dict[str, Callable[[], BatchHandler]]:
     handlers: dict[str, Callable[[], BatchHandler]] = {}
-    if declaration.publishes and deliveries.pushes:
+    if declaration.tells and deliveries.pushes:
         handlers[RELAY] = partial(RelayHandler, outbox, store, deliveries)
     for source, events in declaration.sources.items():
         handlers[inbox_name(source)] = partial(

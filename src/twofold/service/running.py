@@ -14,6 +14,7 @@ from twofold.followers import Coordinator, PositionWaiter, Progress, checkpoints
 from twofold.log import Log
 from twofold.messages import Command, Metadata, Query, Receipt
 from twofold.messaging import Delivery, Outbox, Transport, inbox_name
+from twofold.processes import Requests, addressee
 from twofold.queries import After, EncodedAnswer, QueryFailure, QueryHandler, Subscription, Update, ViewVersions
 from twofold.service.background import Background
 from twofold.service.closing import InFlight
@@ -44,7 +45,7 @@ class Running:
         self.views = views
         self.clock = clock
         self.limits = limits = settings.limits
-        self.outbox = Outbox(declaration.name, declaration.publishes, log)
+        self.outbox = Outbox(declaration.name, declaration.tells, log, addressee)
         self.telemetry = telemetry = log.telemetry
         self._commands = CommandHandler(log, declaration.deciders, clock, limits.commands)
         self._positions = PositionWaiter(partial(checkpoints.position, views), limits.queries)
@@ -58,6 +59,7 @@ class Running:
         self.coordinator = Coordinator(views, handlers, clock, self.name, report, limits.followers, telemetry)
         takeover = Takeover(declaration, self.view_versions, self.coordinator, log, views, clock, limits.followers)
         self.background = Background(declaration, roles, log, self.coordinator, takeover)
+        self._requests = Requests(self.name, declaration.sent, log, clock)
         self._sending = InFlight(limits.service.draining_seconds)
         self._ended = False
 
@@ -65,6 +67,9 @@ class Running:
         """Have a command decided, and return once its events are durable.
 
         A non-empty ``id`` makes it safe to send the command again: it takes effect once, and the receipt is the first one.
+
+        A command of another service is on its way there once that is durable, which the receipt says; `request` waits for
+        what becomes of it.
 
         Raises:
             Rejected: the decision refused it.
@@ -77,7 +82,32 @@ class Running:
         """
         self.check_role("commands")
         with self._sending:
+            if self._is_for_others(command):
+                appended = await self._requests.send(command, id or self.clock.new_id(), metadata)
+                return Receipt(self.name, appended.last)
             return Receipt(self.name, await self._commands.handle(command, id=id, metadata=metadata))
+
+    async def request(
+        self, command: Command, *, timeout_seconds: float, id: str = "", metadata: Metadata | None = None
+    ) -> Receipt:
+        """Have a command decided by the service that it is for, and return that one's receipt once it is accepted.
+
+        It goes through the own log as with `send`, so it is decided even if nobody waits any more. An own command is just
+        decided. With the same ``id`` the same request has the same outcome, and takes effect once.
+
+        Raises:
+            Rejected: it was refused: by the class that the command declares in ``rejections``, if there is one of the name.
+            RequestTimeout: nothing is known of it yet, and it may still be decided; the text says how to ask again.
+            NotRunning: the service ends meanwhile.
+            InvalidMessage, IdReused, UnknownMessage, LogUnavailable: as `send` does.
+        """
+        if not self._is_for_others(command):
+            return await self.send(command, id=id, metadata=metadata)
+        self.check_role("commands")
+        return await self._requests.request(command, id or self.clock.new_id(), metadata, timeout_seconds)
+
+    def _is_for_others(self, command: Command) -> bool:
+        return type(command).message_service not in ("", self.name)
 
     async def ask(self, query: Query[A], *, after: After = (), timeout_seconds: float | None = None) -> A:
         """Answer a query, from views that have seen what the receipts stand for: of this service, and of those that it hears.
@@ -192,6 +222,7 @@ class Running:
     async def close(self) -> None:
         """Refuse new work, finish what was accepted, and let followers end between two batches."""
         self._ended = True
+        await self._requests.close()
         await self._queries.close()
         await self._sending.finished()
         await self.background.close()

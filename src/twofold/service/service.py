@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from twofold.clock import Clock
 from twofold.commands import Aggregate, Decider
 from twofold.declaration.declaration import declare
+from twofold.declaration.together import check_together
 from twofold.errors import DeclarationError, NotRunning, SettingsError
 from twofold.log import LogStore
 from twofold.messages import Command, Event, Metadata, Query, Receipt, source_location
@@ -66,6 +67,7 @@ class Service:
         subscribes: Sequence[type[Event]] = (),
         ignores: Sequence[str] = (),
         processes: Sequence[type[Process]] = (),
+        sends: Sequence[type[Command]] = (),
         takes_commands_from: Sequence[str] = (),
     ) -> None:
         self.declaration = declare(
@@ -79,6 +81,7 @@ class Service:
             subscribes=subscribes,
             ignores=ignores,
             processes=processes,
+            sends=sends,
             takes_commands_from=takes_commands_from,
         )
         self._running: Running | None = None
@@ -160,6 +163,12 @@ class Service:
         """`Running.send` of the running instance."""
         return await self.running.send(command, id=id, metadata=metadata)
 
+    async def request(
+        self, command: Command, *, timeout_seconds: float, id: str = "", metadata: Metadata | None = None
+    ) -> Receipt:
+        """`Running.request` of the running instance."""
+        return await self.running.request(command, timeout_seconds=timeout_seconds, id=id, metadata=metadata)
+
     async def ask(self, query: Query[A], *, after: After = (), timeout_seconds: float | None = None) -> A:
         """`Running.ask` of the running instance."""
         return await self.running.ask(query, after=after, timeout_seconds=timeout_seconds)
@@ -198,15 +207,7 @@ class System:
         self.services = {service.name: service for service in services}
         if len(self.services) < len(services):
             raise DeclarationError("System(…): two services have the same name.")
-        published = {(each.name, event.message_name) for each in services for event in each.declaration.publishes}
-        for service in services:
-            for event in service.declaration.subscribes:
-                source, name = event.message_source, event.message_name.removeprefix(f"{event.message_source}.")
-                if source in self.services and (source, name) not in published:
-                    raise DeclarationError(
-                        f"{service.name} subscribes to {event.message_name}, and {source} does not publish {name}. "
-                        f"Add the event to publishes=[…] of {source}, or correct the name."
-                    )
+        check_together(each.declaration for each in services)
 
     @asynccontextmanager
     async def run(
@@ -273,7 +274,7 @@ class System:
             away = [source for source in service.declaration.sources if source not in self.services]
             if away and settings[name].transport == "":
                 raise SettingsError(
-                    f"{name} subscribes to events of {away[0]}, which is not a service of this system. Say where it is, for "
+                    f"{name} has to hear of {away[0]}, which is not a service of this system. Say where it is, for "
                     f"example {variable(name, 'TRANSPORT')}=feed:{away[0]}=http://127.0.0.1:8001"
                 )
 

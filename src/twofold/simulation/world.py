@@ -147,7 +147,7 @@ class World:
         head = self.logs[service.name].head
         for name in service.declaration.followers:
             yield name, head
-        if self.plan.has_broker and service.declaration.publishes:
+        if self.plan.has_broker and service.declaration.tells:
             yield "relay", head
         for source in service.declaration.sources:
             yield inbox_name(source), self.logs[source].head

@@ -301,7 +301,7 @@ def test_a_url_of_somebody_else_is_told_of_and_nothing_is_taken(caplog: pytest.L
         ("feed:=http://127.0.0.1:8001", "is not the name"),
         ("feed:till=http://127.0.0.1:8001,", "'' is not the name"),
         ("feed:till=http://127.0.0.1:8001,till=http://127.0.0.1:8002", "two URLs for till"),
-        ("feed:tell=http://127.0.0.1:8001", "events of till are subscribed to, .* has URLs for tell only"),
+        ("feed:tell=http://127.0.0.1:8001", "till is to be heard, .* has URLs for tell only"),
     ],
 )
 def test_a_url_that_does_not_say_where_the_sources_are_is_refused(url: str, says: str) -> None:
@@ -317,7 +317,7 @@ def test_a_source_that_is_not_in_the_url_ends_the_start() -> None:
         async with buying.run(Settings(log="memory:", views="memory:", transport="feed:shop=http://127.0.0.1:1")):
             raise AssertionError
 
-    with pytest.raises(SettingsError, match="events of till"):
+    with pytest.raises(SettingsError, match="till is to be heard"):
         asyncio.run(scenario())
 
 
