@@ -3,6 +3,7 @@ import re
 from examples.bank import bank
 from examples.shop import shop
 from tests.cli.conftest import CommandLine
+from tests.support.order_service import shop as orders
 from twofold import Command, Query, Service, View, Views, answer
 from twofold.commands import Decider
 from twofold.declaration.graph import Edge, Graph, Node, graph_of, mermaid
@@ -167,3 +168,22 @@ def test_a_name_is_no_markup_to_the_terminal(twofold: CommandLine) -> None:
         "odd = Service('odd', decisions=[do])\n",
     )
     assert twofold("graph", "odd:odd").lines[-1].endswith("event [bold]")
+
+
+def test_a_process_leads_to_the_commands_that_it_sends_and_the_timers_that_it_sets() -> None:
+    """A command that leads to an event that leads to a command has an end in the tree, and is a circle in the chart."""
+    graph = graph_of([orders.declaration])
+    process = graph.nodes["shop/process:process:Fulfilment"]
+    assert names(graph.before(process)) == ["shop/event:Placed", "shop/event:Cancelled", "shop/event:Shipped"]
+    assert {each.name for each in graph.after(process)} == {
+        "Reserve", "Charge", "Close", "Ship", "Release", "Refund", "PaymentDeadline"
+    }  # fmt: skip
+    assert graph.nodes["shop/timer:PaymentDeadline"] in graph.after(process)
+    assert '(("PaymentDeadline"))' in mermaid(graph)
+
+
+def test_the_tree_of_a_process_has_an_end(twofold: CommandLine) -> None:
+    """What it sends is shown where it is sent, and its own way where it begins."""
+    shown = "\n".join(twofold("graph", "tests.support.order_service:shop").lines)
+    assert "── process:Fulfilment (Fulfilment)" in shown
+    assert "timer PaymentDeadline" in shown

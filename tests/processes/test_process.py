@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.process_cases import ProcessCases
+from tests.support.process_cases import KilledProcessCases, ProcessCases
 from twofold.service import Settings
 
 
@@ -14,4 +14,8 @@ def settings(tmp_path: Path) -> Settings:
 
 
 class TestProcesses(ProcessCases):
+    pass
+
+
+class TestKilledProcesses(KilledProcessCases):
     pass

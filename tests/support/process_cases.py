@@ -1,8 +1,13 @@
 """What holds of processes from end to end, on whatever databases."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,7 +18,7 @@ from tests.support.waiting import until
 from twofold.followers import Parked, parking
 from twofold.log import Log
 from twofold.messages import Event, reader
-from twofold.processes import CommandSent, ProcessInstance, TimerDue, TimerSet
+from twofold.processes import CommandSent, CommandSettled, ProcessInstance, TimerDue, TimerSet
 from twofold.processes.recording import record
 from twofold.service import Running, Settings
 from twofold.views import layout
@@ -116,9 +121,10 @@ class ProcessCases:
                 assert await parked(running) == []
                 closed = {each["order"]: each["status"] for each in await _data(running.log, "Closed")}
                 assert closed.keys() == {*orders}
+                left = await _left(running.log)
                 for order in orders:
-                    left = await _left(running.log, order)
-                    assert left == ((1 + int(order) % 12,) * 2 if closed[order] == "shipped" else (0, 0)), order
+                    units = 1 + int(order) % 12 if closed[order] == "shipped" else 0
+                    assert left[order] == (units, units), order
                 assert {each for order, each in closed.items() if int(order) % 12 == 6} == {"undone"}
 
         run(scenario)
@@ -203,11 +209,85 @@ async def _data(log: Log, kind: str) -> Sequence[dict[str, Any]]:
     return [msgspec.json.decode(each.data) for each in await log.read(limit=100_000) if each.type == kind]
 
 
-async def _left(log: Log, order: str) -> tuple[int, int]:
-    """Return how many units of an order are reserved, and how many are paid."""
-    totals: Counter[str] = Counter()
+async def _left(log: Log) -> dict[str, tuple[int, int]]:
+    """Return how many units of each order are reserved, and how many are paid."""
+    totals: dict[str, Counter[str]] = defaultdict(Counter)
     for each in await log.read(limit=100_000):
         data = msgspec.json.decode(each.data)
-        if data.get("order") == order:
-            totals[each.type] += data.get("units", 0) or data.get("cents", 0) // 100
-    return totals["Reserved"] - totals["Released"], totals["Charged"] - totals["Refunded"]
+        if "order" in data:
+            totals[data["order"]][each.type] += data.get("units", 0) or data.get("cents", 0) // 100
+    return {
+        order: (each["Reserved"] - each["Released"], each["Charged"] - each["Refunded"])
+        for order, each in totals.items()
+    }
+
+
+ORDERS = 240
+ROUNDS = 4
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def killed_in_the_end(settings: Settings, number: int) -> Iterator[None]:
+    """Run so many processes of the shop, and kill them."""
+    command = [sys.executable, "-m", "tests.support.seeing_process", str(settings.log), str(settings.views)]
+    processes = [subprocess.Popen(command, cwd=ROOT) for _ in range(number)]
+    try:
+        yield
+    finally:
+        for each in processes:
+            each.kill()
+        for each in processes:
+            each.wait()
+
+
+async def place(running: Running, orders: Iterable[int]) -> None:
+    for order in orders:
+        await running.send(Place(order=str(order), units=1 + order % 12), id=f"place {order}")
+        if order % 5 == 0:
+            await running.send(CancelOrder(order=str(order)), id=f"cancel {order}")
+
+
+class KilledProcessCases:
+    """The same under hostile circumstances."""
+
+    def test_every_order_ends_once_however_often_processes_are_killed(self, settings: Settings) -> None:
+        """One or two at a time, with -9, in the middle of what comes in: money and units are where they have to be."""
+
+        async def is_past(running: Running, position: int) -> bool:
+            return any(each.position >= position for each in await running.progress())
+
+        async def scenario() -> None:
+            async with shop.run(settings):
+                # Now there is a table of instances, and of followers.
+                pass
+            async with shop.run(settings, roles=["commands", "queries"]) as running:
+                for number in range(ROUNDS):
+                    orders = range(number * ORDERS // ROUNDS, (number + 1) * ORDERS // ROUNDS)
+                    begun = await running.log.head()
+                    with killed_in_the_end(settings, 1 + number % 2):
+                        placing = asyncio.create_task(place(running, orders))
+                        await until(partial(is_past, running, begun + 40 + 70 * number))
+                    await placing
+            async with shop.run(settings) as running:
+                await at_rest(running)
+                await _check_accounts(running)
+
+        run(scenario)
+
+
+async def _check_accounts(running: Running) -> None:
+    assert await parked(running) == []
+    closed = Counter(each["order"] for each in await _data(running.log, "Closed"))
+    assert closed == {str(order): 1 for order in range(ORDERS)}
+    ids = [id for id, _ in await sent(running.log)]
+    assert len(ids) == len({*ids})
+    settled = Counter(each.id for each in await records(running.log, CommandSettled))
+    assert settled == dict.fromkeys(ids, 1)
+    status = {each["order"]: each["status"] for each in await _data(running.log, "Closed")}
+    left = await _left(running.log)
+    for order in range(ORDERS):
+        units = 1 + order % 12 if status[str(order)] == "shipped" else 0
+        assert left[str(order)] == (units, units), order
+    rows = await instances(running, *[f"Fulfilment/order:{order}" for order in range(ORDERS)])
+    assert Counter(each.status for each in rows) == {"ended": ORDERS}

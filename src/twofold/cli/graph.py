@@ -69,7 +69,11 @@ def _grow(graph: Graph, branch: Tree, nodes: Iterable[Node], published: Node | N
     for node in nodes:
         grown = branch.add(_label(node, branch_of=published))
         event = node if node.kind == "event" else published
-        _grow(graph, grown, _next(graph, node, event), event)
+        following = _next(graph, node, event)
+        # What a process sends has a branch of its own, and may lead to the process again.
+        _grow(graph, grown, following if node.kind != "process" else (), event)
+        for after in following if node.kind == "process" else ():
+            grown.add(_label(after, branch_of=published))
 
 
 def _next(graph: Graph, node: Node, event: Node | None) -> Iterator[Node]:
@@ -84,7 +88,8 @@ def _label(node: Node, branch_of: Node | None) -> str:
 
     from twofold.cli.output import printable
 
-    # The names of relays and inboxes say what they are; an inbox on the way from another service is said whose it is.
-    before = {"relay": "", "inbox": f"{node.service} " if branch_of else ""}.get(node.kind, f"{node.kind} ")
+    # The names of processes, relays and inboxes say what they are; it is said whose the inbox of another service is.
+    by_name = {"relay": "", "process": "", "inbox": f"{node.service} " if branch_of else ""}
+    before = by_name.get(node.kind, f"{node.kind} ")
     detail = f" [dim]({escape(printable(node.detail))})[/]" if node.detail else ""
     return f"[dim]{before}[/][{_COLOURS.get(node.kind, 'blue')}]{escape(printable(node.name))}[/]{detail}"

@@ -17,13 +17,16 @@ from twofold.messaging import inbox_name
 from twofold.queries import Answer
 from twofold.views import View, table_name
 
-Kind: TypeAlias = Literal["command", "decision", "event", "view", "projection", "relay", "inbox", "query"]
+Kind: TypeAlias = Literal[
+    "command", "decision", "event", "view", "projection", "process", "timer", "relay", "inbox", "query"
+]
 
 
 class Node(msgspec.Struct, frozen=True):
-    """Something that a service has. Followers (view, projection, relay, inbox) have the name that checkpoints are kept under.
+    """Something that a service has.
 
-    ``detail`` is what a decision decides on, or the class of a view.
+    Followers have the name that checkpoints are kept under: views, projections, processes, relay and inboxes. ``detail`` is
+    what a decision decides on, or the class of a view or of a process.
     """
 
     service: str
@@ -90,6 +93,7 @@ def _chains(declarations: Sequence[Declaration]) -> Iterator[_Chain]:
             yield from _decided(declaration.name, decider)
         yield from _heard(declaration)
         yield from _followed(declaration)
+        yield from _seen_through(declaration)
         yield from _published(declaration, declarations)
         for answer in declaration.answers:
             yield from _asked(declaration, answer)
@@ -120,6 +124,20 @@ def _followed(declaration: Declaration) -> Iterator[_Chain]:
             yield _event(service, event), node
         for view in projection.views:
             yield node, _view(service, view)
+
+
+def _seen_through(declaration: Declaration) -> Iterator[_Chain]:
+    """Yield what processes are told of, what they send and to whom, and the timers that they set."""
+    service = declaration.name
+    for definition in declaration.processes:
+        node = Node(service, "process", definition.follower, definition.name)
+        for event in definition.events.values():
+            yield _event(service, event), node
+        for command in definition.commands.values():
+            yield node, Node(command.message_service or service, "command", command.message_name)
+        for plan in definition.plans:
+            for timer in plan.timers:
+                yield node, Node(service, "timer", timer)
 
 
 def _published(declaration: Declaration, declarations: Iterable[Declaration]) -> Iterator[_Chain]:
@@ -161,6 +179,7 @@ _SHAPES = {
     "event": ("([", "])"),
     "view": ("[(", ")]"),
     "query": (">", "]"),
+    "timer": ("((", "))"),
 }
 
 

@@ -89,8 +89,9 @@ def cancel(timer: type[Timer]) -> Cancel:
 def compensate() -> Compensate:
     """Undo what was done: send the undoing of each `step` that was accepted, the last one first, each after the one before.
 
-    What is under way is waited for first, and undone as well if it is accepted. When all is undone, the process is told
-    that it is `Compensated`. An undoing that is refused is parked, unless the process reacts to that.
+    What is under way is waited for first, and undone as well if it is accepted: its outcome is not reacted to any more. When
+    all is undone, the process is told that it is `Compensated`. An undoing that is refused is parked, unless the process
+    reacts to that.
     """
     return Compensate()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ from twofold.log import Appended, Criterion, Log, RecordedEvent
 from twofold.messages import Event, encode, reader
 from twofold.processes.instances import instance_id, key_text
 from twofold.processes.keeping import Instances, NewerVersion
+from twofold.processes.outcomes import Refused
 from twofold.processes.reading import Definition
 from twofold.processes.recording import record
 from twofold.processes.records import RECORDS, CommandSettled, TimerDue, heard
@@ -33,6 +35,7 @@ from twofold.processes.stepping import Cause, Stepped, as_recorded, take
 from twofold.views import ViewStore
 
 _NEWER_SECONDS = 10.0
+_logger = logging.getLogger("twofold.processes")
 _RECORDS = {each.message_name: each for each in RECORDS}
 
 
@@ -129,6 +132,8 @@ class ProcessHandler(KeyedHandler):
             if stepped.records:
                 stepped = await self._recorded(stepped, key, cause)
             self._instances.put(key, stepped.instance)
+            if stepped.unheard is not None:
+                _tell_unheard(cause, stepped.unheard)
 
     def _stepped(self, told: _Told, key: str, cause: Cause) -> Stepped | None:
         if isinstance(told.read, Exception):
@@ -155,3 +160,12 @@ class ProcessHandler(KeyedHandler):
 
     async def commit(self, checkpoint: Checkpoint) -> None:
         await self._views.commit(checkpoint, self._instances.changes())
+
+
+def _tell_unheard(cause: Cause, refused: Refused[Any]) -> None:
+    """Nothing follows from a refusal that the process is not told of, so somebody else is told."""
+    name = type(refused.command).message_name
+    _logger.warning(
+        "%s has sent %s, which was refused: %s, %s. Nothing in the process is for that: write @react def …(self, outcome: "
+        "Refused[%s]).", cause.instance, name, refused.rejection, refused.reason, name,
+    )  # fmt: skip

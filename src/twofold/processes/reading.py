@@ -73,6 +73,10 @@ class Plan(msgspec.Struct, frozen=True):
     timers: Mapping[str, type[Timer]]
     migrations: Mapping[int, Migration]
 
+    def hears(self, subject: Subject) -> bool:
+        """Say whether a step or a reaction is for something."""
+        return subject in self.steps or subject in self.reactions
+
     @property
     def name(self) -> str:
         """The name that all versions of the process have."""

@@ -39,10 +39,14 @@ class Cause(msgspec.Struct, frozen=True):
 
 
 class Stepped(msgspec.Struct, frozen=True):
-    """What a step has come to: the instance after it, and the records that are to be appended."""
+    """What a step has come to: the instance after it, and the records that are to be appended.
+
+    ``unheard`` is the refusal of a command, if nothing in the process is for that.
+    """
 
     instance: Instance
     records: tuple[Event, ...] = ()
+    unheard: Refused[Any] | None = None
 
 
 def take(definition: Definition, instance: Instance | None, record: Event, key: Any, cause: Cause) -> Stepped | None:
@@ -144,6 +148,7 @@ class _Work:
         self._undoing = waiting.undoing
         self._ended = False
         self._records: list[Event] = []
+        self._unheard: Refused[Any] | None = None
         self._ordinals = count()
         self._ids = count()
         self._context = Context(cause.recorded_at_us, self._new_id, cause.metadata)
@@ -167,10 +172,14 @@ class _Work:
             if record.rejection and subject_of(outcome) not in self._plan.reactions:
                 return self._undo_again(record, command)
             self._undoing = ""
-        elif found.undo is not None and not record.rejection:
-            self._undo.append(found.undo)
-            # It is about to be undone: nothing else follows from it.
-            return self.tell(outcome, reacts=not self._compensates)
+        elif found.undo is not None:
+            if not record.rejection:
+                self._undo.append(found.undo)
+            if self._compensates:
+                # All of it is being undone: nothing else follows from how far it had come.
+                return self.tell(outcome, reacts=False)
+        if isinstance(outcome, Refused) and not self._plan.hears(subject_of(outcome)):
+            self._unheard = outcome
         return self.tell(outcome)
 
     def _command(self, name: str, data: msgspec.Raw) -> Command:
@@ -302,7 +311,7 @@ class _Work:
             position=cause.position,
             ended=self._ended,
         )
-        return Stepped(instance, tuple(self._records))
+        return Stepped(instance, tuple(self._records), self._unheard)
 
 
 def _timer_id(instance: str, kind: str) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.process_cases import ProcessCases
+from tests.support.process_cases import KilledProcessCases, ProcessCases
 from twofold.service import Settings
 
 
@@ -12,4 +12,8 @@ def settings(database: str) -> Settings:
 
 
 class TestProcesses(ProcessCases):
+    pass
+
+
+class TestKilledProcesses(KilledProcessCases):
     pass
