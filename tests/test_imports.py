@@ -156,6 +156,7 @@ READ_EVENTS = {
     "log/recorder.py",
     "processes/carrying_out.py",
     "processes/process_handler.py",
+    "processes/handling.py",
     "processes/records.py",
     "processes/requests.py",
     "simulation/concerned.py",

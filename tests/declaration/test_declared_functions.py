@@ -106,7 +106,8 @@ def decided(function: Any) -> Callable[[], Any]:
 def evolved(step: Any, base: Any = Aggregate) -> Callable[[], Any]:
     def declare() -> None:
         state = type(base)("Odd", (base,), {"step": step() if step.__name__ == "<lambda>" else evolve(step)}, key=BoxId)
-        Service("s", **{"views" if base is View else "aggregates": [state]})
+        declared: dict[str, Any] = {"views" if base is View else "aggregates": [state]}
+        Service("s", **declared)
 
     return declare
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from twofold.commands import Aggregate, Decider, decider_of, deciders_of
-from twofold.declaration.checks import check_commands_between, check_unique, check_views, listed
+from twofold.declaration.checks import check_commands_between, check_handlers, check_unique, check_views, listed
 from twofold.declaration.seeing_through import check_processes
 from twofold.errors import DeclarationError
 from twofold.folding import Fold, StateType, fold_of, marked, state_parts
@@ -27,14 +27,18 @@ from twofold.messages import (
 )
 from twofold.processes import (
     COMMANDS,
+    NO_RESOURCES,
     RECORDS,
     CommandSent,
     CommandSettled,
     Definition,
+    EventHandler,
     Process,
     ProcessInstance,
+    Resources,
     Start,
     definitions_of,
+    event_handler_of,
     heard,
 )
 from twofold.queries import Answer, answer_of
@@ -57,6 +61,8 @@ class Declaration(msgspec.Struct, frozen=True):
     processes: tuple[Definition, ...] = ()
     sends: tuple[type[Command], ...] = ()
     takes_commands_from: tuple[str, ...] = ()
+    handlers: tuple[EventHandler, ...] = ()
+    resources: Resources = NO_RESOURCES
 
     @property
     def commands(self) -> dict[str, type[Command]]:
@@ -118,6 +124,7 @@ class Declaration(msgspec.Struct, frozen=True):
     def starts(self) -> dict[str, Start]:
         """Where each follower of the role "processes" begins when it is new, by the follower's name."""
         starts: dict[str, Start] = {each.follower: each.latest.process.process_start for each in self.processes}
+        starts |= {handler.follower: handler.start for handler in self.handlers}
         return starts | ({COMMANDS: "first"} if self.carries_out else {})
 
     @property
@@ -140,6 +147,8 @@ def declare(
     processes: Sequence[type[Process]] = (),
     sends: Sequence[type[Command]] = (),
     takes_commands_from: Sequence[str] = (),
+    handlers: Sequence[Callable[..., Any]] = (),
+    resources: Resources = NO_RESOURCES,
 ) -> Declaration:
     """Read and check a declaration.
 
@@ -153,6 +162,7 @@ def declare(
     views, queries = listed(name, "views", views, View), listed(name, "queries", queries)
     publishes, subscribes = listed(name, "publishes", publishes, Event), listed(name, "subscribes", subscribes, Event)
     ignores, processes = listed(name, "ignores", ignores), listed(name, "processes", processes, Process)
+    handlers = listed(name, "handlers", handlers)
     deciders = [decider for aggregate in aggregates for decider in deciders_of(aggregate)]
     deciders += [each if isinstance(each, Decider) else decider_of(each) for each in decisions]
     written = list(_written(projections))
@@ -168,6 +178,8 @@ def declare(
         definitions_of(processes),
         listed(name, "sends", sends, Command),
         listed(name, "takes_commands_from", takes_commands_from),
+        tuple(event_handler_of(function) for function in handlers),
+        resources,
     )
     check_unique(name, "are the state", _named_states(aggregates, deciders))
     check_unique(name, "write the view", [(view.__qualname__, writer) for view, writer in written])
@@ -175,6 +187,7 @@ def declare(
     check_layouts(map(layout, declaration.views))
     _check_published(declaration)
     check_commands_between(name, declaration.sends, declaration.takes_commands_from, bool(declaration.deciders))
+    check_handlers(declaration.name, declaration.handlers, declaration.commands, resources)
     _check_identities(declaration, _folds(aggregates, deciders))
     _check_stored(declaration)
     check_views(name, declaration.views, [each.function for each in [*declaration.answers, *projections]])
@@ -194,6 +207,7 @@ def _check_names(declaration: Declaration) -> None:
     check_unique(name, "are the event", [(n, e.__qualname__) for n, e in known_events(declaration).items()])
     followers = [(each.name, each.function.__qualname__) for each in declaration.projections]
     followers += [(table_name(view), view.__qualname__) for view in declaration.folded]
+    followers += [(each.follower, each.function.__qualname__) for each in declaration.handlers]
     check_unique(name, "are the follower", followers)
 
 
@@ -265,6 +279,7 @@ def _all_events(declaration: Declaration) -> Iterable[type[Event]]:
 
 def _read_events(declaration: Declaration) -> Iterable[type[Event]]:
     """Yield the events that change a state, a view or what a projection writes, or that a process is told of."""
+    """Yield the events that change a state, a view or what a projection writes, or that an event handler is given."""
     for decider in declaration.deciders:
         for boundary in decider.boundaries:
             yield from (event for event, _ in boundary.fold.steps.values())
@@ -275,6 +290,8 @@ def _read_events(declaration: Declaration) -> Iterable[type[Event]]:
     for process in declaration.processes:
         for plan in process.plans:
             yield from plan.events.values()
+    for handler in declaration.handlers:
+        yield from handler.events.values()
 
 
 def _check_identities(declaration: Declaration, states: Iterable[Fold[Any]]) -> None:

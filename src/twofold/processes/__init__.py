@@ -3,6 +3,8 @@
 from twofold.processes.beginning import Start, begin, check_start
 from twofold.processes.carrying_out import COMMANDS, SentCommandHandler
 from twofold.processes.effects import Cancel, Compensate, End, Later, Step, after, at, cancel, compensate, end, step
+from twofold.processes.event_handlers import EventHandler, HandlerContext, event_handler_of, handle, is_handler
+from twofold.processes.handling import EventHandling
 from twofold.processes.instances import ProcessInstance
 from twofold.processes.outcomes import Accepted, Compensated, Refused
 from twofold.processes.process import Process, migrate, react
@@ -21,11 +23,14 @@ from twofold.processes.records import (
     heard,
 )
 from twofold.processes.requests import Requests
+from twofold.processes.resources import NO_RESOURCES, Resources, opened_resources, resource_flaws
 from twofold.processes.sending import sent
 from twofold.processes.timers import Timer
+from twofold.processes.transaction import HandlerTransaction
 
 __all__ = [
     "COMMANDS",
+    "NO_RESOURCES",
     "RECORDS",
     "Accepted",
     "Cancel",
@@ -35,7 +40,11 @@ __all__ = [
     "Compensated",
     "Definition",
     "End",
+    "EventHandler",
+    "EventHandling",
     "FollowerBegan",
+    "HandlerContext",
+    "HandlerTransaction",
     "Later",
     "Process",
     "ProcessEnded",
@@ -43,6 +52,7 @@ __all__ = [
     "ProcessInstance",
     "Refused",
     "Requests",
+    "Resources",
     "SentCommandHandler",
     "Start",
     "Step",
@@ -59,9 +69,14 @@ __all__ = [
     "compensate",
     "definitions_of",
     "end",
+    "event_handler_of",
+    "handle",
     "heard",
+    "is_handler",
     "migrate",
+    "opened_resources",
     "react",
+    "resource_flaws",
     "sent",
     "step",
 ]

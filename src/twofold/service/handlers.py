@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
+from typing import Any
 
 from twofold.clock import Clock
 from twofold.commands import CommandHandler
@@ -13,21 +14,21 @@ from twofold.followers.shadow import shadow_follower
 from twofold.limits import FollowerLimits, HandlerLimits, Limits
 from twofold.log import Log
 from twofold.messaging import RELAY, Deliveries, InboxHandler, Outbox, RelayHandler, Transport, inbox_name
-from twofold.processes import COMMANDS, ProcessHandler, SentCommandHandler
+from twofold.processes import COMMANDS, EventHandling, ProcessHandler, SentCommandHandler
 from twofold.service.roles import Role
 from twofold.views import ProjectionHandler, ViewHandler, ViewStore, table_name
 
 
 def batch_handlers(
     declaration: Declaration, roles: Collection[Role], commands: CommandHandler, log: Log, store: ViewStore,
-    outbox: Outbox, transport: Transport | None, clock: Clock, limits: Limits,
+    outbox: Outbox, transport: Transport | None, clock: Clock, limits: Limits, resources: Mapping[type, Any],
 ) -> dict[str, Callable[[], BatchHandler]]:  # fmt: skip
     """Return what handles batches in a process, by the followers' names, as its roles call for it."""
     handlers: dict[str, Callable[[], BatchHandler]] = {}
     if "followers" in roles:
         handlers |= view_handlers(declaration, log, store, clock, limits.followers)
     if "processes" in roles:
-        handlers |= process_handlers(declaration, commands, log, store, clock, limits.handlers)
+        handlers |= process_handlers(declaration, commands, log, store, clock, limits.handlers, resources)
     if "relay" in roles and transport is not None:
         deliveries = Deliveries(transport, log.telemetry)
         handlers |= _carrying_handlers(declaration, log, store, outbox, deliveries, clock)
@@ -49,13 +50,16 @@ def view_handlers(
 
 
 def process_handlers(
-    declaration: Declaration, commands: CommandHandler, log: Log, store: ViewStore, clock: Clock, limits: HandlerLimits
-) -> dict[str, Callable[[], BatchHandler]]:
+    declaration: Declaration, commands: CommandHandler, log: Log, store: ViewStore, clock: Clock, limits: HandlerLimits,
+    resources: Mapping[type, Any],
+) -> dict[str, Callable[[], BatchHandler]]:  # fmt: skip
     """Return what sees things through, and carries out commands, by the followers' names."""
     handlers: dict[str, Callable[[], BatchHandler]] = {
         each.follower: partial(ProcessHandler, each, declaration.name, log, store, clock, limits)
         for each in declaration.processes
     }
+    for each in declaration.handlers:
+        handlers[each.follower] = partial(EventHandling, each, resources, log, store, clock, limits)
     if declaration.carries_out:
         handlers[COMMANDS] = partial(
             SentCommandHandler, declaration.name, declaration.takes_commands_from, declaration.commands, commands, log, store,

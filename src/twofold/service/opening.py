@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from twofold.clock import Clock
 from twofold.declaration import Declaration
 from twofold.log import Log
-from twofold.processes import begin
+from twofold.processes import NO_RESOURCES, Resources, begin, opened_resources
 from twofold.service.adapters import clock_of, open_log, open_transport, open_views
 from twofold.service.beginning import tell_what_is_new
 from twofold.service.closing import Closing
@@ -24,16 +25,24 @@ _logger = logging.getLogger("twofold.service")
 
 @asynccontextmanager
 async def start(
-    declaration: Declaration, settings: Settings, *, roles: Collection[Role] = ROLES, clock: Clock | None = None
+    declaration: Declaration,
+    settings: Settings,
+    *,
+    roles: Collection[Role] = ROLES,
+    clock: Clock | None = None,
+    resources: Resources = NO_RESOURCES,
 ) -> AsyncIterator[Running]:
     """Run a service until the block ends.
 
+    ``resources`` are opened instead of those that are declared for the same classes.
+
     Raises:
-        SettingsError: a URL is wrong, its adapter cannot be used, its driver is missing, or the clock is none.
+        SettingsError: a URL is wrong, its adapter cannot be used, its driver is missing, the clock is none, or a resource is
+            missing or cannot be opened.
         LogUnavailable: a database cannot be opened.
         DeclarationError: a view's table has other columns than the view.
     """
-    async with opened(declaration, settings, roles=roles, clock=clock) as running:
+    async with opened(declaration, settings, roles=roles, clock=clock, resources=resources) as running:
         running.follow()
         yield running
 
@@ -45,6 +54,7 @@ async def opened(
     *,
     roles: Collection[Role] = ROLES,
     clock: Clock | None = None,
+    resources: Resources = NO_RESOURCES,
     closing: Closing | None = None,
 ) -> AsyncIterator[Running]:
     """Open a service's databases and let it take commands; its followers start with `Running.follow`.
@@ -52,7 +62,8 @@ async def opened(
     Services that are closed together have one bound for that: ``closing``.
 
     Raises:
-        SettingsError: a URL is wrong, its adapter cannot be used, its driver is missing, or the clock is none.
+        SettingsError: a URL is wrong, its adapter cannot be used, its driver is missing, the clock is none, or a resource is
+            missing or cannot be opened.
         LogUnavailable: a database cannot be opened.
         DeclarationError: a view's table has other columns than the view.
     """
@@ -74,7 +85,12 @@ async def opened(
         if transport is not None and transport is not settings.transport:
             # One that was given may carry other services' events, too.
             stack.push_async_callback(close, f"The transport of {name}", transport.close)
-        running = Running(declaration, settings, log, views, transport, clock, roles)
+        given: Mapping[type, Any] = {}
+        if "processes" in roles:
+            opening = AsyncExitStack()
+            stack.push_async_callback(close, f"The resources of {name}", opening.aclose)
+            given = await opened_resources(name, declaration.resources, resources, declaration.handlers, opening)
+        running = Running(declaration, settings, log, views, transport, clock, roles, given)
         await tell_what_is_new(declaration, settings, log, views if "followers" in roles else None)
         if "processes" in roles:
             await begin(declaration.starts, log, views, clock)

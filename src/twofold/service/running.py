@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
@@ -35,7 +35,7 @@ class Running:
 
     def __init__(
         self, declaration: Declaration, settings: Settings, log: Log, views: ViewDatabase, transport: Transport | None,
-        clock: Clock, roles: frozenset[Role],
+        clock: Clock, roles: frozenset[Role], resources: Mapping[type, Any],
     ) -> None:  # fmt: skip
         self.declaration = declaration
         self.name = declaration.name
@@ -54,7 +54,9 @@ class Running:
             self.name, declaration.answers, {source: inbox_name(source) for source in declaration.sources}, log, views,
             self.view_versions, self._positions, clock, limits,
         )  # fmt: skip
-        handlers = batch_handlers(declaration, roles, self._commands, log, views, self.outbox, transport, clock, limits)
+        handlers = batch_handlers(
+            declaration, roles, self._commands, log, views, self.outbox, transport, clock, limits, resources
+        )
         report = self._positions.advance
         self.coordinator = Coordinator(views, handlers, clock, self.name, report, limits.followers, telemetry)
         takeover = Takeover(declaration, self.view_versions, self.coordinator, log, views, clock, limits.followers)

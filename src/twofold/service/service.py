@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
@@ -18,7 +19,7 @@ from twofold.errors import DeclarationError, NotRunning, SettingsError
 from twofold.log import LogStore
 from twofold.messages import Command, Event, Metadata, Query, Receipt, source_location
 from twofold.messaging import LogTransport, Outbox, Transport
-from twofold.processes import Process
+from twofold.processes import NO_RESOURCES, Process, Resources
 from twofold.queries import After, Update
 from twofold.service.adapters import clock_of
 from twofold.service.closing import Closing
@@ -38,8 +39,10 @@ class Service:
     """One log and what is made of it: the unit that is declared, started and scaled.
 
     ``publishes`` are events that other services may hear; ``subscribes`` are types of its own for theirs, declared with
-    ``source=``. ``ignores`` are the names of events in its log that nothing is to read any more. ``processes`` see things
-    through: they react to events with commands. What a service is made of is checked here, at import.
+    ``source=``. ``ignores`` are the names of events in its log that nothing is to read any more. ``handlers`` do something
+    outside when an event has happened; ``resources`` says how that is opened which they take as parameters, by its class: by a
+    function that returns an async context manager. ``processes`` see things through: they react to events with commands. What
+    a service is made of is checked here, at import.
 
     >>> import asyncio
     >>> from examples.bank import Balance, BalanceOf, Deposit, bank
@@ -69,6 +72,8 @@ class Service:
         processes: Sequence[type[Process]] = (),
         sends: Sequence[type[Command]] = (),
         takes_commands_from: Sequence[str] = (),
+        handlers: Sequence[Callable[..., Any]] = (),
+        resources: Resources = NO_RESOURCES,
     ) -> None:
         self.declaration = declare(
             name,
@@ -83,6 +88,8 @@ class Service:
             processes=processes,
             sends=sends,
             takes_commands_from=takes_commands_from,
+            handlers=handlers,
+            resources=resources,
         )
         self._running: Running | None = None
         self._stack = AsyncExitStack()
@@ -101,6 +108,7 @@ class Service:
         transport: Transport | str | None = None,
         clock: Clock | None = None,
         roles: Collection[Role] = ROLES,
+        resources: Resources = NO_RESOURCES,
     ) -> AbstractAsyncContextManager[Running]:
         """Run the service for a block; without settings, by those in the environment.
 
@@ -116,13 +124,16 @@ class Service:
         Of ``roles`` this process takes some and leaves the others to other processes: with ``roles=["queries"]`` it
         answers, writes nothing, and may have the URL of a replica for its views.
 
+        ``resources`` are opened instead of those that are declared for the same classes, so that a test gives event handlers
+        others: ``bank.run(resources={Mailer: fake_mailer})``.
+
         Raises:
-            SettingsError: a setting is wrong, and the text names the variable; an object lacks something of its port; or both
-                the settings and an argument say where something is.
+            SettingsError: a setting is wrong, and the text names the variable; an object lacks something of its port; both
+                the settings and an argument say where something is; or a resource is missing or cannot be opened.
             LogUnavailable: a database cannot be opened.
         """
         settings = settings_of(self.name, settings, log=log, views=views, transport=transport)
-        return start(self.declaration, settings, roles=roles, clock=clock)
+        return start(self.declaration, settings, roles=roles, clock=clock, resources=resources)
 
     # The one instance that a module-level service stands for, where a program has just one of it.
 
@@ -216,14 +227,17 @@ class System:
         *,
         clock: Clock | None = None,
         roles: Collection[Role] = ROLES,
+        resources: Mapping[str, Resources] = MappingProxyType({}),
     ) -> AsyncIterator[dict[str, Running]]:
         """Run all services for a block, in the same roles; without settings, by those in the environment.
 
         Services that name no transport follow each other's logs, so any number of processes may run the same system. Each
         service keeps its own log and views, so objects for these are in its settings: ``Settings(log=MyLog(), …)``.
+        ``resources`` are those of its services, by their names, which are opened instead of what they declare.
 
         Raises:
-            SettingsError: a setting is wrong, and the text names the variable; or the settings are not those of its services.
+            SettingsError: a setting is wrong, and the text names the variable; the settings are not those of its services; or
+                a resource is missing or cannot be opened.
             LogUnavailable: a database cannot be opened.
         """
         if settings is None:
@@ -231,6 +245,11 @@ class System:
         self._check_complete(settings)
         _check_apart(settings)
         self._check_heard(settings)
+        for name in resources:
+            if name not in self.services:
+                raise SettingsError(
+                    f"System.run(resources=…) has {name}, and it is a system of {', '.join(self.services)}."
+                )
         outboxes: dict[str, Outbox] = {}
         shared = LogTransport(outboxes)
         seconds = max([each.limits.service.closing_seconds for each in settings.values()], default=0)
@@ -243,7 +262,14 @@ class System:
                 if each.transport == "":
                     each = replace(each, transport=shared)
                 running[name] = await stack.enter_async_context(
-                    opened(service.declaration, each, roles=roles, clock=clock, closing=closing)
+                    opened(
+                        service.declaration,
+                        each,
+                        roles=roles,
+                        clock=clock,
+                        resources=resources.get(name, NO_RESOURCES),
+                        closing=closing,
+                    )
                 )
                 outboxes[name] = running[name].outbox
             # All end together, before the first log is closed that another one still follows.
