@@ -159,6 +159,7 @@ READ_EVENTS = {
     "processes/handling.py",
     "processes/records.py",
     "processes/requests.py",
+    "processes/timer_handler.py",
     "simulation/concerned.py",
     "views/handlers.py",
 }

@@ -182,7 +182,7 @@ def test_an_instance_goes_on_by_the_class_that_began_it(settings: Settings) -> N
             assert sorted(await texts(running)) == ["first", "first, True", "second", "second, 1"]
             rows = await instances(running, "Travel/trip:a", "Travel/trip:b")
             assert [(each.version, each.status) for each in rows] == [(1, "ended"), (2, "ended")]
-            assert {each.follower for each in await running.progress()} == {"process:Travel", "commands"}
+            assert {each.follower for each in await running.progress()} == {"process:Travel", "commands", "timers"}
 
     asyncio.run(scenario())
 

@@ -29,10 +29,12 @@ from twofold.processes import (
     COMMANDS,
     NO_RESOURCES,
     RECORDS,
+    TIMERS,
     CommandSent,
     CommandSettled,
     Definition,
     EventHandler,
+    PendingTimer,
     Process,
     ProcessInstance,
     Resources,
@@ -121,16 +123,23 @@ class Declaration(msgspec.Struct, frozen=True):
         return bool(self.deciders and (self.takes_commands_from or self.processes))
 
     @property
+    def has_timers(self) -> bool:
+        """Whether something may have to be done at a time, so that somebody has to wait for that."""
+        return bool(self.processes)
+
+    @property
     def starts(self) -> dict[str, Start]:
         """Where each follower of the role "processes" begins when it is new, by the follower's name."""
         starts: dict[str, Start] = {each.follower: each.latest.process.process_start for each in self.processes}
         starts |= {handler.follower: handler.start for handler in self.handlers}
-        return starts | ({COMMANDS: "first"} if self.carries_out else {})
+        starts |= {COMMANDS: "first"} if self.carries_out else {}
+        return starts | ({TIMERS: "first"} if self.has_timers else {})
 
     @property
     def kept(self) -> tuple[type[View], ...]:
         """The tables in which the followers of the role "processes" keep what they remember."""
-        return (ProcessInstance,) if self.processes else ()
+        instances: tuple[type[View], ...] = (ProcessInstance,) if self.processes else ()
+        return (*instances, PendingTimer) if self.has_timers else instances
 
 
 def declare(

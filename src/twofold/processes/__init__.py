@@ -25,13 +25,15 @@ from twofold.processes.records import (
 from twofold.processes.requests import Requests
 from twofold.processes.resources import NO_RESOURCES, Resources, opened_resources, resource_flaws
 from twofold.processes.sending import sent
-from twofold.processes.timers import Timer
+from twofold.processes.timer_handler import TIMERS, TimerHandler
+from twofold.processes.timers import PendingTimer, Timer
 from twofold.processes.transaction import HandlerTransaction
 
 __all__ = [
     "COMMANDS",
     "NO_RESOURCES",
     "RECORDS",
+    "TIMERS",
     "Accepted",
     "Cancel",
     "CommandSent",
@@ -46,6 +48,7 @@ __all__ = [
     "HandlerContext",
     "HandlerTransaction",
     "Later",
+    "PendingTimer",
     "Process",
     "ProcessEnded",
     "ProcessHandler",
@@ -59,6 +62,7 @@ __all__ = [
     "Timer",
     "TimerCancelled",
     "TimerDue",
+    "TimerHandler",
     "TimerSet",
     "addressee",
     "after",

@@ -1,8 +1,16 @@
-"""Timers, as users declare them: what a process is to be told at a time."""
+"""Timers: as users declare them, and as rows of a table while they are pending."""
 
 from __future__ import annotations
 
-from twofold.messages import Message
+from collections.abc import Sequence
+from typing import Annotated, Any
+from zlib import crc32
+
+from twofold.followers import Segment, storable_key
+from twofold.log import RecordedEvent
+from twofold.messages import Message, encode
+from twofold.processes.records import CommandSent, TimerId, TimerSet
+from twofold.views import Index, View, ViewStore, layout
 
 
 class Timer(Message):
@@ -13,3 +21,76 @@ class Timer(Message):
     >>> PaymentDeadline(order="7")
     PaymentDeadline(order='7')
     """
+
+
+class PendingTimer(View, key=TimerId):
+    """A timer that has not come due, with all that has to be known when it does: ``due_us`` is in microseconds since 1970.
+
+    ``share`` says to which segment of the follower it belongs, ``position`` is where in the log it was set, and ``metadata``
+    is that of what follows from it.
+    """
+
+    due_us: Annotated[int, Index] = 0
+    share: int = 0
+    kind: str = ""
+    data: str = ""
+    instance: str | None = None
+    command: CommandSent | None = None
+    position: int = 0
+    metadata: str = ""
+
+
+def timer_tag(timer: str) -> str:
+    """Return the identity by which the log finds what concerns a timer.
+
+    >>> timer_tag("command:reminder-7")
+    'twofold.timer:command:reminder-7'
+    """
+    return f"twofold.timer:{timer}"
+
+
+def timer_key(timer: str) -> str:
+    """Return the key by which the follower orders what concerns a timer."""
+    return storable_key(timer_tag(timer))
+
+
+def pending_timer(timer: TimerSet, event: RecordedEvent) -> PendingTimer:
+    """Return the row of a timer, and of the event by which it was set."""
+    return PendingTimer(
+        key=timer.id,
+        due_us=timer.due_us,
+        share=crc32(timer_key(timer.id).encode()),
+        kind=timer.kind,
+        data=bytes(timer.data).decode(),
+        instance=timer.instance,
+        command=timer.command,
+        position=event.position,
+        metadata=encode(event.metadata.caused(event.id)).decode(),
+    )
+
+
+async def due_timers(store: ViewStore, segment: Segment, now_us: int, limit: int) -> list[PendingTimer]:
+    """Return the timers of a segment that are due, the longest first, and no more than so many."""
+    from sqlalchemy import select
+
+    from twofold.views.tables import table_of
+
+    statement = select(table_of(PendingTimer)).where(PendingTimer.c.due_us <= now_us, *_of(segment))
+    rows = await store.select(statement.order_by(PendingTimer.c.due_us).limit(limit))
+    names = [column.name for column in layout(PendingTimer).columns]
+    return [PendingTimer(**dict(zip(names, row, strict=True))) for row in rows]
+
+
+async def next_due_us(store: ViewStore, segment: Segment, after_us: int) -> int | None:
+    """Return when the first timer of a segment after a time is due, None if there is none."""
+    from sqlalchemy import select
+
+    column = PendingTimer.c.due_us
+    rows = await store.select(select(column).where(column > after_us, *_of(segment)).order_by(column).limit(1))
+    return rows[0][0] if rows else None
+
+
+def _of(segment: Segment) -> Sequence[Any]:
+    if segment == Segment():
+        return ()
+    return PendingTimer.c.share >= segment.low, PendingTimer.c.share < segment.high

@@ -14,7 +14,7 @@ from twofold.followers.shadow import shadow_follower
 from twofold.limits import FollowerLimits, HandlerLimits, Limits
 from twofold.log import Log
 from twofold.messaging import RELAY, Deliveries, InboxHandler, Outbox, RelayHandler, Transport, inbox_name
-from twofold.processes import COMMANDS, EventHandling, ProcessHandler, SentCommandHandler
+from twofold.processes import COMMANDS, TIMERS, EventHandling, ProcessHandler, SentCommandHandler, TimerHandler
 from twofold.service.roles import Role
 from twofold.views import ProjectionHandler, ViewHandler, ViewStore, table_name
 
@@ -65,6 +65,8 @@ def process_handlers(
             SentCommandHandler, declaration.name, declaration.takes_commands_from, declaration.commands, commands, log, store,
             clock, limits,
         )  # fmt: skip
+    if declaration.has_timers:
+        handlers[TIMERS] = partial(TimerHandler, log, store, clock, limits)
     return handlers
 
 

@@ -10,6 +10,7 @@ pytest.register_assert_rewrite(
     *sorted(f"{__name__}.{each.stem}" for each in Path(__file__).parent.glob("*.py") if each.stem != "__init__")
 )
 
+from twofold.testing.clock import MovableClock
 from twofold.testing.given import Given, When, given
 from twofold.testing.given_process import GivenProcess, WhenProcess
 from twofold.testing.log_conformance import LogConformance
@@ -21,6 +22,7 @@ __all__ = [
     "Given",
     "GivenProcess",
     "LogConformance",
+    "MovableClock",
     "TransportConformance",
     "ViewConformance",
     "When",

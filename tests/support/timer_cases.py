@@ -1,0 +1,129 @@
+"""What holds of timers from end to end, on whatever databases."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+from tests.support.process_cases import at_rest
+from tests.support.timer_service import Ask, Forget, Rung, reminders
+from tests.support.waiting import until
+from twofold.messages import reader
+from twofold.processes import PendingTimer, TimerDue
+from twofold.service import Running, Settings
+from twofold.testing import MovableClock
+from twofold.views import layout
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+async def rung(running: Running) -> list[str]:
+    """Return the labels of what has rung, in the order of the log."""
+    events = await running.log.read(limit=100_000)
+    return [reader(Rung, 1)(each.data).label for each in events if each.type == "Rung"]
+
+
+async def due_records(running: Running) -> list[TimerDue]:
+    """Return the records of timers that have come due, in the order of the log."""
+    events = await running.log.read(limit=100_000)
+    return [reader(TimerDue, 1)(each.data) for each in events if each.type == TimerDue.message_name]
+
+
+async def pending(running: Running, *timers: str) -> list[PendingTimer]:
+    """Return the rows of those timers that are pending."""
+    shape = layout(PendingTimer)
+    return [shape.unpack(row) for row in await running.views.load(shape, timers)]
+
+
+def run(scenario: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(scenario())  # type: ignore[arg-type]
+
+
+def in_minutes(minutes: float) -> datetime:
+    return START + timedelta(minutes=minutes)
+
+
+class TimerCases:
+    """A suite for databases that are named by a fixture ``settings``; the next run finds in them what the last one left."""
+
+    def test_a_timer_comes_when_it_is_due_and_not_before(self, settings: Settings) -> None:
+        """The clock decides, to the microsecond, and the process is told once; then it is not pending any more."""
+
+        async def scenario() -> None:
+            clock = MovableClock(START)
+            async with reminders.run(settings, clock=clock) as running:
+                await running.send(Ask(item="tea", due=in_minutes(30), label="ready"))
+                await at_rest(running)
+                (row,) = await pending(running, "Reminding/item:tea/Alarm")
+                assert (row.kind, row.instance) == ("Alarm", "Reminding/item:tea")
+                clock.move(minutes=30, seconds=-0.000001)
+                await at_rest(running)
+                assert await rung(running) == []
+                clock.move(seconds=0.000001)
+                await until(lambda: rung(running))
+                await at_rest(running)
+                assert await rung(running) == ["ready"]
+                (record,) = await due_records(running)
+                assert record.due_us == row.due_us
+                assert await pending(running, row.key) == []
+
+        run(scenario)
+
+    def test_a_timer_that_is_moved_comes_at_its_new_time_alone(self, settings: Settings) -> None:
+        """Set again, it is another one in the place of the first."""
+
+        async def scenario() -> None:
+            clock = MovableClock(START)
+            async with reminders.run(settings, clock=clock) as running:
+                await running.send(Ask(item="tea", due=in_minutes(10), label="first"))
+                await running.send(Ask(item="tea", due=in_minutes(20), label="second"))
+                await at_rest(running)
+                clock.move(minutes=15)
+                await at_rest(running)
+                assert await rung(running) == []
+                clock.move(minutes=5)
+                await until(lambda: rung(running))
+                await at_rest(running)
+                assert await rung(running) == ["second"]
+
+        run(scenario)
+
+    def test_a_timer_that_is_taken_back_does_not_come(self, settings: Settings) -> None:
+        """Nothing is left of it, and time passes without it."""
+
+        async def scenario() -> None:
+            clock = MovableClock(START)
+            async with reminders.run(settings, clock=clock) as running:
+                await running.send(Ask(item="tea", due=in_minutes(10)))
+                await running.send(Forget(item="tea"))
+                await at_rest(running)
+                clock.move(days=1)
+                await running.send(Ask(item="cake", due=in_minutes(20), label="cake"))
+                await until(lambda: rung(running))
+                await at_rest(running)
+                assert await rung(running) == ["cake"]
+
+        run(scenario)
+
+    def test_what_was_due_while_nobody_was_there_comes_at_the_next_start(self, settings: Settings) -> None:
+        """Late, once, and the one that was due first comes first."""
+
+        async def scenario() -> None:
+            clock = MovableClock(START)
+            async with reminders.run(settings, clock=clock) as running:
+                for minutes in (30, 10, 20):
+                    await running.send(Ask(item=f"i-{minutes}", due=in_minutes(minutes), label=f"{minutes}"))
+                await at_rest(running)
+            clock.move(days=1)
+            async with reminders.run(settings, clock=clock) as running:
+
+                async def all_rung() -> bool:
+                    return len(await rung(running)) == 3
+
+                await until(all_rung)
+                await at_rest(running)
+                assert [each.due_us for each in await due_records(running)] == sorted(
+                    each.due_us for each in await due_records(running)
+                )
+                assert sorted(await rung(running)) == ["10", "20", "30"]
+
+        run(scenario)
