@@ -107,7 +107,9 @@ class ProcessHandler(KeyedHandler):
     def _keys(self, event: RecordedEvent, read: Any) -> Iterator[tuple[str, Any]]:
         """Yield the texts of the keys of the instances that an event is for, and the keys, as far as they are known."""
         if isinstance(read, TimerDue | CommandSettled):
-            if text := key_text(read.instance or "", self._definition.name):
+            # What this service has decided for another one is in its log too, and that may have a process of the same name.
+            is_own = isinstance(read, TimerDue) or read.service == self._service
+            if is_own and (text := key_text(read.instance or "", self._definition.name)):
                 yield text, None
             return
         for key in self._finders[event.type](read):

@@ -247,19 +247,31 @@ def _yielded(method: Callable[..., Any], yields: Yields) -> Iterator[type]:
     for option in [option for each in told for option in alternatives(each)] or [None]:
         origin, parts = get_origin(option), get_args(option)
         if origin is Step and all(_is_derived(each, Command) for each in parts):
-            yields.commands[parts[0].message_name], yields.undoing[parts[1].message_name] = parts
+            _note(method, yields.commands, parts[0])
+            _note(method, yields.undoing, parts[1])
             kind = Step
         elif origin is Later and _is_derived(parts[0], Timer):
-            yields.timers[parts[0].message_name] = parts[0]
+            _note(method, yields.timers, parts[0])
             kind = parts[0]
         elif _is_derived(option, Command):
-            yields.commands[option.message_name] = kind = option
+            _note(method, yields.commands, option)
+            kind = option
         elif option in (Cancel, Compensate, End):
             kind = option
         else:
             raise _unsaid(method, hint)
         yields.kinds.add(kind)
         yield kind
+
+
+def _note(method: Callable[..., Any], known: dict[str, Any], kind: Any) -> None:
+    other = known.setdefault(kind.message_name, kind)
+    if other is not kind:
+        raise DeclarationError(
+            f"{source_location(method)} yields {source_location(kind)}, and by this name another reaction yields "
+            f"{source_location(other)}: an outcome would not say of which it is. Use one class, or give one of them another "
+            "name=."
+        )
 
 
 def _is_derived(kind: Any, base: type) -> bool:
