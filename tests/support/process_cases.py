@@ -119,9 +119,9 @@ class ProcessCases:
                 await asyncio.gather(*sending, *[running.send(CancelOrder(order=each)) for each in orders[::3]])
                 await at_rest(running)
                 assert await parked(running) == []
-                closed = {each["order"]: each["status"] for each in await _data(running.log, "Closed")}
+                closed = {each["order"]: each["status"] for each in await data_of(running.log, "Closed")}
                 assert closed.keys() == {*orders}
-                left = await _left(running.log)
+                left = await left_of(running.log)
                 for order in orders:
                     units = 1 + int(order) % 12 if closed[order] == "shipped" else 0
                     assert left[order] == (units, units), order
@@ -205,11 +205,11 @@ class ProcessCases:
         run(scenario)
 
 
-async def _data(log: Log, kind: str) -> Sequence[dict[str, Any]]:
+async def data_of(log: Log, kind: str) -> Sequence[dict[str, Any]]:
     return [msgspec.json.decode(each.data) for each in await log.read(limit=100_000) if each.type == kind]
 
 
-async def _left(log: Log) -> dict[str, tuple[int, int]]:
+async def left_of(log: Log) -> dict[str, tuple[int, int]]:
     """Return how many units of each order are reserved, and how many are paid."""
     totals: dict[str, Counter[str]] = defaultdict(Counter)
     for each in await log.read(limit=100_000):
@@ -278,14 +278,14 @@ class KilledProcessCases:
 
 async def _check_accounts(running: Running) -> None:
     assert await parked(running) == []
-    closed = Counter(each["order"] for each in await _data(running.log, "Closed"))
+    closed = Counter(each["order"] for each in await data_of(running.log, "Closed"))
     assert closed == {str(order): 1 for order in range(ORDERS)}
     ids = [id for id, _ in await sent(running.log)]
     assert len(ids) == len({*ids})
     settled = Counter(each.id for each in await records(running.log, CommandSettled))
     assert settled == dict.fromkeys(ids, 1)
-    status = {each["order"]: each["status"] for each in await _data(running.log, "Closed")}
-    left = await _left(running.log)
+    status = {each["order"]: each["status"] for each in await data_of(running.log, "Closed")}
+    left = await left_of(running.log)
     for order in range(ORDERS):
         units = 1 + order % 12 if status[str(order)] == "shipped" else 0
         assert left[str(order)] == (units, units), order
