@@ -28,9 +28,5 @@ class Look(Command, service="stock"):
     item: ItemId
 
 
-class Break(Command, service="stock"):
-    item: ItemId
-
-
-sales = Service("sales", sends=[Reserve, Spoil, Look, Break])
+sales = Service("sales", sends=[Reserve, Spoil, Look])
 both = System(sales, stock)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Self
 
-from twofold import Aggregate, Command, Event, Meta, Rejected, Service, Tag, decide, evolve, replace
+from twofold import Aggregate, Command, Context, Event, Meta, Rejected, Service, Tag, decide, evolve, replace
 
 ItemId = Annotated[str, Tag("item")]
 OrderId = Annotated[str, Tag("order")]
@@ -42,6 +42,8 @@ class Reserved(Event):
     item: ItemId
     order: OrderId
     units: int
+    slip: str
+    at_us: int
 
 
 class OutOfStock(Rejected):
@@ -60,18 +62,15 @@ class Item(Aggregate, key=ItemId):
         yield Added(item=command.item, units=command.units)
 
     @decide
-    def reserve(self, command: Reserve) -> Iterator[Reserved]:
+    def reserve(self, command: Reserve, context: Context) -> Iterator[Reserved]:
         if command.units > self.units:
             raise OutOfStock(self.units)
-        yield Reserved(item=command.item, order=command.order, units=command.units)
+        slip, at_us = context.new_id(), context.now_us
+        yield Reserved(item=command.item, order=command.order, units=command.units, slip=slip, at_us=at_us)
 
     @decide
     def spoil(self, command: Spoil) -> Iterator[Added]:
         raise Spoiled({self.key}, 1j, "a\0b")
-
-    @decide
-    def break_(self, command: Break) -> Iterator[Added]:
-        raise RuntimeError("this decision is broken")
 
     @decide
     def look(self, command: Look) -> Iterator[Added]:
@@ -86,4 +85,10 @@ class Item(Aggregate, key=ItemId):
         return replace(self, units=self.units - event.units)
 
 
+@decide
+def break_(command: Break, item: Item) -> Iterator[Added]:
+    raise RuntimeError("this decision is broken")
+
+
 stock = Service("stock", aggregates=[Item], takes_commands_from=["sales"])
+fragile = Service("stock", aggregates=[Item], decisions=[break_], takes_commands_from=["sales"])

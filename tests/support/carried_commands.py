@@ -11,7 +11,7 @@ import pytest
 
 from tests.processes import ordering
 from tests.processes.ordering import both
-from tests.processes.reserving import Add, Added, Break, Look, Reserve, Reserved, Spoil, stock
+from tests.processes.reserving import Add, Added, Break, Look, Reserve, Reserved, Spoil, fragile, stock
 from tests.support.waiting import until
 from twofold import Command, Event, Receipt, Rejected
 from twofold.errors import IdReused, InvalidMessage, RequestTimeout, UnknownMessage
@@ -128,7 +128,7 @@ class CarriedCommands:
         """A decision that raises and a command that there is not: what is about the same waits, and all others go on."""
 
         async def scenario() -> None:
-            async with stock.run(places("stock")) as running:
+            async with fragile.run(places("stock")) as running:
                 await send(running, ("c-1", Break(item="tea")), ("c-2", Add(item="tea", units=1)))
                 await send_raw(running, "c-3", "Steal", b'{"item":"mint"}')
                 await send(running, ("c-4", Add(item="sage", units=1)))

@@ -92,18 +92,24 @@ class CommandHandler:
         command_id = id or self._clock.new_id()
         circumstances = (metadata or current.get()).caused(command_id, command_id)
         content = Content(id, content_digest(command)) if id else NO_CONTENT
-        return await self._decide(decider, command, content, circumstances)
+        return await self._decide(decider, command, content, self._context(self._clock.now_us(), circumstances))
 
-    async def settle(self, command: Command, content: Content, circumstances: Metadata, settlement: Settlement) -> None:
+    async def settle(
+        self, command: Command, content: Content, arrived_us: int, circumstances: Metadata, settlement: Settlement
+    ) -> None:
         """Decide on a command once, and record its outcome with its events, or alone if the decision refuses it.
 
         So the log holds that a rejection was made on the states that it has at that position, and the command is not decided
-        again whatever they become.
+        again whatever they become. To the decision it is the time at which the command arrived, in microseconds since 1970.
 
         Raises:
             Exception: whatever `handle` raises; a `Rejected` that is recorded, too.
         """
-        await self._decide(self._decider_of(command), received(command), content, circumstances, settlement)
+        decider, command = self._decider_of(command), received(command)
+        await self._decide(decider, command, content, self._context(arrived_us, circumstances), settlement)
+
+    def _context(self, now_us: int, circumstances: Metadata) -> Context:
+        return Context(now_us, self._clock.new_id, circumstances)
 
     def _decider_of(self, command: Command) -> Decider:
         decider = self._deciders.get(type(command))
@@ -116,12 +122,11 @@ class CommandHandler:
         decider: Decider,
         command: Command,
         content: Content,
-        circumstances: Metadata,
+        context: Context,
         settlement: Settlement | None = None,
     ) -> int:
-        context = Context(self._clock.now_us(), self._clock.new_id, circumstances)
         began = self._telemetry.began()
-        token = current.set(circumstances)
+        token = current.set(context.metadata)
         try:
             position = await self._decide_until_final(decider, command, context, content, settlement)
         except Exception as error:

@@ -1,7 +1,7 @@
 """Seeing through: event handlers, processes, timers and schedules, and commands from one service to another."""
 
 from twofold.processes.beginning import Start, begin, check_start
-from twofold.processes.carrying_out import COMMANDS, SentCommandHandler
+from twofold.processes.carrying_out import COMMANDS, SentCommandHandler, carried_id, outcome
 from twofold.processes.effects import Cancel, Compensate, End, Later, Step, after, at, cancel, compensate, end, step
 from twofold.processes.event_handlers import EventHandler, HandlerContext, event_handler_of, handle, is_handler
 from twofold.processes.handling import EventHandling
@@ -69,6 +69,7 @@ __all__ = [
     "at",
     "begin",
     "cancel",
+    "carried_id",
     "check_start",
     "compensate",
     "definitions_of",
@@ -79,6 +80,7 @@ __all__ = [
     "is_handler",
     "migrate",
     "opened_resources",
+    "outcome",
     "react",
     "resource_flaws",
     "sent",

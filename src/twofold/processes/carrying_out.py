@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from hashlib import blake2b
 from typing import Any, Final, cast
 
@@ -25,7 +26,7 @@ from twofold.errors import (
 from twofold.followers import Decision, EventFailed, Failure, FollowerStore, KeyedHandler, Park, retries
 from twofold.limits import HandlerLimits
 from twofold.log import Criterion, Log, RecordedEvent, Reused
-from twofold.messages import Command, Event, Metadata, decode, encode, plain, reader
+from twofold.messages import Command, Event, decode, encode, plain, reader
 from twofold.processes.recording import record
 from twofold.processes.records import CommandSent, CommandSettled, heard
 
@@ -89,7 +90,7 @@ class SentCommandHandler(KeyedHandler):
 
     async def handle(self, event: RecordedEvent, key: str, attempt: int) -> None:
         try:
-            await self._carry_out(_Order(self._service, event.metadata, self._read(event)))
+            await self._carry_out(_Order(self._service, event, self._read(event)))
         except (LogUnavailable, LogCorrupted):
             raise
         except Exception as error:
@@ -103,7 +104,7 @@ class SentCommandHandler(KeyedHandler):
             return
         except Exception as error:
             if isinstance(error, InvalidMessage) and not isinstance(error, UnknownMessage):
-                await self._settle(order, order.settlement(error))
+                await self._settle(order, outcome(order.sender, order.sent, error))
             elif not await self._is_settled(order):
                 raise
 
@@ -115,7 +116,8 @@ class SentCommandHandler(KeyedHandler):
                 f"{self._service}, and have it retried; or discard it."
             )
         command = decode(kind, bytes(order.sent.data))
-        await self._handler.settle(command, order.content, order.circumstances, order.settlement)
+        settlement = partial(outcome, order.sender, order.sent)
+        await self._handler.settle(command, order.content, order.arrived_us, order.circumstances, settlement)
 
     async def _is_settled(self, order: _Order) -> bool:
         """Say whether it was settled before: then that stays what it was, whatever the code of today makes of it."""
@@ -125,37 +127,39 @@ class SentCommandHandler(KeyedHandler):
     async def _settle(self, order: _Order, settled: CommandSettled) -> None:
         """Record an outcome that no decision has come to."""
         circumstances = encode(order.circumstances)
-        outcome = await record(
+        recorded = await record(
             self._log, [settled], order.content.id, self._clock, circumstances, digest=order.content.digest
         )
-        if isinstance(outcome, Reused):
+        if isinstance(recorded, Reused):
             raise IdReused(
                 f"The id {order.sent.id!r} was that of another command of {order.sender}, and this one was not done."
             )
 
 
 class _Order:
-    """A command that was sent: by whom, under which circumstances it is decided, and how its outcome is recorded."""
+    """A command that was sent: by whom, when it arrived, and under which circumstances it is decided."""
 
-    def __init__(self, service: str, recorded: Metadata, sent: CommandSent) -> None:
-        self.sender = recorded.source or service
+    def __init__(self, service: str, event: RecordedEvent, sent: CommandSent) -> None:
+        recorded = event.metadata
         self.sent = sent
+        self.sender = recorded.source or service
+        self.arrived_us = event.recorded_at_us
         self.circumstances = recorded.caused(sent.id, sent.id)
         # The data is that which is in the sender's log, so it is the same content also for later code.
         said = b"%b %b" % (sent.command.encode(), bytes(sent.data))
         self.content = Content(carried_id(self.sender, sent.id), blake2b(said, digest_size=_DIGEST_BYTES).digest())
 
-    def settlement(self, refusal: Rejected | InvalidMessage | None) -> CommandSettled:
-        """Return the record of what became of it."""
-        sent = self.sent
-        rejection = reason = ""
-        arguments: list[Any] = []
-        if refusal is not None:
-            rejection, reason, arguments = type(refusal).__name__, plain(str(refusal)), [*map(plain, refusal.args)]
-        return CommandSettled(
-            id=sent.id, service=self.sender, command=sent.command, data=sent.data, instance=sent.instance,
-            rejection=rejection, reason=reason, arguments=arguments,
-        )  # fmt: skip
+
+def outcome(sender: str, sent: CommandSent, refusal: Rejected | InvalidMessage | None) -> CommandSettled:
+    """Return the record of what became of a command: why it was refused, or that it was not."""
+    rejection = reason = ""
+    arguments: list[Any] = []
+    if refusal is not None:
+        rejection, reason, arguments = type(refusal).__name__, plain(str(refusal)), [*map(plain, refusal.args)]
+    return CommandSettled(
+        id=sent.id, service=sender, command=sent.command, data=sent.data, instance=sent.instance,
+        rejection=rejection, reason=reason, arguments=arguments,
+    )  # fmt: skip
 
 
 def carried_id(sender: str, command_id: str) -> str:

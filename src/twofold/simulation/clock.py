@@ -52,8 +52,7 @@ class SimulatedClock:
     def new_id(self) -> str:
         stamp = (_BEGIN_US // 1000 + int(self._loop.time() * 1000)) << 12
         self._stamp = stamp = max(stamp, self._stamp + 1)
-        milliseconds = stamp >> 12
-        made = f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7{stamp & 0xFFF:03x}-{self._tail}"
+        made = _written(stamp, self._tail)
         noted = drawn.get()
         if noted is not None:
             noted.ids.append(made)
@@ -61,3 +60,17 @@ class SimulatedClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds / self._rate)
+
+
+def given_before(id: str, count: int) -> list[str]:
+    """Return the last ids that a simulated clock has given before one, if that was at the same moment."""
+    *stamped, first, second = id.split("-")
+    stamp = int("".join(stamped).replace("-", ""), 16)
+    milliseconds, fraction = stamp >> 16, stamp & 0xFFF
+    stamp = milliseconds << 12 | fraction
+    return [_written(stamp - before, f"{first}-{second}") for before in range(count, 0, -1)]
+
+
+def _written(stamp: int, tail: str) -> str:
+    milliseconds = stamp >> 12
+    return f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7{stamp & 0xFFF:03x}-{tail}"

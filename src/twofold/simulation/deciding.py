@@ -9,18 +9,25 @@ from itertools import count
 from typing import Any, TypeAlias
 
 from twofold.commands import Context, Decider
-from twofold.errors import IdReused, Rejected
+from twofold.errors import IdReused, InvalidMessage, Rejected
 from twofold.folding import Fold
+from twofold.followers import MENDINGS
 from twofold.log import NewEvent, RecordedEvent, recordable
-from twofold.messages import Event, Metadata, content_digest
+from twofold.messages import Event, Metadata, content_digest, decode, received
+from twofold.processes import RECORDS, CommandSettled, outcome
 from twofold.service import Service
+from twofold.simulation.clock import Drawn, given_before
 from twofold.simulation.concerned import as_read, concerned
 from twofold.simulation.disks import Commit, LogDisk
 from twofold.simulation.history import Sent
+from twofold.simulation.settling import Order, orders_of
 from twofold.simulation.violations import Violation
 
 Said: TypeAlias = tuple[tuple[str, int, tuple[str, ...], bytes], ...]
 """What a decision yields, as the log keeps it."""
+
+_RECORDED = {each.message_name for each in (*RECORDS, *MENDINGS)}
+_MOST_DRAWN = 100
 
 
 class States:
@@ -66,10 +73,11 @@ class DecisionOracle:
         self._disk = disk
         self._deciders = {each.command: each for each in service.declaration.deciders}
         self._states = States(boundary.fold for each in self._deciders.values() for boundary in each.boundaries)
-        self._sent = [each for each in sent if each.service == service.name]
+        self._sent = [each for each in sent if each.service == service.name and type(each.command) in self._deciders]
         self._by_id: dict[str, list[Sent]] = defaultdict(list)
         for each in self._sent:
             self._by_id[each.command_id].append(each)
+        self._orders = orders_of(service.declaration, disk.events())
         self._done: dict[str, Commit] = {}
 
     def violations(self) -> Iterator[Violation]:
@@ -87,6 +95,12 @@ class DecisionOracle:
 
     def _judge_commit(self, commit: Commit) -> Iterator[Violation]:
         events = commit.append.events
+        if events and events[-1].type == CommandSettled.message_name:
+            yield from self._judge_carried_out(commit)
+            return
+        if events and events[0].type in _RECORDED:
+            # Nothing was decided.
+            return
         metadata = events[0].recorded(0, 0).metadata if events else Metadata(command=commit.append.id)
         if metadata.source:
             return
@@ -108,6 +122,40 @@ class DecisionOracle:
                 "A decision is made on what the log holds before it.", f"{where}, {candidates[0].command!r}",
                 _told(outcomes[0]), _told(_said(events)),
             )  # fmt: skip
+
+    def _judge_carried_out(self, commit: Commit) -> Iterator[Violation]:
+        """Judge what was made of a command that the log had: its events, and the record of its outcome."""
+        id, where = commit.append.id, f"{self._service.name}, position {commit.outcome.last}"
+        *events, record = commit.append.events
+        order = self._orders.get(id)
+        if order is None or id in self._done:
+            rule = "What is in the log was sent." if order is None else "A command takes effect once."
+            yield Violation(rule, where, "nothing", f"{_told(_said(commit.append.events))}")
+            return
+        self._done[id] = commit
+        command, decided = self._carried_out(order, commit)
+        refusal = decided if isinstance(decided, Rejected | InvalidMessage) else None
+        expected = recordable(outcome(order.sender, order.sent, refusal), "", b"").new.data
+        decider = self._deciders.get(type(command))
+        is_same = not events if refusal else decider is not None and _is_same(decided, _said(events), decider)
+        if not is_same or expected != record.data:
+            rule = "A decision is made on what the log holds before it."
+            yield Violation(
+                rule, f"{where}, {command!r}", f"{_told(decided)} {expected.decode()}", _told(_said([*events, record]))
+            )
+
+    def _carried_out(self, order: Order, commit: Commit) -> tuple[Any, Said | Exception]:
+        """Return a command that the log had, and what its decision comes to when it is made again."""
+        command = None
+        try:
+            kind = self._service.declaration.commands[order.sent.command]
+            command = received(decode(kind, bytes(order.sent.data)))
+            first = commit.append.events[0].id
+            drawn = Drawn(order.arrived_us, [*given_before(first, _MOST_DRAWN), first])
+            sent = Sent(self._service.name, "the log", command, order.sent.id, 0, drawn)
+            return command, self._again(sent, commit.head, commit.append.events)
+        except (KeyError, InvalidMessage) as error:
+            return command, error
 
     def _again(self, sent: Sent, head: int, events: Sequence[NewEvent] = ()) -> Said | Rejected | Exception:
         """Make a decision again on the states at a position, with the time and the ids that it had."""

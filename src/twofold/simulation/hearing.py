@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from twofold.log import RecordedEvent
+from twofold.processes import addressee
 from twofold.service import Service
 from twofold.simulation.violations import Violation
 
@@ -17,7 +18,8 @@ def hearing_violations(
     for source, kinds in service.declaration.sources.items():
         where = f"{service.name}, what it hears of {source}"
         wanted = {each.message_name.removeprefix(f"{source}.") for each in kinds}
-        published = {each.id: each for each in events[source] if each.type in wanted}
+        told = [each for each in events[source] if each.type in wanted]
+        published = {each.id: each for each in told if addressee(each) in ("", service.name)}
         heard = [each for each in events[service.name] if each.metadata.source == source]
         ids = Counter(each.metadata.source_id for each in heard)
         for id, times in ids.items():

@@ -13,6 +13,7 @@ from twofold.simulation.callers import NO_ANSWERS, UNKNOWN
 from twofold.simulation.deciding import DecisionOracle
 from twofold.simulation.hearing import hearing_violations
 from twofold.simulation.refilling import projection_violations
+from twofold.simulation.settling import settling_violations
 from twofold.simulation.violations import Violation
 from twofold.simulation.world import World
 
@@ -36,6 +37,8 @@ def violations(world: World) -> Iterator[Violation]:
         if not world.behind:
             store, clock = world.view_store(service.name), world.views[service.name].clock
             yield from projection_violations(service, world.logs[service.name], store, clock)
+        sent = world.history.sent
+        yield from settling_violations(service, events[service.name], sent, is_complete=not world.behind)
     for each in world.hosts.broken:
         yield Violation("A process ends when it is asked to.", "the world", "that it runs", each)
     for each in [*world.loop.failed, *world.hosts.unseen_failures()]:

@@ -57,6 +57,13 @@ _EXPLAINED = {
         f"for what never comes. {_TWOFOLD}"
     ),
     "A command takes effect once.": f"The same id of a command was recorded twice. {_TWOFOLD}",
+    "A command that is sent is carried out.": (
+        "A command was sent through the log, and when all was caught up nothing said what has become of it. Look whether its "
+        f"decision raises an error. {_TWOFOLD}"
+    ),
+    "Commands of one order are carried out in that order.": (
+        f"Two commands about one identity were decided in another order than that in which they were sent. {_TWOFOLD}"
+    ),
     "What is in the log was sent.": f"An event belongs to no command that was sent. {_TWOFOLD}",
     "An id is refused only where it was that of another command.": (
         f"A command that was sent again under its id was taken for another one. {_TWOFOLD}"

@@ -70,7 +70,7 @@ class Workload:
         declared = [each.declaration for each in services]
         self._seed = seed
         self._plan = plan
-        commands = [(each.name, kind) for each in declared for kind in each.commands.values()]
+        commands = [(each.name, kind) for each in declared for kind in (*each.commands.values(), *each.sends)]
         self._choices = _weighted([*commands, *usage.scenarios], usage.weights, Chance(seed, "workload"))
         self._queries = [(each.name, answer.query) for each in declared for answer in each.answers]
         self._named = named_identities([kind for _, kind in commands])

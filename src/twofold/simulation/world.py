@@ -145,7 +145,7 @@ class World:
     def _goals(self, service: Service) -> Iterator[tuple[str, int]]:
         """Yield the followers of a service, each with the position at which it has caught up."""
         head = self.logs[service.name].head
-        for name in service.declaration.followers:
+        for name in (*service.declaration.followers, *service.declaration.starts):
             yield name, head
         if self.plan.has_broker and service.declaration.tells:
             yield "relay", head
