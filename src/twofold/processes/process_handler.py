@@ -63,6 +63,8 @@ class ProcessHandler(KeyedHandler):
         self, definition: Definition, service: str, log: Log, store: ViewStore, clock: Clock, limits: HandlerLimits
     ) -> None:
         self.name = definition.follower
+        # Nothing is called that many at once could overload, and the steps that are taken at once share commits.
+        limits = msgspec.structs.replace(limits, concurrent_keys=limits.batch_events)
         super().__init__(log, store, clock, _policy, limits)
         self._definition = definition
         self._service = service
