@@ -18,12 +18,12 @@ $(VENV)/installed: pyproject.toml
 	@$(PYTHON) -m venv --help >/dev/null 2>&1 && $(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory system-venv
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[http,cli]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[http,cli,schedules]'
 	@touch $@
 
 # What only checks and benchmarks need, the peers among it, is no part of a first impression.
 $(VENV)/checks: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[http,cli,postgresql]' --group dev --group bench
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[http,cli,postgresql,schedules]' --group dev --group bench
 	@touch $@
 
 .PHONY: system-venv

@@ -10,8 +10,11 @@ from twofold.declaration.names import named_by
 from twofold.errors import DeclarationError
 from twofold.folding import marked
 from twofold.messages import Command, service_name_flaw, source_location
-from twofold.processes import EventHandler, Resources, resource_flaws
+from twofold.processes import EventHandler, Resources, Schedule, resource_flaws
 from twofold.views import Projection, View
+
+_DECORATORS: dict[type, str] = {Projection: "@project", Schedule: "@every"}
+"""What makes something of a function that is listed as it is."""
 
 
 def listed(service: str, parameter: str, given: Any, base: type | None = None) -> tuple[Any, ...]:
@@ -29,9 +32,11 @@ def listed(service: str, parameter: str, given: Any, base: type | None = None) -
         where = partial(source_location, getattr(each, "function", each))
         if any(each is other for other in elements[:number]):
             raise DeclarationError(f"Service({service!r}): {parameter}=[…] has {where()} twice. Remove one of them.")
-        if base is Projection and not isinstance(each, Projection):
-            raise DeclarationError(f"Service({service!r}): {parameter}=[…] has {where()}, which has no @project.")
-        if base not in (None, Projection) and not (isinstance(each, type) and issubclass(each, base)):
+        if base is not None and base in _DECORATORS and not isinstance(each, base):
+            raise DeclarationError(
+                f"Service({service!r}): {parameter}=[…] has {where()}, which has no {_DECORATORS[base]}."
+            )
+        if base is not None and base not in _DECORATORS and not (isinstance(each, type) and issubclass(each, base)):
             raise DeclarationError(
                 f"Service({service!r}): {parameter}=[…] takes classes derived from {base.__name__}, and {where()} is none."
             )

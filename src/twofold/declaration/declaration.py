@@ -38,6 +38,7 @@ from twofold.processes import (
     Process,
     ProcessInstance,
     Resources,
+    Schedule,
     Start,
     definitions_of,
     event_handler_of,
@@ -65,6 +66,7 @@ class Declaration(msgspec.Struct, frozen=True):
     takes_commands_from: tuple[str, ...] = ()
     handlers: tuple[EventHandler, ...] = ()
     resources: Resources = NO_RESOURCES
+    schedules: tuple[Schedule, ...] = ()
 
     @property
     def commands(self) -> dict[str, type[Command]]:
@@ -119,27 +121,21 @@ class Declaration(msgspec.Struct, frozen=True):
 
     @property
     def carries_out(self) -> bool:
-        """Whether commands may come to the service through its log, so that somebody has to follow them there."""
-        return bool(self.deciders and (self.takes_commands_from or self.processes))
-
-    @property
-    def has_timers(self) -> bool:
-        """Whether something may have to be done at a time, so that somebody has to wait for that."""
-        return bool(self.processes)
+        """Whether commands and timers are sure to come to the service through its log, so that somebody has to follow them."""
+        return bool(self.takes_commands_from or self.processes or self.handlers or self.schedules)
 
     @property
     def starts(self) -> dict[str, Start]:
         """Where each follower of the role "processes" begins when it is new, by the follower's name."""
         starts: dict[str, Start] = {each.follower: each.latest.process.process_start for each in self.processes}
         starts |= {handler.follower: handler.start for handler in self.handlers}
-        starts |= {COMMANDS: "first"} if self.carries_out else {}
-        return starts | ({TIMERS: "first"} if self.has_timers else {})
+        return starts | ({COMMANDS: "first", TIMERS: "first"} if self.carries_out else {})
 
     @property
     def kept(self) -> tuple[type[View], ...]:
         """The tables in which the followers of the role "processes" keep what they remember."""
         instances: tuple[type[View], ...] = (ProcessInstance,) if self.processes else ()
-        return (*instances, PendingTimer) if self.has_timers else instances
+        return (*instances, PendingTimer) if self.carries_out else instances
 
 
 def declare(
@@ -158,6 +154,7 @@ def declare(
     takes_commands_from: Sequence[str] = (),
     handlers: Sequence[Callable[..., Any]] = (),
     resources: Resources = NO_RESOURCES,
+    schedules: Sequence[Schedule] = (),
 ) -> Declaration:
     """Read and check a declaration.
 
@@ -189,6 +186,10 @@ def declare(
         listed(name, "takes_commands_from", takes_commands_from),
         tuple(event_handler_of(function) for function in handlers),
         resources,
+        tuple(listed(name, "schedules", schedules, Schedule)),
+    )
+    check_unique(
+        name, "are the schedule", [(each.name, source_location(each.function)) for each in declaration.schedules]
     )
     check_unique(name, "are the state", _named_states(aggregates, deciders))
     check_unique(name, "write the view", [(view.__qualname__, writer) for view, writer in written])

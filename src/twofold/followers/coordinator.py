@@ -80,9 +80,19 @@ class Coordinator:
                 async with asyncio.timeout(_FAREWELL_SECONDS):
                     await claiming.leave(self._store, self.owner)
 
+    @property
+    def names(self) -> list[str]:
+        """The followers that this process is ready for, whether it follows them now or another one does."""
+        return [*self._handlers]
+
     def followers(self) -> list[Follower]:
         """Return what this process follows now."""
         return [work.follower for work in self._work.values() if not work.rests]
+
+    def add(self, handlers: Mapping[str, Callable[[], BatchHandler]]) -> None:
+        """Follow something more from now on."""
+        self._handlers = {**self._handlers, **handlers}
+        self.look_again()
 
     def look_again(self) -> None:
         """Look at once, and not only when it is time, what there is to follow."""

@@ -15,6 +15,15 @@ def inbox_name(source: str) -> str:
     return f"{_INBOX}{source}"
 
 
+def source_of(follower: str) -> str:
+    """Return the source whose events a follower records, '' if it is no inbox.
+
+    >>> source_of("inbox:sales"), source_of("relay")
+    ('sales', '')
+    """
+    return follower.removeprefix(_INBOX) if follower.startswith(_INBOX) else ""
+
+
 def carries_events(follower: str) -> bool:
     """Say whether a follower carries events between services, and so fills no view.
 

@@ -24,6 +24,8 @@ from twofold.processes.records import (
 )
 from twofold.processes.requests import Requests
 from twofold.processes.resources import NO_RESOURCES, Resources, opened_resources, resource_flaws
+from twofold.processes.schedule_handler import SCHEDULES, ScheduleHandler, begin_schedules
+from twofold.processes.schedules import Schedule, Tick, every
 from twofold.processes.sending import sent
 from twofold.processes.timer_handler import TIMERS, TimerHandler
 from twofold.processes.timers import PendingTimer, Timer
@@ -33,6 +35,7 @@ __all__ = [
     "COMMANDS",
     "NO_RESOURCES",
     "RECORDS",
+    "SCHEDULES",
     "TIMERS",
     "Accepted",
     "Cancel",
@@ -56,9 +59,12 @@ __all__ = [
     "Refused",
     "Requests",
     "Resources",
+    "Schedule",
+    "ScheduleHandler",
     "SentCommandHandler",
     "Start",
     "Step",
+    "Tick",
     "Timer",
     "TimerCancelled",
     "TimerDue",
@@ -68,6 +74,7 @@ __all__ = [
     "after",
     "at",
     "begin",
+    "begin_schedules",
     "cancel",
     "carried_id",
     "check_start",
@@ -75,6 +82,7 @@ __all__ = [
     "definitions_of",
     "end",
     "event_handler_of",
+    "every",
     "handle",
     "heard",
     "is_handler",

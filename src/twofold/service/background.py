@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any
 
 from twofold.compatibility.comparing import tell_unread
 from twofold.declaration import Declaration
-from twofold.followers import Coordinator
-from twofold.log import Log
+from twofold.followers import BatchHandler, Coordinator
+from twofold.log import Criterion, Log
+from twofold.processes import CommandSent, PendingTimer, TimerSet
 from twofold.service.roles import Role
 from twofold.service.takeover import Takeover
+from twofold.views import ViewStore, layout, schema
 
 _COMPARING_SECONDS = 0.5
+_CARRIED_OUT = (Criterion(types=(CommandSent.message_name, TimerSet.message_name)),)
 
 _logger = logging.getLogger("twofold.service")
 
@@ -23,13 +26,16 @@ class Background:
     """The tasks of a service in this process, as its roles call for them."""
 
     def __init__(
-        self, declaration: Declaration, roles: Collection[Role], log: Log, coordinator: Coordinator, takeover: Takeover
-    ) -> None:
+        self, declaration: Declaration, roles: Collection[Role], log: Log, coordinator: Coordinator, takeover: Takeover,
+        views: ViewStore, carrying_out: Mapping[str, Callable[[], BatchHandler]],
+    ) -> None:  # fmt: skip
         self._declaration = declaration
         self._roles = frozenset(roles)
         self._log = log
         self._coordinator = coordinator
         self._takeover = takeover
+        self._views = views
+        self._carrying_out = carrying_out
         self._comparing: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -44,6 +50,16 @@ class Background:
             self._start(self._coordinator.run(), "follows")
         if "followers" in self._roles:
             self._start(self._takeover.run(), "takes over")
+        if "processes" in self._roles and not self._declaration.carries_out:
+            self._start(self._carry_out(), "looks for commands in its log")
+
+    async def _carry_out(self) -> None:
+        """Follow commands and timers in the log as soon as there is one: most services never have any."""
+        async for batch in self._log.follow(_CARRIED_OUT):
+            if batch.events:
+                await schema.create(self._views, layout(PendingTimer))
+                self._coordinator.add(self._carrying_out)
+                return
 
     def _start(self, work: Coroutine[Any, Any, None], does: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=f"{self._declaration.name} {does}")

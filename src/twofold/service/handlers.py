@@ -14,7 +14,16 @@ from twofold.followers.shadow import shadow_follower
 from twofold.limits import FollowerLimits, HandlerLimits, Limits
 from twofold.log import Log
 from twofold.messaging import RELAY, Deliveries, InboxHandler, Outbox, RelayHandler, Transport, inbox_name
-from twofold.processes import COMMANDS, TIMERS, EventHandling, ProcessHandler, SentCommandHandler, TimerHandler
+from twofold.processes import (
+    COMMANDS,
+    SCHEDULES,
+    TIMERS,
+    EventHandling,
+    ProcessHandler,
+    ScheduleHandler,
+    SentCommandHandler,
+    TimerHandler,
+)
 from twofold.service.roles import Role
 from twofold.views import ProjectionHandler, ViewHandler, ViewStore, table_name
 
@@ -61,13 +70,23 @@ def process_handlers(
     for each in declaration.handlers:
         handlers[each.follower] = partial(EventHandling, each, resources, log, store, clock, limits)
     if declaration.carries_out:
-        handlers[COMMANDS] = partial(
-            SentCommandHandler, declaration.name, declaration.takes_commands_from, declaration.commands, commands, log, store,
-            clock, limits,
-        )  # fmt: skip
-    if declaration.has_timers:
-        handlers[TIMERS] = partial(TimerHandler, log, store, clock, limits)
+        handlers |= carrying_out_handlers(declaration, commands, log, store, clock, limits)
+    if declaration.schedules:
+        handlers[SCHEDULES] = partial(
+            ScheduleHandler, declaration.name, declaration.schedules, log, store, clock, limits
+        )
     return handlers
+
+
+def carrying_out_handlers(
+    declaration: Declaration, commands: CommandHandler, log: Log, store: ViewStore, clock: Clock, limits: HandlerLimits
+) -> dict[str, Callable[[], BatchHandler]]:
+    """Return what carries out the commands that are in the log, at once or at their time, by the followers' names."""
+    make = partial(
+        SentCommandHandler, declaration.name, declaration.takes_commands_from, declaration.commands, commands, log, store,
+        clock, limits,
+    )  # fmt: skip
+    return {COMMANDS: make, TIMERS: partial(TimerHandler, log, store, clock, limits)}
 
 
 def _carrying_handlers(

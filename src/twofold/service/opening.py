@@ -10,7 +10,7 @@ from typing import Any
 from twofold.clock import Clock
 from twofold.declaration import Declaration
 from twofold.log import Log
-from twofold.processes import NO_RESOURCES, Resources, begin, opened_resources
+from twofold.processes import NO_RESOURCES, Resources, begin, begin_schedules, opened_resources
 from twofold.service.adapters import clock_of, open_log, open_transport, open_views
 from twofold.service.beginning import tell_what_is_new
 from twofold.service.closing import Closing
@@ -94,6 +94,7 @@ async def opened(
         await tell_what_is_new(declaration, settings, log, views if "followers" in roles else None)
         if "processes" in roles:
             await begin(declaration.starts, log, views, clock)
+            await begin_schedules(declaration.schedules, log, views, clock)
         if roles & {"queries", "followers"}:
             await running.view_versions.open(may_write="followers" in roles)
         stack.push_async_callback(close, name, running.close)

@@ -18,7 +18,7 @@ from twofold.processes import Requests, addressee
 from twofold.queries import After, EncodedAnswer, QueryFailure, QueryHandler, Subscription, Update, ViewVersions
 from twofold.service.background import Background
 from twofold.service.closing import InFlight
-from twofold.service.handlers import batch_handlers
+from twofold.service.handlers import batch_handlers, carrying_out_handlers
 from twofold.service.roles import Role, check_role
 from twofold.service.settings import Settings
 from twofold.service.takeover import Takeover
@@ -60,7 +60,8 @@ class Running:
         report = self._positions.advance
         self.coordinator = Coordinator(views, handlers, clock, self.name, report, limits.followers, telemetry)
         takeover = Takeover(declaration, self.view_versions, self.coordinator, log, views, clock, limits.followers)
-        self.background = Background(declaration, roles, log, self.coordinator, takeover)
+        carrying_out = carrying_out_handlers(declaration, self._commands, log, views, clock, limits.handlers)
+        self.background = Background(declaration, roles, log, self.coordinator, takeover, views, carrying_out)
         self._requests = Requests(self.name, declaration.sent, log, clock)
         self._sending = InFlight(limits.service.draining_seconds)
         self._ended = False

@@ -19,7 +19,7 @@ from twofold.errors import DeclarationError, NotRunning, SettingsError
 from twofold.log import LogStore
 from twofold.messages import Command, Event, Metadata, Query, Receipt, source_location
 from twofold.messaging import LogTransport, Outbox, Transport
-from twofold.processes import NO_RESOURCES, Process, Resources
+from twofold.processes import NO_RESOURCES, Process, Resources, Schedule
 from twofold.queries import After, Update
 from twofold.service.adapters import clock_of
 from twofold.service.closing import Closing
@@ -74,6 +74,7 @@ class Service:
         takes_commands_from: Sequence[str] = (),
         handlers: Sequence[Callable[..., Any]] = (),
         resources: Resources = NO_RESOURCES,
+        schedules: Sequence[Schedule] = (),
     ) -> None:
         self.declaration = declare(
             name,
@@ -90,6 +91,7 @@ class Service:
             takes_commands_from=takes_commands_from,
             handlers=handlers,
             resources=resources,
+            schedules=schedules,
         )
         self._running: Running | None = None
         self._stack = AsyncExitStack()

@@ -15,6 +15,7 @@ from twofold.testing.given import Given, When, given
 from twofold.testing.given_process import GivenProcess, WhenProcess
 from twofold.testing.log_conformance import LogConformance
 from twofold.testing.services import running, running_system, service_fixture
+from twofold.testing.settling import settled
 from twofold.testing.transport_conformance import TransportConformance
 from twofold.testing.view_conformance import ViewConformance
 
@@ -31,4 +32,5 @@ __all__ = [
     "running",
     "running_system",
     "service_fixture",
+    "settled",
 ]
