@@ -81,10 +81,9 @@ class Declaration(msgspec.Struct, frozen=True):
     @property
     def sent(self) -> tuple[type[Command], ...]:
         """The commands of other services that the service sends."""
-        commands = [*self.sends]
-        for plan in [plan for each in self.processes for plan in each.plans]:
-            commands += [each for each in plan.commands.values() if each.message_service not in ("", self.name)]
-        return tuple(dict.fromkeys(commands))
+        commands = [*self.sends, *[each for handler in self.handlers for each in handler.commands]]
+        commands += [each for it in self.processes for plan in it.plans for each in plan.commands.values()]
+        return tuple(dict.fromkeys([each for each in commands if each.message_service not in ("", self.name)]))
 
     @property
     def tells(self) -> tuple[type[Event], ...]:
@@ -288,8 +287,7 @@ def _all_events(declaration: Declaration) -> Iterable[type[Event]]:
 
 
 def _read_events(declaration: Declaration) -> Iterable[type[Event]]:
-    """Yield the events that change a state, a view or what a projection writes, or that a process is told of."""
-    """Yield the events that change a state, a view or what a projection writes, or that an event handler is given."""
+    """Yield the events that change a state, a view or what a projection writes, or that a process or handler is told of."""
     for decider in declaration.deciders:
         for boundary in decider.boundaries:
             yield from (event for event, _ in boundary.fold.steps.values())

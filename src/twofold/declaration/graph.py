@@ -92,6 +92,7 @@ def _chains(declarations: Sequence[Declaration]) -> Iterator[_Chain]:
         for decider in declaration.deciders:
             yield from _decided(declaration.name, decider)
         yield from _heard(declaration)
+        yield from _sent(declaration)
         yield from _followed(declaration)
         yield from _seen_through(declaration)
         yield from _published(declaration, declarations)
@@ -108,9 +109,16 @@ def _decided(service: str, decider: Decider) -> Iterator[_Chain]:
 
 
 def _heard(declaration: Declaration) -> Iterator[_Chain]:
-    for source, events in declaration.sources.items():
-        for event in events:
-            yield Node(declaration.name, "inbox", inbox_name(source)), _event(declaration.name, event)
+    for event in declaration.subscribes:
+        inbox = Node(declaration.name, "inbox", inbox_name(event.message_source))
+        yield inbox, _event(declaration.name, event)
+
+
+def _sent(declaration: Declaration) -> Iterator[_Chain]:
+    """Yield the commands of other services that one may send at a service, each with the one that it becomes there."""
+    for command in declaration.sends:
+        service, name = command.message_service, command.message_name
+        yield Node(declaration.name, "command", f"{service}.{name}"), Node(service, "command", name)
 
 
 def _followed(declaration: Declaration) -> Iterator[_Chain]:

@@ -41,8 +41,9 @@ class Service:
     ``publishes`` are events that other services may hear; ``subscribes`` are types of its own for theirs, declared with
     ``source=``. ``ignores`` are the names of events in its log that nothing is to read any more. ``handlers`` do something
     outside when an event has happened; ``resources`` says how that is opened which they take as parameters, by its class: by a
-    function that returns an async context manager. ``processes`` see things through: they react to events with commands. What
-    a service is made of is checked here, at import.
+    function that returns an async context manager. ``processes`` see things through: they react to events with commands.
+    ``sends`` are commands of other services that are sent from outside of these, and ``takes_commands_from`` names the
+    services whose commands it takes. What a service is made of is checked here, at import.
 
     >>> import asyncio
     >>> from examples.bank import Balance, BalanceOf, Deposit, bank
