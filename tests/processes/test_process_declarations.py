@@ -267,6 +267,16 @@ class NothingToUndo(Works, key=JobId, start="now", missing="ignore", ended="igno
         yield Compensate()
 
 
+class ForEver(Works, key=JobId, start="now", missing="ignore", ended="ignore"):
+    @react
+    def refused(self, outcome: Refused[Do]) -> Iterator[Step[Do, Undo]]:
+        yield from ()
+
+    @react
+    def undone(self, event: Compensated) -> Iterator[Compensate]:
+        yield Compensate()
+
+
 class OutcomeStarts(Works, key=JobId, start="now", missing="ignore", ended="ignore"):
     @react(starts=True)
     def again(self, outcome: Accepted[Do]) -> Iterator[Do]:
@@ -316,6 +326,7 @@ class LateMigration(Works, key=JobId, start="now", missing="ignore", ended="igno
             NothingToUndo,
             r"NothingToUndo \(.*\) compensates, and none of its reactions yields a step that can be undone",
         ),
+        (ForEver, r"undone \(.*\) is told that all is undone, and has all undone: it would be told that for ever"),
         (OutcomeStarts, r"again \(.*\) reacts to Accepted\[Do\], which only an instance is told that is there"),
         (OutcomeOfNothing, r"again \(.*\): annotate its parameter 'outcome' with what it is for"),
         (WrongStep, r"begun \(.*\) evolves WrongStep, and is annotated to return .*Job"),

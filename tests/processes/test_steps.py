@@ -215,10 +215,15 @@ def test_a_process_can_go_on_without_an_undoing() -> None:
     undoing.when(Refused(undo(2), "NotUndone")).sends(tell("not undone: True"), undo(1))
 
 
-def test_it_does_not_end_while_it_compensates() -> None:
-    """What is half undone would be left so."""
-    with pytest.raises(TypeError, match=r"ends the process while it undoes what it did\. End it when it is told"):
-        given(Work, asked("do=1"), Accepted(do(1)), asked("undo")).when(asked("end"))
+def test_who_ends_while_it_compensates_ends_when_all_is_undone() -> None:
+    """What is half undone would be left so; and whoever undoes everything and ends need not wait for that by himself."""
+    done = given(Work, asked("do=1"), Accepted(do(1)))
+    ending = done.when(asked("undo end")).sends(undo(1))
+    with pytest.raises(AssertionError, match="has not ended"):
+        ending.ends()
+    ending.when(Accepted(undo(1))).sends(tell("all undone")).ends().when(asked("do=2")).sends()
+    done.when(asked("undo")).when(asked("end")).when(Accepted(undo(1))).sends(tell("all undone")).ends()
+    given(Work, asked("")).when(asked("undo end")).sends(tell("all undone")).ends()
 
 
 # Timers.

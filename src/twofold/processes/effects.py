@@ -97,5 +97,8 @@ def compensate() -> Compensate:
 
 
 def end() -> End:
-    """End the process: its timers are taken back, and outcomes that come later concern nobody."""
+    """End the process: its timers are taken back, and outcomes that come later concern nobody.
+
+    While it compensates, it ends when all is undone.
+    """
     return End()

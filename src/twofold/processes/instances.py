@@ -30,7 +30,7 @@ class Waiting(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``sent`` has the commands without an outcome, by their ids; ``timers`` when each is due, by class; ``undo`` what undoes the
     steps that were accepted, in that order. While all is being undone, it ``compensates``, and ``undoing`` is the id of
-    the command that undoes the last of them.
+    the command that undoes the last of them; if it ``ends``, it does so when nothing is left.
     """
 
     sent: dict[str, Sent] = {}
@@ -38,6 +38,7 @@ class Waiting(msgspec.Struct, frozen=True, omit_defaults=True):
     undo: tuple[Undo, ...] = ()
     compensates: bool = False
     undoing: str = ""
+    ends: bool = False
 
     @property
     def is_settled(self) -> bool:

@@ -303,6 +303,11 @@ def _check_led_to(
             raise DeclarationError(
                 f"{where} is for the timer {name}, and no reaction of {cls.__name__} yields a Later[{name}]: it never comes."
             )
+        reaction = reactions.get((what, name))
+        if what == "compensated" and reaction is not None and Compensate in reaction.yields:
+            raise DeclarationError(
+                f"{where} is told that all is undone, and has all undone: it would be told that for ever."
+            )
         if what == "compensated" and Compensate not in yields.kinds:
             raise DeclarationError(
                 f"{where} is for Compensated, and no reaction of {cls.__name__} yields a Compensate."

@@ -146,6 +146,7 @@ class _Work:
         self._undo = list(waiting.undo)
         self._compensates = waiting.compensates
         self._undoing = waiting.undoing
+        self._ends = waiting.ends
         self._ended = False
         self._records: list[Event] = []
         self._unheard: Refused[Any] | None = None
@@ -220,8 +221,12 @@ class _Work:
             self._state = decoder(self._plan.process).decode(encode(following))
         reaction = self._plan.reactions.get(subject)
         if reaction is not None and reacts:
+            last = None
             for effect in reaction.call(self._state, happened, self._context):
+                if isinstance(last, End):
+                    raise TypeError(f"{reaction.where} yields {effect!r:.200} after the end. Yield end() last.")
                 self._take_effect(effect, reaction)
+                last = effect
         return True
 
     # What follows from it.
@@ -233,8 +238,6 @@ class _Work:
                 f"{reaction.where} yields {effect!r:.200}, which its annotation does not say. Add that to what it returns: "
                 "-> Iterator[…]."
             )
-        if self._ended:
-            raise TypeError(f"{reaction.where} yields {effect!r:.200} after the end. Yield end() last.")
         if isinstance(effect, Command):
             self._send(effect, None)
         elif isinstance(effect, Step):
@@ -247,7 +250,9 @@ class _Work:
         elif isinstance(effect, Compensate):
             self._compensates = True
         elif isinstance(effect, End):
-            self._end(reaction)
+            self._ends = True
+            if not self._compensates:
+                self._end()
 
     def _send(self, command: Command, undo: Undo | None) -> str:
         cause = self._cause
@@ -273,12 +278,7 @@ class _Work:
             instance = self._cause.instance
             self._records.append(TimerCancelled(id=_timer_id(instance, kind), instance=instance))
 
-    def _end(self, reaction: Reaction) -> None:
-        if self._compensates:
-            raise TypeError(
-                f"{reaction.where} ends the process while it undoes what it did. End it when it is told that this is done: "
-                "@react def …(self, event: Compensated) -> Iterator[End]."
-            )
+    def _end(self) -> None:
         for kind in [*self._timers]:
             self._cancel(kind)
         self._records.append(ProcessEnded(instance=self._cause.instance, position=self._cause.position))
@@ -295,10 +295,12 @@ class _Work:
             else:
                 self._compensates = False
                 self.tell(Compensated())
+                if self._ends and not self._ended:
+                    self._end()
 
     @property
     def _waiting(self) -> Waiting:
-        return Waiting(self._sent, self._timers, tuple(self._undo), self._compensates, self._undoing)
+        return Waiting(self._sent, self._timers, tuple(self._undo), self._compensates, self._undoing, self._ends)
 
     def stepped(self) -> Stepped:
         """Return what has come of it."""
