@@ -5,4 +5,6 @@ one at a URL), and ``--flat`` compares a large log there with a small one. ``--o
 shorter version, ``--json`` is for programs, and ``--profile WORKLOAD`` shows where Twofold's time goes.
 
 ``python -m bench.oracles`` measures simulations: what a command costs in them, and how much of that each oracle takes.
+
+``python -m bench.seeing_through`` measures event handlers, steps of processes and timers, with ``--postgresql`` there.
 """
