@@ -106,6 +106,11 @@ def unknown_keyword() -> Any:
         pass
 
 
+def odd_name() -> Any:
+    class P(Process, name="a/b", key=JobId, start="now", missing="ignore", ended="ignore"):
+        pass
+
+
 def two_keys() -> Any:
     class P(Process, key=(JobId, OtherId), start="now", missing="ignore", ended="ignore"):
         pass
@@ -152,6 +157,7 @@ def odd_migration() -> Any:
         (no_ended, r"P \(.*\): it does not say what becomes of an event that finds one which has ended\. Write ended="),
         (no_key, r"P \(.*\): start=, missing= and ended= stand beside key=, and this class has none"),
         (unknown_keyword, r"P \(.*\): .*polcy"),
+        (odd_name, r"P \(.*\): name='a/b' is not a name"),
         (two_keys, r"P \(.*\): only views are found by several identities"),
         (
             decides,

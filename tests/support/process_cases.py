@@ -15,7 +15,7 @@ import msgspec
 from tests.support.order_service import CancelOrder, Close, Fulfilment, PaymentDeadline, Place, shop
 from tests.support.relay_race import Finish, HandOver, Leg, race
 from tests.support.waiting import until
-from twofold.followers import Parked, parking
+from twofold.followers import Parked, claiming, parking
 from twofold.log import Log
 from twofold.messages import Event, reader
 from twofold.processes import CommandSent, CommandSettled, ProcessInstance, TimerDue, TimerSet
@@ -201,6 +201,25 @@ class ProcessCases:
                 await running.send(Close(order="99", status="seen"))
                 await at_rest(running)
                 assert await running.log.head() == head + 1
+
+        run(scenario)
+
+    def test_what_is_divided_is_seen_through_as_well(self, settings: Settings) -> None:
+        """Each instance is in one segment, by whatever it is told of; any text is a key, however long."""
+        longest, odd = "x" * 500, "ä ß/~,%🙂"
+
+        async def scenario() -> None:
+            async with shop.run(settings) as running:
+                await at_rest(running)
+                for follower in ("process:Fulfilment", "commands"):
+                    await claiming.split(running.views, follower, 4)
+                orders = [longest, odd, *map(str, range(40))]
+                await asyncio.gather(*[running.send(Place(order=each, units=3)) for each in orders])
+                await at_rest(running)
+                assert await parked(running) == []
+                closed = {each["order"]: each["status"] for each in await data_of(running.log, "Closed")}
+                assert closed == dict.fromkeys(orders, "shipped")
+                assert [each.status for each in await instances(running, f"Fulfilment/order:{odd}")] == ["ended"]
 
         run(scenario)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 import msgspec
 
+from twofold.followers import storable_key
 from twofold.processes.records import InstanceId
 from twofold.views import Index, View
+
+_LONGEST_KEY = 200
+_SHOWN = 60
 
 
 class Undo(msgspec.Struct, frozen=True):
@@ -73,6 +78,21 @@ class ProcessInstance(View, key=InstanceId):
     started_us: int = 0
     changed_us: int = 0
     position: int = 0
+
+
+def instance_key(key: str) -> str:
+    """Return the text of an instance's key, as it is ordered, parked and named by: of a long one the beginning, and a digest.
+
+    So there is room for it in the ids of all that it sends.
+
+    >>> instance_key("order:7")
+    'order:7'
+    >>> instance_key("order:" + 500 * "x")[52:]
+    'xxxxxxxx~d1d59523bf5afe70'
+    """
+    if len(key) > _LONGEST_KEY:
+        key = f"{key[:_SHOWN]}~{sha256(key.encode()).hexdigest()[:16]}"
+    return storable_key(key)
 
 
 def instance_id(process: str, key: str) -> str:

@@ -12,6 +12,7 @@ import msgspec
 from twofold.errors import DeclarationError
 from twofold.folding import State, StateType, mark
 from twofold.messages import class_location, source_location
+from twofold.messages.classes import check_name
 from twofold.processes.beginning import Start, check_start
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -51,6 +52,7 @@ class ProcessType(StateType):
     ) -> ProcessType:
         cls: Any = super().__new__(mcls, class_name, bases, namespace, **config)
         location = partial(class_location, class_name, namespace)
+        check_name(name or class_name, location)
         cls.process_name = name or class_name
         if "state_key" in vars(cls):
             check_start(start, location)

@@ -20,12 +20,11 @@ from twofold.followers import (
     KeyedHandler,
     Park,
     RetryAfter,
-    storable_key,
 )
 from twofold.limits import HandlerLimits
 from twofold.log import Appended, Criterion, Log, RecordedEvent
 from twofold.messages import Event, encode, reader
-from twofold.processes.instances import instance_id, key_text
+from twofold.processes.instances import instance_id, instance_key, key_text
 from twofold.processes.keeping import Instances, NewerVersion
 from twofold.processes.outcomes import Refused
 from twofold.processes.reading import Definition
@@ -104,7 +103,7 @@ class ProcessHandler(KeyedHandler):
             return _Told(event, read, dict(self._keys(event, read)))
         except Exception as error:
             named = self._definition.latest.key.named(event.tags) or [self._claim.segment.nameless]
-            return _Told(event, error, dict.fromkeys(map(storable_key, named)))
+            return _Told(event, error, dict.fromkeys(map(instance_key, named)))
 
     def _keys(self, event: RecordedEvent, read: Any) -> Iterator[tuple[str, Any]]:
         """Yield the texts of the keys of the instances that an event is for, and the keys, as far as they are known."""
@@ -115,7 +114,7 @@ class ProcessHandler(KeyedHandler):
                 yield text, None
             return
         for key in self._finders[event.type](read):
-            yield storable_key(self._definition.latest.key.of(key)), key
+            yield instance_key(self._definition.latest.key.of(key)), key
 
     async def handle(self, event: RecordedEvent, key: str, attempt: int) -> None:
         told = self._told.get(event.position)
