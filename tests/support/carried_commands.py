@@ -10,13 +10,14 @@ import msgspec
 import pytest
 
 from tests.processes import ordering
+from tests.processes.neighbours import CountBelow, Counted, CountLeft, CountRight, neighbours
 from tests.processes.ordering import both
 from tests.processes.reserving import Add, Added, Break, Look, Reserve, Reserved, Spoil, fragile, stock
 from tests.support.waiting import until
 from twofold import Command, Event, Receipt, Rejected
 from twofold.errors import IdReused, InvalidMessage, RequestTimeout, UnknownMessage
 from twofold.followers import Parked, parking
-from twofold.log import Criterion, RecordedEvent
+from twofold.log import Criterion, NewEvent, RecordedEvent
 from twofold.messages import Metadata, encode, reader
 from twofold.processes import COMMANDS, CommandSent, CommandSettled, heard, sent
 from twofold.processes.recording import record
@@ -185,7 +186,67 @@ class CarriedCommands:
 
         run(scenario)
 
+    def test_another_command_under_an_id_is_not_done_and_is_seen(self, places: Places) -> None:
+        """What should not be in the log is parked: other code may have sent it."""
+
+        async def scenario() -> None:
+            async with stock.run(places("stock")) as running:
+                await send(running, ("c-1", Add(item="tea", units=1)))
+                await settled(running, 1)
+                again = msgspec.Raw(b'{"item":"tea","units":2}')
+                made = CommandSent(id="c-1", service="stock", command="Add", data=again, order="item:tea")
+                await record(running.log, [made], "test/again", running.clock)
+                wrong = NewEvent("wrong", "sales.twofold.CommandSent", 1, (), b'{"service":"stock"}')
+                await running.log.append([wrong])
+                found = await parked(running, 2)
+                assert [each.key for each in found] == ["", "item:tea"]
+                assert "missing required field" in found[0].error
+                assert "IdReused" in found[1].error
+                assert "c-1' was that of another command" in found[1].error
+                assert [each.units for each in await read_back(running, Added)] == [1]
+
+        run(scenario)
+
     # Between services.
+
+    def test_services_that_send_to_each_other_keep_apart_what_is_whose(self, places: Places) -> None:
+        """Each records what is for it and nothing else; the same id is another command for each two of them."""
+
+        async def scenario() -> None:
+            settings = {name: places(name) for name in neighbours.services}
+            async with neighbours.run(settings) as services:
+                requests = [
+                    services[sender].request(command(thing="hat"), timeout_seconds=PATIENCE, id="c-1")
+                    for sender, command in (
+                        ("left", CountRight), ("left", CountBelow), ("right", CountLeft), ("right", CountBelow),
+                        ("below", CountLeft), ("below", CountRight),
+                    )
+                ]  # fmt: skip
+                receipts = await asyncio.gather(*requests)
+                assert [each.service for each in receipts] == ["right", "below", "left", "below", "left", "right"]
+                for name, running in services.items():
+                    assert [each.times for each in await read_back(running, Counted)] == [1, 2]
+                    foreign = [each for each in await running.log.read() if each.metadata.source]
+                    assert len(foreign) == 4
+                    assert {msgspec.json.decode(each.data)["service"] for each in foreign} == {name}
+
+        run(scenario)
+
+    def test_who_waits_need_not_be_who_follows(self, places: Places) -> None:
+        """Of several processes one takes commands, another one carries them out, and a third one hears."""
+
+        async def scenario() -> None:
+            if places("sales").log == "memory:":
+                return
+            carrying_out, hearing = together(places, "processes"), together(places, "relay")
+            async with together(places, "commands") as sending, carrying_out, hearing:
+                await sending["stock"].send(Add(item="tea", units=30))
+                commands = [ordering.Reserve(item="tea", order=f"o-{n}", units=1) for n in range(30)]
+                requests = [sending["sales"].request(each, timeout_seconds=PATIENCE) for each in commands]
+                assert {each.service for each in await asyncio.gather(*requests)} == {"stock"}
+                assert len(await recorded(sending["stock"], Reserved)) == 30
+
+        run(scenario)
 
     def test_a_command_to_another_service_is_decided_there_and_its_outcome_comes_back(self, places: Places) -> None:
         """With the receipt of that service; both logs tell of one request, and who made it."""
