@@ -15,6 +15,7 @@ from twofold.errors import (
     ReceiptTimeout,
     Rejected,
     TooManyConflicts,
+    UnknownMessage,
     ViewNotReady,
 )
 from twofold.messages import Command, Query, Receipt
@@ -142,14 +143,19 @@ class Caller:
         return sent
 
     async def _sent_once(self, service: str, command: Command, id: str, chance: Chance) -> Sent:
-        process, running = await self._some("commands", service, chance)
+        process, running = await self._some("commands", service, command, chance)
         disk = self._disks[service]
-        sent = Sent(service, process.name, command, id, disk.head, Drawn())
-        self._history.sent.append(sent)
+        taken = process.release.received(service, command)
+        sent = Sent(service, process.name, process.release, taken or command, id, disk.head, Drawn())
+        if taken is None:
+            sent.error = UnknownMessage(f"The code of {process.name} does not take {command!r}.")
+            self._trace.tell(self._name, f"has {shown(command)} for {process.name}, whose code does not take it")
+            return sent
+        self._history.send(sent)
         self._trace.tell(self._name, f"sends {shown(command)} to {process.name} as {id or 'a new one'}")
         context = process.new_context()
         context.run(drawn.set, sent.drawn)
-        call = asyncio.ensure_future(process.call(partial(running.send, command, id=id), context))
+        call = asyncio.ensure_future(process.call(partial(running.send, taken, id=id), context))
         try:
             async with asyncio.timeout(self._patience_seconds(chance)):
                 sent.receipt = await call
@@ -166,13 +172,17 @@ class Caller:
 
     async def _ask(self, service: str, query: Query[Any], receipts: Sequence[Receipt], chance: Chance) -> Asked:
         """Ask something, after the last receipt that the service knows of."""
-        process, running = await self._some("queries", service, chance)
+        process, running = await self._some("queries", service, query, chance)
         hears = [service, *running.declaration.sources]
-        asked = Asked(service, query, next((each for each in receipts[::-1] if each.service in hears), None))
+        taken = process.release.received(service, query)
+        asked = Asked(service, taken or query, next((each for each in receipts[::-1] if each.service in hears), None))
+        if taken is None:
+            asked.error = UnknownMessage(f"The code of {process.name} does not take {query!r}.")
+            return asked
         self._history.asked.append(asked)
         context = process.new_context()
         context.run(reading.set, asked)
-        work = partial(running.ask, query, after=(asked.after,) if asked.after else ())
+        work = partial(running.ask, taken, after=(asked.after,) if asked.after else ())
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 asked.answer = await process.call(work, context)
@@ -182,11 +192,14 @@ class Caller:
         self._trace.tell(self._name, f"asks {shown(query)} of {process.name} after {asked.after} and is told {told}")
         return asked
 
-    async def _some(self, role: Role, service: str, chance: Chance) -> tuple[Process, Running]:
-        """Return a process that does what is wanted, and the service in it; it may take a while until there is one."""
+    async def _some(self, role: Role, service: str, message: Any, chance: Chance) -> tuple[Process, Running]:
+        """Return a process that does what is wanted, and the service in it; it may take a while until there is one.
+
+        It is one whose code takes the message, if there is such a one.
+        """
         for _ in range(_LOOKS):
             if up := self._processes(role):
-                process = chance.pick(up)
+                process = chance.pick([each for each in up if each.release.received(service, message)] or up)
                 if process.instance is not None:
                     return process, process.instance[service]
             await asyncio.sleep(_LOOK_SECONDS)

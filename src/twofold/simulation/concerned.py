@@ -13,7 +13,8 @@ from twofold.messages import Event, reader
 def concerned(fold: Fold[Any], event: NewEvent | RecordedEvent) -> Iterator[tuple[Any, Event]]:
     """Yield each key whose state a fold changes by an event, and the event as its steps get it.
 
-    One that does not fit its class, as it comes from elsewhere perhaps, changes nothing: whoever follows sets it aside.
+    One that does not fit its class changes nothing, as it comes from elsewhere perhaps, or from newer code: whoever follows
+    sets it aside.
     """
     step = fold.steps.get(event.type)
     if step is not None:

@@ -13,13 +13,13 @@ from twofold.errors import IdReused, InvalidMessage, Rejected
 from twofold.folding import Fold
 from twofold.followers import MENDINGS
 from twofold.log import NewEvent, RecordedEvent, recordable
-from twofold.messages import Event, Metadata, content_digest, decode, received
+from twofold.messages import Command, Event, Metadata, content_digest, decode, received
 from twofold.processes import RECORDS, CommandSettled, outcome
-from twofold.service import Service
 from twofold.simulation.clock import Drawn, given_before
 from twofold.simulation.concerned import as_read, concerned
 from twofold.simulation.disks import Commit, LogDisk
 from twofold.simulation.history import Sent
+from twofold.simulation.releases import Release
 from twofold.simulation.settling import Order, orders_of
 from twofold.simulation.violations import Violation
 
@@ -58,6 +58,11 @@ class States:
         positions, _ = self._of(fold, key)
         return positions[bisect_right(positions, after) : bisect_right(positions, until)]
 
+    def changes_of(self, fold: str, key: str, until: int) -> list[int]:
+        """Return the positions at which a state has changed, by the names of the fold and the key."""
+        positions, _ = self._past.get((fold, key), ([], []))
+        return positions[: bisect_right(positions, until)]
+
     def _of(self, fold: Fold[Any], key: Any) -> tuple[list[int], list[Any]]:
         at = fold.name, fold.key.of(key)
         if at not in self._past:
@@ -65,31 +70,58 @@ class States:
         return self._past[at]
 
 
-class DecisionOracle:
-    """Judges what is in the log of a service, and what the senders of its commands were told."""
+class Code:
+    """What decides in a service by one release: its deciders, the states that these see, and what they cannot see."""
 
-    def __init__(self, service: Service, disk: LogDisk, sent: Sequence[Sent]) -> None:
+    def __init__(self, service: str, release: Release) -> None:
+        self.release = release
+        self.deciders = {each.command: each for each in release.services[service].declaration.deciders}
+        self.states = States(boundary.fold for each in self.deciders.values() for boundary in each.boundaries)
+        self.unread: dict[int, str] = {}
+        """The events that this code cannot read, by position."""
+        self._service = service
+
+    def fold(self, position: int, event: NewEvent | RecordedEvent) -> None:
+        """Take in the next event of the log."""
+        self.states.fold(position, event)
+        if not self.release.reads(self._service, event):
+            self.unread[position] = f"{event.type} of version {event.version}"
+
+    def boundaries(self, command: Command) -> Iterator[tuple[Fold[Any], Any]]:
+        """Yield the folds on which a command is decided, each with the key of the state."""
+        for each in self.deciders[type(command)].boundaries:
+            yield each.fold, each.key(command)
+
+
+class DecisionOracle:
+    """Judges what is in the log of a service, and what the senders of its commands were told, by the code that has decided."""
+
+    def __init__(self, service: str, releases: Sequence[Release], disk: LogDisk, sent: Sequence[Sent]) -> None:
         self._service = service
         self._disk = disk
-        self._deciders = {each.command: each for each in service.declaration.deciders}
-        self._states = States(boundary.fold for each in self._deciders.values() for boundary in each.boundaries)
-        self._sent = [each for each in sent if each.service == service.name and type(each.command) in self._deciders]
+        self._codes = {each.name: Code(service, each) for each in releases}
+        mine = [each for each in sent if each.service == service]
+        self._sent = [each for each in mine if type(each.command) in self._codes[each.release.name].deciders]
         self._by_id: dict[str, list[Sent]] = defaultdict(list)
         for each in self._sent:
             self._by_id[each.command_id].append(each)
-        self._orders = orders_of(service.declaration, disk.events())
+        self._orders = orders_of(releases[-1].services[service].declaration, disk.events())
         self._done: dict[str, Commit] = {}
 
     def violations(self) -> Iterator[Violation]:
         """Yield what is wrong."""
         for event in self._disk.start:
-            self._states.fold(event.position, event)
+            self._fold(event.position, event)
         for commit in self._disk.commits:
             yield from self._judge_commit(commit)
             for position, new in enumerate(commit.append.events, commit.outcome.first):
-                self._states.fold(position, new)
+                self._fold(position, new)
         for sent in self._sent:
             yield from self._judge_answer(sent)
+
+    def _fold(self, position: int, event: NewEvent | RecordedEvent) -> None:
+        for code in self._codes.values():
+            code.fold(position, event)
 
     # What is in the log.
 
@@ -104,7 +136,7 @@ class DecisionOracle:
         metadata = events[0].recorded(0, 0).metadata if events else Metadata(command=commit.append.id)
         if metadata.source:
             return
-        where = f"{self._service.name}, position {commit.outcome.last}"
+        where = f"{self._service}, position {commit.outcome.last}"
         if metadata.command in self._done:
             before = self._done[metadata.command].outcome.last
             yield Violation(
@@ -117,15 +149,33 @@ class DecisionOracle:
             yield Violation("What is in the log was sent.", where, "a command", f"{_told(_said(events))}")
             return
         outcomes = [self._again(each, commit.head, events) for each in candidates]
-        if not any(_is_same(each, _said(events), self._deciders[type(candidates[0].command)]) for each in outcomes):
+        deciders = [self._codes[each.release.name].deciders[type(each.command)] for each in candidates]
+        if not any(_is_same(each, _said(events), by) for each, by in zip(outcomes, deciders, strict=True)):
             yield Violation(
                 "A decision is made on what the log holds before it.", f"{where}, {candidates[0].command!r}",
                 _told(outcomes[0]), _told(_said(events)),
             )  # fmt: skip
+        for each in candidates:
+            if events and events[0].id in each.drawn.ids:
+                yield from self._judge_sight(each, commit.head, where)
+
+    def _judge_sight(self, sent: Sent, head: int, where: str) -> Iterator[Violation]:
+        """Judge whether the code that has decided reads all that other code has decided about the same states."""
+        code = self._codes[sent.release.name]
+        for fold, key in code.boundaries(sent.command) if code.unread else ():
+            for other in self._codes.values():
+                changes = other.states.changes_of(fold.name, fold.key.of(key), head)
+                if unread := [each for each in changes if each in code.unread]:
+                    yield Violation(
+                        "A decision sees every event of its states.", f"{where}, {sent.command!r}",
+                        f"{code.unread[unread[0]]}, position {unread[0]}, which the {other.release.name} code folds",
+                        f"the {code.release.name} code does not know it, and decides without it",
+                    )  # fmt: skip
+                    return
 
     def _judge_carried_out(self, commit: Commit) -> Iterator[Violation]:
         """Judge what was made of a command that the log had: its events, and the record of its outcome."""
-        id, where = commit.append.id, f"{self._service.name}, position {commit.outcome.last}"
+        id, where = commit.append.id, f"{self._service}, position {commit.outcome.last}"
         *events, record = commit.append.events
         order = self._orders.get(id)
         if order is None or id in self._done:
@@ -133,34 +183,38 @@ class DecisionOracle:
             yield Violation(rule, where, "nothing", f"{_told(_said(commit.append.events))}")
             return
         self._done[id] = commit
-        command, decided = self._carried_out(order, commit)
-        refusal = decided if isinstance(decided, Rejected | InvalidMessage) else None
-        expected = recordable(outcome(order.sender, order.sent, refusal), "", b"").new.data
-        decider = self._deciders.get(type(command))
-        is_same = not events if refusal else decider is not None and _is_same(decided, _said(events), decider)
-        if not is_same or expected != record.data:
-            rule = "A decision is made on what the log holds before it."
-            yield Violation(
-                rule, f"{where}, {command!r}", f"{_told(decided)} {expected.decode()}", _told(_said([*events, record]))
-            )
+        # It is not known which process has carried it out, and so with which code.
+        for code in self._codes.values():
+            command, decided = self._carried_out(code, order, commit)
+            refusal = decided if isinstance(decided, Rejected | InvalidMessage) else None
+            expected = recordable(outcome(order.sender, order.sent, refusal), "", b"").new.data
+            decider = code.deciders.get(type(command))
+            is_same = not events if refusal else decider is not None and _is_same(decided, _said(events), decider)
+            if is_same and expected == record.data:
+                return
+        rule = "A decision is made on what the log holds before it."
+        yield Violation(
+            rule, f"{where}, {command!r}", f"{_told(decided)} {expected.decode()}", _told(_said([*events, record]))
+        )
 
-    def _carried_out(self, order: Order, commit: Commit) -> tuple[Any, Said | Exception]:
-        """Return a command that the log had, and what its decision comes to when it is made again."""
+    def _carried_out(self, code: Code, order: Order, commit: Commit) -> tuple[Any, Said | Exception]:
+        """Return a command that the log had, and what its decision comes to when some code makes it again."""
         command = None
         try:
-            kind = self._service.declaration.commands[order.sent.command]
+            kind = code.release.services[self._service].declaration.commands[order.sent.command]
             command = received(decode(kind, bytes(order.sent.data)))
             first = commit.append.events[0].id
             drawn = Drawn(order.arrived_us, [*given_before(first, _MOST_DRAWN), first])
-            sent = Sent(self._service.name, "the log", command, order.sent.id, 0, drawn)
+            sent = Sent(self._service, "the log", code.release, command, order.sent.id, 0, drawn)
             return command, self._again(sent, commit.head, commit.append.events)
         except (KeyError, InvalidMessage) as error:
             return command, error
 
     def _again(self, sent: Sent, head: int, events: Sequence[NewEvent] = ()) -> Said | Rejected | Exception:
         """Make a decision again on the states at a position, with the time and the ids that it had."""
-        decider = self._deciders[type(sent.command)]
-        states = [self._states.at(each.fold, each.key(sent.command), head) for each in decider.boundaries]
+        code = self._codes[sent.release.name]
+        decider = code.deciders[type(sent.command)]
+        states = [code.states.at(fold, key, head) for fold, key in code.boundaries(sent.command)]
         for state in states:
             if isinstance(state, Exception):
                 return state
@@ -177,7 +231,7 @@ class DecisionOracle:
     # What senders were told.
 
     def _judge_answer(self, sent: Sent) -> Iterator[Violation]:
-        where = f"{self._service.name}, {sent.command!r} as {sent.command_id}, sent to {sent.process}"
+        where = f"{self._service}, {sent.command!r} as {sent.command_id}, sent to {sent.process}"
         if sent.receipt is not None:
             yield from self._judge_receipt(sent, sent.receipt.position, where)
         elif isinstance(sent.error, Rejected):
@@ -189,7 +243,8 @@ class DecisionOracle:
                     _told(outcome), _told(sent.error),
                 )  # fmt: skip
         elif isinstance(sent.error, IdReused):
-            others = [each for each in self._by_id[sent.id] if each.command != sent.command]
+            content = content_digest(sent.command)
+            others = [each for each in self._by_id[sent.id] if content_digest(each.command) != content]
             if not others:
                 yield Violation(
                     "An id is refused only where it was that of another command.", where, "a receipt", repr(sent.error)
@@ -210,11 +265,10 @@ class DecisionOracle:
 
     def _is_borne_out(self, sent: Sent, holds: Callable[[Any], bool]) -> bool:
         """Say whether an outcome is that of the decision at any position between sending and answering."""
-        decider = self._deciders[type(sent.command)]
+        code = self._codes[sent.release.name]
         positions = {sent.head_before: None}
-        for each in decider.boundaries:
-            key = each.key(sent.command)
-            positions |= dict.fromkeys(self._states.changes(each.fold, key, sent.head_before, sent.head_after))
+        for fold, key in code.boundaries(sent.command):
+            positions |= dict.fromkeys(code.states.changes(fold, key, sent.head_before, sent.head_after))
         return any(holds(self._again(sent, position)) for position in positions)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -9,10 +10,11 @@ import msgspec
 
 from twofold.messages import Command, Query, Receipt
 from twofold.simulation.clock import Drawn
+from twofold.simulation.releases import Release
 
 
 class Sent(msgspec.Struct):
-    """A command that was sent, and what became of it.
+    """A command that was sent, to a process with the code of a release, and what became of it.
 
     ``head_before`` is where the log ended when it was sent, and ``head_after`` when its caller was answered: what it was
     decided on lies between. Where its caller was told nothing, or that nothing is known, both outcomes are empty.
@@ -20,6 +22,7 @@ class Sent(msgspec.Struct):
 
     service: str
     process: str
+    release: Release
     command: Command
     id: str
     head_before: int
@@ -72,3 +75,10 @@ class History:
         self.sent: list[Sent] = []
         self.asked: list[Asked] = []
         self.visited: list[Visited] = []
+        self.has_sent: Callable[[], None] = lambda: None
+        """Called after each command."""
+
+    def send(self, sent: Sent) -> None:
+        """Take note of a command that is sent."""
+        self.sent.append(sent)
+        self.has_sent()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 
 from twofold.errors import LogUnavailable
-from twofold.service import Service, Settings, System
+from twofold.service import Settings
 from twofold.service.roles import Role
 from twofold.simulation.chance import Chance
 from twofold.simulation.clock import SimulatedClock
@@ -16,6 +17,7 @@ from twofold.simulation.log_store import SimulatedLogStore
 from twofold.simulation.loop import SimulatedLoop
 from twofold.simulation.plan import Plan
 from twofold.simulation.process import Process
+from twofold.simulation.releases import Release
 from twofold.simulation.trace import Trace
 from twofold.simulation.transport import SimulatedTransport
 from twofold.simulation.view_store import SimulatedViewStore
@@ -25,12 +27,32 @@ _RESTART_SECONDS = 1.0
 _MOST_DRIFT = 0.1
 
 
+class Post:
+    """A place for processes of a release, one after the other, until it is given up."""
+
+    def __init__(self, place: int, release: Release, roles: tuple[Role, ...]) -> None:
+        self.place = place
+        self.release = release
+        self.roles = roles
+        self.process: Process | None = None
+        """The one that is there, or was the last."""
+        self.has_started = asyncio.Event()
+        """Is set once the first of them is ready."""
+        self.is_given_up = False
+
+    async def give_up(self) -> None:
+        """Ask the process to end, and return when it has; no other comes in its place."""
+        self.is_given_up = True
+        if self.process is not None:
+            self.process.stop()
+            await asyncio.wait([self.process.ended])
+
+
 class Hosts:
-    """As many places for processes as a plan has, each with its roles."""
+    """As many places for processes as a plan has, each with its roles; while something is deployed, two posts are in one."""
 
     def __init__(
         self,
-        services: Sequence[Service],
         logs: Mapping[str, LogDisk],
         views: Mapping[str, ViewDisk],
         plan: Plan,
@@ -39,7 +61,6 @@ class Hosts:
         mishaps: Mishaps,
         trace: Trace,
     ) -> None:
-        self._system = System(*services)
         self._logs = logs
         self._views = views
         self._broker = Broker()
@@ -49,45 +70,65 @@ class Hosts:
         self._mishaps = mishaps
         self._trace = trace
         self._chance = Chance(seed, "hosts")
+        self._lives: Counter[int] = Counter()
+        self.posts: list[Post] = []
+        """Where processes are kept running, or were."""
         self.all: list[Process] = []
         """Every process that there ever was."""
         self.broken: list[str] = []
         """Which processes have ended for another reason than a database that is away, and for which."""
+        self.unable: list[str] = []
+        """Which have not even started, and for which."""
         self._unseen: list[str] = []
 
     def up(self, role: Role | None = None) -> list[Process]:
         """Return the processes that have started and are not asked to end: those with a role, or all."""
         return [each for each in self.all if each.instance is not None and (role is None or role in each.roles)]
 
-    async def keep(self, place: int) -> None:
-        """Keep a process running in a place: when it has ended, another one takes it after a while."""
-        life = 0
-        while True:
-            life += 1
-            name = f"process {place}.{life}"
+    def has_had(self, release: Release) -> bool:
+        """Say whether any process was started with a release."""
+        return any(each.release is release for each in self.all)
+
+    def post(self, place: int, release: Release) -> Post:
+        """Return a new post."""
+        made = Post(place, release, self._plan.processes[place])
+        self.posts.append(made)
+        return made
+
+    async def keep(self, post: Post) -> None:
+        """Keep a process running at a post: when it has ended, another one takes its place after a while."""
+        while not post.is_given_up:
+            self._lives[post.place] += 1
+            name = f"process {post.place}.{self._lives[post.place]}"
             chance = Chance(self._seed, name)
             drift = 1 + chance.between(-_MOST_DRIFT, _MOST_DRIFT) if self._mishaps.faults.clock_jump else 1.0
-            process = Process(name, self._loop, SimulatedClock(self._loop, chance, rate=drift), self._trace)
-            process.roles = frozenset(self._plan.processes[place])
+            clock = SimulatedClock(self._loop, chance, rate=drift)
+            post.process = process = Process(name, self._loop, clock, self._trace)
+            process.roles, process.release = frozenset(post.roles), post.release
             self.all.append(process)
             self._arm(process)
-            process.tell(f"starts, for {', '.join(self._plan.processes[place])}")
-            process.run(self._serve(process, self._plan.processes[place]))
+            code = f" with the {post.release.name} code" if post.release.name else ""
+            process.tell(f"starts{code}, for {', '.join(post.roles)}")
+            process.run(self._serve(process, post))
             await process.ended
             await asyncio.sleep(self._chance.between(0, _RESTART_SECONDS))
 
-    async def _serve(self, process: Process, roles: Sequence[Role]) -> None:
+    async def _serve(self, process: Process, post: Post) -> None:
         """Be a process: open everything, and run until it is asked to end, or dies."""
+        running = post.release.system.run(self._settings(process), clock=process.clock, roles=post.roles)
         try:
-            async with self._system.run(self._settings(process), clock=process.clock, roles=roles) as instance:
+            async with running as instance:
                 process.instance = instance
+                post.has_started.set()
                 await process.stopping
         except LogUnavailable as error:
             process.tell(f"ends: {error}")
         except Exception as error:
             # What is left of a dead process is freed in the end, and may say what it likes.
             if not process.is_dead:
-                self.broken.append(f"{process.name} ended with {error!r}")
+                (self.broken if process.instance or process.stopping.done() else self.unable).append(
+                    f"{process.name} ended with {error!r}"
+                )
         if not process.is_dead:
             self._unseen += process.unseen_failures()
         process.kill()

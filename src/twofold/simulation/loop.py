@@ -73,7 +73,8 @@ class _Numbered(asyncio.Future[Any]):
             # From Python 3.12 on, `asyncio.gather` takes in at once what is done already; before, it waits for turns.
             loop.call_at_once(fn, self, context=context)
         else:
-            super().add_done_callback(fn, context=context)
+            # Without a context it would be called in that of whoever is done, which may be a process that has just died.
+            super().add_done_callback(fn, context=copy_context() if context is None else context)
 
 
 class _Future(_Numbered):

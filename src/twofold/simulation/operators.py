@@ -10,7 +10,7 @@ from twofold.errors import NotFound, NotNow
 from twofold.followers import parking
 from twofold.operations import segments
 from twofold.operations.databases import Databases
-from twofold.service import Running, Service
+from twofold.service import Running
 from twofold.simulation.callers import UNKNOWN
 from twofold.simulation.chance import Chance
 from twofold.simulation.clock import SimulatedClock
@@ -30,14 +30,12 @@ class Operator:
 
     def __init__(
         self,
-        services: Sequence[Service],
         hosts: Hosts,
         clocks: Sequence[SimulatedClock],
         mishaps: Mishaps,
         chance: Chance,
         trace: Trace,
     ) -> None:
-        self._services = services
         self._hosts = hosts
         self._clocks = clocks
         self._mishaps = mishaps
@@ -132,7 +130,7 @@ class Operator:
     def _some_follower(self) -> tuple[Process, Running, str]:
         """Return a process, a service that runs in it, and what fills a view of it."""
         process = self._some(self._hosts.up("followers"))
-        filled = [each for each in self._services if each.declaration.followers]
+        filled = [each for each in process.release.services.values() if each.declaration.followers]
         if not filled or process.instance is None:
             raise NotNow("There is no view.")
         service = self._chance.pick(filled)

@@ -25,9 +25,11 @@ def violations(world: World) -> Iterator[Violation]:
     events = {name: disk.events() for name, disk in world.logs.items()}
     yield from _of_positions(events)
     for service in world.services:
-        yield from DecisionOracle(service, world.logs[service.name], world.history.sent).violations()
+        yield from DecisionOracle(
+            service.name, world.releases, world.logs[service.name], world.history.sent
+        ).violations()
     for service in world.services:
-        yield from hearing_violations(service, events, is_complete=not world.behind)
+        yield from hearing_violations(service, world.releases, events, is_complete=not world.behind)
     yield from _of_answers(world)
     for service in world.services:
         yield from _of_reading(world, service, events[service.name])
@@ -39,6 +41,8 @@ def violations(world: World) -> Iterator[Violation]:
             yield from projection_violations(service, world.logs[service.name], store, clock)
         sent = world.history.sent
         yield from settling_violations(service, events[service.name], sent, is_complete=not world.behind)
+    for each in world.hosts.unable:
+        yield Violation("A process starts.", "the world", "that it runs", each)
     for each in world.hosts.broken:
         yield Violation("A process ends when it is asked to.", "the world", "that it runs", each)
     for each in [*world.loop.failed, *world.hosts.unseen_failures()]:
@@ -76,7 +80,8 @@ def _of_answers(world: World) -> Iterator[Violation]:
 
 def _of_reading(world: World, service: Service, events: Sequence[RecordedEvent]) -> Iterator[Violation]:
     """Yield what was read from before what a receipt stands for, or from before what was read earlier."""
-    filled_by = {table: name for name, tables in service.declaration.followers.items() for table in tables}
+    declared = [each.services[service.name].declaration for each in world.releases]
+    filled_by = {table: name for each in declared for name, tables in each.followers.items() for table in tables}
     latest: dict[str, int] = defaultdict(int)
     for read in world.views[service.name].read:
         asked = read.asked

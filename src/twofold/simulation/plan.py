@@ -23,6 +23,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ``processes`` has the roles of each. Of so many ``commands`` only those in ``sends`` are sent, by their numbers, if it
     names any; a scenario counts as one. After a command its client asks something with the probability ``asks``, and then
     waits for ``pace_seconds`` at the most. ``snapshot_every`` stands for that of all aggregates, 0 for what each says itself.
+    Where something is deployed, it is taken back once and deployed again if it ``rolls_back``.
     """
 
     processes: tuple[tuple[Role, ...], ...] = (ROLES,)
@@ -33,12 +34,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     pace_seconds: float = 0.0
     identities: int = 1
     has_broker: bool = False
+    rolls_back: bool = False
     snapshot_every: int = 0
     faults: Faults = Faults()
     limits: Limits = Limits()
 
 
-def drawn_plan(seed: int, commands: int, faults: Faults | None = None) -> Plan:
+def drawn_plan(seed: int, commands: int, faults: Faults | None = None, *, deploys: bool = False) -> Plan:
     """Draw a plan: limits are small now and then, so that what else takes a long life of a process happens in a short one."""
     chance = Chance(seed, "plan")
     return Plan(
@@ -52,6 +54,7 @@ def drawn_plan(seed: int, commands: int, faults: Faults | None = None) -> Plan:
         snapshot_every=chance.pick([0, 1, 2, 7]),
         faults=drawn_faults(chance) if faults is None else faults,
         limits=_drawn_limits(chance),
+        rolls_back=deploys and Chance(seed, "rolling back").happens(0.4),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from twofold.service import Running
 from twofold.simulation.clock import SimulatedClock
 from twofold.simulation.loop import SimulatedLoop, Turn, taker
+from twofold.simulation.releases import Release
 from twofold.simulation.trace import Trace
 
 T = TypeVar("T")
@@ -39,6 +40,8 @@ class Process:
         self.instance: Mapping[str, Running] | None = None
         """The services that run in it, once it has started, and until it ends."""
         self.roles: frozenset[str] = frozenset()
+        self.release: Release
+        """The code that it runs."""
         self.stopping: asyncio.Future[None] = loop.create_future()
         """Has a result once it is asked to end."""
         self.ended: asyncio.Future[None] = loop.create_future()

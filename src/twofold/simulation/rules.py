@@ -47,6 +47,15 @@ _EXPLAINED = {
         "time (TimeoutError). If it is an assertion, what the function says is not so: between any two of its steps, others "
         "do what they do. If not, look for what it takes for granted: it runs at any moment, also before there is anything."
     ),
+    "A process starts.": (
+        "A process could not start on what is there. During a deployment the new code starts on what the old code has stored, "
+        "and after it was taken back the old code starts on what the new one has. The error says what does not fit."
+    ),
+    "A decision sees every event of its states.": (
+        "While something is deployed, processes with the old code decide beside those with the new one. What the old code "
+        "does not know it does not fold, and what it decides is decided on less. Deploy a new event in two steps: first "
+        "everywhere the code that reads it, then the code that decides it."
+    ),
     "A process ends when it is asked to.": "A process of the system could not go on. " + _TWOFOLD,
     "What fails, somebody looks at.": (
         "A task or a callback has raised an error, and nobody has asked what became of it: asyncio writes that to its log "

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from twofold.errors import DeclarationError
 from twofold.messages import Command
 from twofold.service import Service, System
 from twofold.simulation.faults import Faults
@@ -16,6 +15,7 @@ from twofold.simulation.invariants import Invariant, check_invariants
 from twofold.simulation.loop import Standstill
 from twofold.simulation.oracles import violations
 from twofold.simulation.plan import Plan, drawn_plan, with_room
+from twofold.simulation.releases import releases_of
 from twofold.simulation.report import Report, described
 from twofold.simulation.scenarios import Scenario
 from twofold.simulation.shrinking import shrunk
@@ -38,6 +38,7 @@ def simulate(
     weights: Mapping[type[Command] | Scenario, float] = {},
     scenarios: Sequence[Scenario] = (),
     start: Start = (),
+    before: Service | System | None = None,
 ) -> int:
     """Run a service or a system in so many worlds, the first from this seed, and return how many commands were sent.
 
@@ -52,12 +53,13 @@ def simulate(
             below 1 for each that is not named.
         scenarios: what people do with it, among the commands that are made up.
         start: the events of a recorded log with which each world begins; of a system, by the names of its services.
+        before: the code of before. Each world begins with it, and what is simulated is deployed while it runs.
 
     Raises:
         AssertionError: a rule was broken; the text says which, what was expected and found, and shows the shortest history.
         DeclarationError: it cannot be simulated, or has not what an invariant, a weight, a scenario or the start is about.
     """
-    simulation = Simulation(simulated, invariants, weights, scenarios, start)
+    simulation = Simulation(simulated, invariants, weights, scenarios, start, before)
     sent = 0
     for each in range(seed, seed + runs):
         report = simulation.run(each, simulation.plan(each, commands, faults))
@@ -79,6 +81,7 @@ def simulate_once(
     weights: Mapping[type[Command] | Scenario, float] = {},
     scenarios: Sequence[Scenario] = (),
     start: Start = (),
+    before: Service | System | None = None,
 ) -> Report:
     """Run a service or a system in the world of one seed, and judge it.
 
@@ -88,12 +91,12 @@ def simulate_once(
     Raises:
         DeclarationError: it cannot be simulated, or has not what an invariant, a weight, a scenario or the start is about.
     """
-    simulation = Simulation(simulated, invariants, weights, scenarios, start)
+    simulation = Simulation(simulated, invariants, weights, scenarios, start, before)
     return simulation.run(seed, plan or simulation.plan(seed, commands, faults))
 
 
 class Simulation:
-    """What is simulated, the rules of its own that it has to keep, and how it is used."""
+    """What is simulated, in the place of what was there before perhaps; its own rules; and how it is used."""
 
     def __init__(
         self,
@@ -102,26 +105,29 @@ class Simulation:
         weights: Mapping[type[Command] | Scenario, float] = {},
         scenarios: Sequence[Scenario] = (),
         start: Start = (),
+        before: Service | System | None = None,
     ) -> None:
-        self._services = [simulated] if isinstance(simulated, Service) else [*simulated.services.values()]
+        self._releases = releases_of(simulated, before)
+        self._services = [*self._releases[-1].services.values()]
         self._invariants = invariants
         check_invariants(invariants, self._services)
-        _check_services(self._services)
         self._usage = Usage(weights, scenarios, checked_start(start, self._services))
         check_usage(self._usage, self._services)
 
     def plan(self, seed: int, commands: int = COMMANDS, faults: Faults | None = None) -> Plan:
         """Draw the plan of a world."""
-        return with_room(drawn_plan(seed, commands, faults), sum(map(len, self._usage.start.values())))
+        plan = drawn_plan(seed, commands, faults, deploys=len(self._releases) > 1)
+        return with_room(plan, sum(map(len, self._usage.start.values())))
 
     def run(self, seed: int, plan: Plan | None = None) -> Report:
         """Run the world of a seed, by the plan that it draws if none is given, and judge it."""
         plan = plan or self.plan(seed)
-        with _undisturbed(), _snapshots(self._services, plan.snapshot_every):
+        deployed = [service for release in self._releases for service in release.services.values()]
+        with _undisturbed(), _snapshots(deployed, plan.snapshot_every):
             return self._lived_through(seed, plan)
 
     def _lived_through(self, seed: int, plan: Plan) -> Report:
-        world = World(self._services, seed, plan, self._usage)
+        world = World(self._releases, seed, plan, self._usage)
         try:
             found = self._judged(world)
         finally:
@@ -154,21 +160,6 @@ class Simulation:
     def _broken_by_logs(self, world: World) -> Iterator[Violation]:
         for service in self._services:
             yield from state_violations(service, world.logs[service.name].events(), self._invariants)
-
-
-def _check_services(services: Sequence[Service]) -> None:
-    if not any(each.declaration.commands for each in services):
-        raise DeclarationError(
-            f"{', '.join([each.name for each in services])}: there are no commands, so nothing would happen. Simulate the "
-            "service with the one that it hears of: System(…)."
-        )
-    names = {each.name for each in services}
-    for service in services:
-        for source in service.declaration.sources:
-            if source not in names:
-                raise DeclarationError(
-                    f"{service.name} subscribes to {source}, which is not simulated. Simulate both: System({service.name}, …)."
-                )
 
 
 @contextmanager

@@ -12,33 +12,37 @@ from twofold.folding import Fold, fold_of
 from twofold.followers import Progress, checkpoints, parking, storable_key
 from twofold.log import RecordedEvent
 from twofold.messages import Event
-from twofold.service import Service
 from twofold.simulation.concerned import concerned
 from twofold.simulation.violations import Violation
 from twofold.simulation.wire import at_once
-from twofold.views import Layout, ViewStore, layout
+from twofold.views import Layout, View, ViewStore, layout
 from twofold.views.tables import table_for
 
 
 def view_violations(
-    service: Service, events: Sequence[RecordedEvent], store: ViewStore, *, may_park: bool = False
+    service: str,
+    views: Sequence[type[View]],
+    events: Sequence[RecordedEvent],
+    store: ViewStore,
+    *,
+    may_park: bool = False,
 ) -> Iterator[Violation]:
-    """Yield what is wrong with a service's views as they are now. The store answers at once."""
+    """Yield what is wrong with views of a service as they are now. The store answers at once."""
     parked = at_once(parking.parked(store))
     if not may_park:
         for each in parked:
             if each.error:
                 yield Violation(
-                    "Nothing is parked.", f"{service.name}: {each.follower}, {each.key}, position {each.position}",
+                    "Nothing is parked.", f"{service}: {each.follower}, {each.key}, position {each.position}",
                     "that it is handled", each.error,
                 )  # fmt: skip
     progress = at_once(checkpoints.progress(store))
-    for view in service.declaration.folded:
+    for view in views:
         table = layout(view).table
         segments = [each for each in progress if each.follower == table]
         aside = {(each.key, each.position) for each in parked if each.follower == table}
         handled = [*_handled(fold_of(view), events, segments)]
-        where = f"{service.name}: {table} at {', '.join([str(each.position) for each in segments])}"
+        where = f"{service}: {table} at {', '.join([str(each.position) for each in segments])}"
         yield from _overtaken(handled, aside, where)
         found = rows_of(store, layout(view)) if segments else {}
         yield from differences("A view is a fold of what it has handled.", where, _folded(view, handled, aside), found)

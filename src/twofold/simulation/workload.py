@@ -15,6 +15,7 @@ from twofold.messages import Command, source_location, tag_of, type_hints
 from twofold.service import Service
 from twofold.simulation.chance import Chance
 from twofold.simulation.plan import Plan
+from twofold.simulation.releases import Release, newest_declared
 from twofold.simulation.scenarios import Scenario, check_scenarios
 from twofold.simulation.starting import identities_in
 from twofold.simulation.values import Maker
@@ -63,16 +64,19 @@ class Visit(msgspec.Struct, frozen=True):
 class Workload:
     """Makes what is asked of services.
 
-    Each request is made by a stream of chance of its own: it is the same whichever others are sent.
+    Each request is made by a stream of chance of its own: it is the same whichever others are sent. Of what several releases
+    have, the newest one says what it looks like.
     """
 
-    def __init__(self, services: Sequence[Service], seed: int, plan: Plan, usage: Usage) -> None:
-        declared = [each.declaration for each in services]
+    def __init__(self, releases: Sequence[Release], seed: int, plan: Plan, usage: Usage) -> None:
         self._seed = seed
         self._plan = plan
-        commands = [(each.name, kind) for each in declared for kind in (*each.commands.values(), *each.sends)]
+        commands = newest_declared(
+            releases, lambda each: each.commands | {kind.message_name: kind for kind in each.sends}
+        )
         self._choices = _weighted([*commands, *usage.scenarios], usage.weights, Chance(seed, "workload"))
-        self._queries = [(each.name, answer.query) for each in declared for answer in each.answers]
+        answers = newest_declared(releases, lambda each: each.queries)
+        self._queries = [(service, answer.query) for service, answer in answers]
         self._named = named_identities([kind for _, kind in commands])
         self._known = self._known_identities(usage.start)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from twofold.followers import checkpoints, parking
@@ -12,6 +13,7 @@ from twofold.service import Service
 from twofold.simulation.callers import Caller
 from twofold.simulation.chance import Chance
 from twofold.simulation.clock import SimulatedClock
+from twofold.simulation.deploying import Deployment
 from twofold.simulation.disks import LogDisk, ViewDisk
 from twofold.simulation.faults import Mishaps
 from twofold.simulation.history import History
@@ -19,12 +21,14 @@ from twofold.simulation.hosting import Hosts
 from twofold.simulation.loop import SimulatedLoop
 from twofold.simulation.operators import Operator
 from twofold.simulation.plan import Plan
+from twofold.simulation.releases import Release
 from twofold.simulation.trace import Trace
 from twofold.simulation.view_store import SimulatedViewStore
 from twofold.simulation.viewing import view_violations
 from twofold.simulation.violations import Violation
 from twofold.simulation.wire import at_once
 from twofold.simulation.workload import Usage, Workload
+from twofold.views import table_name
 
 _LOOK_SECONDS = 0.1
 _AUDIT_SECONDS = 2.0
@@ -32,10 +36,12 @@ _CATCHING_UP_SECONDS = 120.0
 
 
 class World:
-    """One run of some services by a seed. What is left of it afterwards is the evidence."""
+    """One run of some services by a seed. What is left of it afterwards is the evidence; its services are the newest."""
 
-    def __init__(self, services: Sequence[Service], seed: int, plan: Plan, usage: Usage) -> None:
-        self.services = services
+    def __init__(self, releases: Sequence[Release], seed: int, plan: Plan, usage: Usage) -> None:
+        self.releases = releases
+        """What is there in the beginning, and, if there is more than one, what is deployed then."""
+        self.services = services = [*releases[-1].services.values()]
         self.plan = plan
         self._usage = usage
         self.loop = SimulatedLoop(Chance(seed, "turns"))  # type: ignore[abstract]  # What it lacks, it says.
@@ -50,9 +56,10 @@ class World:
         """What was found wrong on the way."""
         self._seed = seed
         self.mishaps = Mishaps(Chance(seed, "mishaps"), plan.faults)
-        self.hosts = Hosts(services, self.logs, self.views, plan, seed, self.loop, self.mishaps, self.trace)
-        self._operator = Operator(
-            services, self.hosts, [*clocks.values()], self.mishaps, Chance(seed, "operator"), self.trace
+        self.hosts = Hosts(self.logs, self.views, plan, seed, self.loop, self.mishaps, self.trace)
+        self._operator = Operator(self.hosts, [*clocks.values()], self.mishaps, Chance(seed, "operator"), self.trace)
+        self._deployment = Deployment(
+            self.hosts, plan, self.history, self.mishaps, Chance(seed, "deployment"), self.trace, self._begin
         )
         self._outside: list[asyncio.Task[None]] = []
 
@@ -72,8 +79,8 @@ class World:
         for name, disk in self.logs.items():
             if disk.start:
                 self.trace.tell("world", f"begins with a log of {name} that ends at {disk.head}")
-        for place in range(len(self.plan.processes)):
-            self._begin(self.hosts.keep(place))
+        self._deployment.start(self.releases[0])
+        deploying = [self._begin(self._deployment.run(*each)) for each in pairwise(self.releases)]
         operating, auditing = self._begin(self._operator.run()), self._begin(self._audit())
         await asyncio.gather(*[self._begin(each) for each in self._requested()])
         self.trace.tell("world", "from now on nothing goes wrong")
@@ -81,6 +88,8 @@ class World:
         auditing.cancel()
         self.mishaps.calm()
         self.hosts.calm()
+        self._deployment.hurry()
+        await asyncio.gather(*deploying)
         await self._catch_up()
         for task in self._outside:
             if task.done() and not task.cancelled():
@@ -96,11 +105,14 @@ class World:
                 self.found += self.view_violations(service)
 
     def view_violations(self, service: Service) -> list[Violation]:
-        """Judge the views of a service as they are at this moment."""
+        """Judge the views of a service as they are at this moment, each by the newest code that has begun to fill it."""
         if self.views[service.name].is_empty:
             return []
+        begun = [each for each in self.releases if self.hosts.has_had(each)] or self.releases
+        views = {table_name(view): view for each in begun for view in each.services[service.name].declaration.folded}
         store, events = self.view_store(service.name), self.logs[service.name].events()
-        return [*view_violations(service, events, store, may_park=self.plan.faults.refused_row > 0)]
+        may_park = self.plan.faults.refused_row > 0
+        return [*view_violations(service.name, [*views.values()], events, store, may_park=may_park)]
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Begin something that belongs to no process."""
@@ -110,7 +122,7 @@ class World:
 
     def _requested(self) -> Iterator[Coroutine[Any, Any, None]]:
         """Yield what each client does: what there is to send is dealt out among them."""
-        workload = Workload(self.services, self._seed, self.plan, self._usage)
+        workload = Workload(self.releases, self._seed, self.plan, self._usage)
         requests = workload.requests()
         for number in range(self.plan.clients):
             caller = Caller(
@@ -133,12 +145,14 @@ class World:
         """Yield what has not caught up, and have what is parked tried again."""
         store = self.view_store(service.name)
         progress = at_once(checkpoints.progress(store))
-        for name, head in self._goals(service):
+        goals = dict(self._goals(service))
+        for name, head in goals.items():
             position = min([each.position for each in progress if each.follower == name], default=0)
             if position < head:
                 yield f"{service.name}: {name} is at {position} of {head}"
         if self.plan.faults.refused_row:
-            for each in at_once(parking.parked(store)):
+            # What nobody follows any more, such as a view that is not declared now, keeps what it has parked.
+            for each in [each for each in at_once(parking.parked(store)) if each.follower in goals]:
                 yield f"{service.name}: {each.follower} has parked {each.key}, position {each.position}: {each.error}"
                 at_once(parking.request_retry(store, each.follower, [each.key]))
 
