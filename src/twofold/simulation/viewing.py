@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 from sqlalchemy import select
 
+from twofold.declaration import Declaration
 from twofold.folding import Fold, fold_of
 from twofold.followers import Progress, checkpoints, parking, storable_key
+from twofold.followers.shadow import shadowed
 from twofold.log import RecordedEvent
 from twofold.messages import Event
 from twofold.simulation.concerned import concerned
@@ -20,20 +22,23 @@ from twofold.views.tables import table_for
 
 
 def view_violations(
-    service: str,
+    now: Declaration,
     views: Sequence[type[View]],
     events: Sequence[RecordedEvent],
     store: ViewStore,
     *,
     may_park: bool = False,
 ) -> Iterator[Violation]:
-    """Yield what is wrong with views of a service as they are now. The store answers at once."""
+    """Yield what is wrong with views of a service as they are now. The store answers at once.
+
+    What is not declared ``now`` any more goes soon; until then it may park what only newer code can read.
+    """
     parked = at_once(parking.parked(store))
     if not may_park:
         for each in parked:
-            if each.error:
+            if each.error and (shadowed(each.follower) or each.follower) in now.followers:
                 yield Violation(
-                    "Nothing is parked.", f"{service}: {each.follower}, {each.key}, position {each.position}",
+                    "Nothing is parked.", f"{now.name}: {each.follower}, {each.key}, position {each.position}",
                     "that it is handled", each.error,
                 )  # fmt: skip
     progress = at_once(checkpoints.progress(store))
@@ -42,7 +47,7 @@ def view_violations(
         segments = [each for each in progress if each.follower == table]
         aside = {(each.key, each.position) for each in parked if each.follower == table}
         handled = [*_handled(fold_of(view), events, segments)]
-        where = f"{service}: {table} at {', '.join([str(each.position) for each in segments])}"
+        where = f"{now.name}: {table} at {', '.join([str(each.position) for each in segments])}"
         yield from _overtaken(handled, aside, where)
         found = rows_of(store, layout(view)) if segments else {}
         yield from differences("A view is a fold of what it has handled.", where, _folded(view, handled, aside), found)

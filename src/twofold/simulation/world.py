@@ -112,7 +112,8 @@ class World:
         views = {table_name(view): view for each in begun for view in each.services[service.name].declaration.folded}
         store, events = self.view_store(service.name), self.logs[service.name].events()
         may_park = self.plan.faults.refused_row > 0
-        return [*view_violations(service.name, [*views.values()], events, store, may_park=may_park)]
+        now = begun[-1].services[service.name].declaration
+        return [*view_violations(now, [*views.values()], events, store, may_park=may_park)]
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Begin something that belongs to no process."""
