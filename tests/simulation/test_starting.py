@@ -11,8 +11,10 @@ from tests.simulation.warehouse import system as warehouse
 from twofold.copies import export_log
 from twofold.errors import DeclarationError, LogUnavailable
 from twofold.log import Log, RecordedEvent, recordable
+from twofold.service import System
 from twofold.service.adapters import clock_of, open_log
 from twofold.simulation import Plan, invariant, recorded_events, simulate, simulate_once
+from twofold.simulation.releases import releases_of
 from twofold.simulation.simulate import Simulation
 from twofold.simulation.starting import MOST_EVENTS
 from twofold.simulation.workload import Usage
@@ -57,9 +59,9 @@ def test_a_rule_that_the_log_breaks_already_is_told() -> None:
     assert "position 1, after Parked" in report.violations[0].where
 
 
-def logs_of(system: object) -> dict[str, list[RecordedEvent]]:
+def logs_of(system: System) -> dict[str, list[RecordedEvent]]:
     """Return the logs of a system after a while."""
-    world = World([*system.services.values()], 1, Plan(commands=60, identities=20, clients=4), Usage())  # type: ignore[attr-defined]
+    world = World(releases_of(system, None), 1, Plan(commands=60, identities=20, clients=4), Usage())
     try:
         world.run()
         return {name: disk.events() for name, disk in world.logs.items()}
@@ -68,10 +70,10 @@ def logs_of(system: object) -> dict[str, list[RecordedEvent]]:
 
 
 @pytest.mark.parametrize("system", [shop, warehouse], ids=["shop", "warehouse"])
-def test_a_system_goes_on_where_its_logs_end(system: object) -> None:
+def test_a_system_goes_on_where_its_logs_end(system: System) -> None:
     """What was heard is not recorded again, what was not is, and views are filled from all of it."""
     logs = logs_of(system)
-    assert simulate(system, runs=3, start=logs) >= 300  # type: ignore[arg-type]
+    assert simulate(system, runs=3, start=logs) >= 300
 
 
 def test_the_logs_of_a_system_fit_together() -> None:

@@ -34,6 +34,9 @@ _BROKEN = 1
     metavar="[SERVICE=]LOG",
     help="Begin each world with a recorded log: a URL, or a file of `twofold log export`.",
 )
+@click.option(
+    "--before", default="", metavar="MODULE:NAME", help="Begin with this code, and deploy TARGET while it runs."
+)
 @click.option("--trace", is_flag=True, help="Print all that happens in the one world of --seed.")
 @JSON
 def simulate(
@@ -44,6 +47,7 @@ def simulate(
     jobs: int | None,
     plan: str | None,
     start: tuple[str, ...],
+    before: str,
     trace: bool,
     as_json: bool,
 ) -> None:
@@ -52,7 +56,7 @@ def simulate(
     Each world has several processes, databases and clients in virtual time, and its seed decides what goes wrong: processes
     die, answers are lost, disks are full, clocks jump. All commands and queries are made up from their types: no test has to
     be written, and no database is needed. What is decorated with @invariant in the target's module is checked as well, and
-    what is decorated with @scenario there is done among the commands.
+    what is decorated with @scenario there is done among the commands. With --before, the target is deployed while it runs.
 
     It ends at the first world in which a rule is broken, and prints the shortest history in which it is; the exit code is 1
     then.
@@ -60,9 +64,9 @@ def simulate(
     from twofold.cli.simulating import Bounds, in_worlds, simulation_of, subject_of
     from twofold.simulation.plan import read_plan
 
-    subject = subject_of(target, start)
+    subject = subject_of(target, before, start)
     simulation = simulation_of(subject)
-    again = command(target, start)
+    again = command(target, start, before)
     if trace or plan is not None:
         report = simulation.run(seed, None if plan is None else read_plan(plan))
         if trace:
@@ -78,10 +82,10 @@ def simulate(
         sys.exit(_BROKEN)
 
 
-def command(target: str, start: Sequence[str]) -> str:
+def command(target: str, start: Sequence[str], before: str = "") -> str:
     """Return what somebody types to simulate the same, without passwords."""
     logs = [word for each in start for word in ("--start", _without_password(each))]
-    return shlex.join(["twofold", "simulate", target, *logs])
+    return shlex.join(["twofold", "simulate", target, *(["--before", before] if before else []), *logs])
 
 
 def _without_password(place: str) -> str:

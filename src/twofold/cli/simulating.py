@@ -31,9 +31,10 @@ _processes = multiprocessing.get_context("spawn")
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """What is simulated: a target, and the events with which the logs of its services begin."""
+    """What is simulated: a target, what was there ``before`` it if anything was, and the events with which its logs begin."""
 
     target: str
+    before: str
     start: Mapping[str, Sequence[RecordedEvent]]
 
 
@@ -201,11 +202,14 @@ def simulation_of(subject: Subject) -> Simulation:
     declared = vars(sys.modules[subject.target.partition(":")[0]]).values()
     invariants = [each for each in declared if isinstance(each, Invariant) and is_about(each, listed)]
     scenarios = [each for each in declared if isinstance(each, Scenario) and each.is_about(listed)]
-    return Simulation(found, invariants, scenarios=scenarios, start=subject.start)
+    before = load(subject.before) if subject.before else None
+    return Simulation(found, invariants, scenarios=scenarios, start=subject.start, before=before)
 
 
-def subject_of(target: str, places: Sequence[str]) -> Subject:
-    """Return a target with the logs at some places; of a system, each is named as in ``shop=shop.jsonl``.
+def subject_of(target: str, before: str, places: Sequence[str]) -> Subject:
+    """Return a target, and what was there before it, with the logs at some places.
+
+    Of a system, each log is named as in ``shop=shop.jsonl``.
 
     Raises:
         Complaint: there is no such target, or it is not said whose log is where.
@@ -221,7 +225,7 @@ def subject_of(target: str, places: Sequence[str]) -> Subject:
             start[names[0]] = recorded_events(place)
         else:
             raise Complaint(f"{target} is a system. Say of which service a log is: --start {names[0]}=…")
-    return Subject(target, start)
+    return Subject(target, before, start)
 
 
 def _run(simulation: Simulation, seed: int) -> Run | str:

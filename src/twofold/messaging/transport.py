@@ -12,7 +12,9 @@ from twofold.messaging.message import Delivery
 class Transport(Protocol):
     """`twofold.testing.TransportConformance` says, by tests, all that an adapter must hold to.
 
-    Deliveries come at least once and, within a key, in order; whoever receives them recognises repetitions by id.
+    Deliveries come at least once and in the order of the source's log, as each says up to which position there is nothing
+    else: an adapter for a broker that keeps order within partitions alone merges them. Whoever receives them recognises
+    repetitions by id.
     """
 
     pushes: bool
