@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from tests.support.process_cases import at_rest
-from tests.support.timer_service import Ask, Forget, Rung, reminders
+from tests.support.timer_service import Ask, Forget, Ring, Rung, Unheard, plain, reminders
 from tests.support.waiting import until
-from twofold.messages import reader
+from twofold.errors import IdReused, InvalidMessage, UnknownMessage
+from twofold.messages import Metadata, reader
 from twofold.processes import PendingTimer, TimerDue
 from twofold.service import Running, Settings
-from twofold.testing import MovableClock
+from twofold.testing import MovableClock, settled
 from twofold.views import layout
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -125,5 +128,81 @@ class TimerCases:
                     each.due_us for each in await due_records(running)
                 )
                 assert sorted(await rung(running)) == ["10", "20", "30"]
+
+        run(scenario)
+
+    # Delayed commands.
+
+    def test_a_delayed_command_is_decided_when_it_is_due(self, settings: Settings) -> None:
+        """Not before, once, and what comes of it tells which request has led to it."""
+
+        async def scenario() -> None:
+            clock = MovableClock(START)
+            async with reminders.run(settings, clock=clock) as running:
+                command = Ring(item="tea", label="later")
+                metadata = Metadata(correlation="request-1", actor="ann")
+                receipt = await running.send(command, at=in_minutes(5), id="r-1", metadata=metadata)
+                assert await running.send(command, at=in_minutes(5), id="r-1") == receipt
+                await at_rest(running)
+                assert await rung(running) == []
+                clock.move(minutes=5)
+                await until(lambda: rung(running))
+                await at_rest(running)
+                assert await rung(running) == ["later"]
+                (event,) = [each for each in await running.log.read() if each.type == "Rung"]
+                assert (event.metadata.correlation, event.metadata.actor) == ("request-1", "ann")
+                assert event.metadata.command == "r-1"
+
+        run(scenario)
+
+    def test_a_delayed_command_is_taken_back_until_it_is_sent(self, settings: Settings) -> None:
+        """Once it is cancelled, sent, or was never there, there is nothing to take back, which is said."""
+
+        async def scenario() -> None:
+            clock = MovableClock(START)
+            async with reminders.run(settings, clock=clock) as running:
+                await running.send(Ring(item="tea", label="taken back"), at=in_minutes(5), id="r-1")
+                await running.send(Ring(item="tea", label="sent"), at=in_minutes(6), id="r-2")
+                assert await running.cancel("r-1")
+                assert not await running.cancel("r-1")
+                assert not await running.cancel("never sent")
+                clock.move(minutes=10)
+                await until(lambda: rung(running))
+                await at_rest(running)
+                assert not await running.cancel("r-2")
+                assert await rung(running) == ["sent"]
+
+        run(scenario)
+
+    def test_a_service_that_declares_nothing_of_the_kind_has_delayed_commands_too(self, settings: Settings) -> None:
+        """Its followers of commands and timers begin with the first one, in this process and after a restart."""
+
+        async def scenario() -> None:
+            clock = MovableClock(START)
+            for number in (1, 2):
+                async with plain.run(settings, clock=clock) as running:
+                    await running.send(Ring(item="tea", label=f"{number}"), at=clock.now + timedelta(minutes=5))
+                    await settled(running)
+                    clock.move(minutes=5)
+                    await settled(running)
+                    assert await rung(running) == ["1", "2"][:number]
+
+        run(scenario)
+
+    def test_what_could_never_be_done_is_refused_at_once(self, settings: Settings) -> None:
+        """A command that nothing decides on, one that does not fit, a time without a zone: whoever gives it is told."""
+
+        async def scenario() -> None:
+            async with reminders.run(settings) as running:
+                with pytest.raises(UnknownMessage, match="Nothing decides on Unheard here"):
+                    await running.send(Unheard(item="tea"), at=in_minutes(5))
+                with pytest.raises(InvalidMessage, match="no zone"):
+                    await running.send(Ring(item="tea"), at=datetime(2026, 1, 1))  # noqa: DTZ001 -- that is the point
+                with pytest.raises(InvalidMessage):
+                    await running.send(Ring(item=7), at=in_minutes(5))  # type: ignore[arg-type]
+                await running.send(Ring(item="tea"), at=in_minutes(5), id="r-1")
+                for other in (Ring(item="cake"), Ring(item="tea")):
+                    with pytest.raises(IdReused, match="'r-1' was that of another command"):
+                        await running.send(other, at=in_minutes(6), id="r-1")
 
         run(scenario)

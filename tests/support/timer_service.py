@@ -44,6 +44,10 @@ class Ring(Command):
     label: str = ""
 
 
+class Unheard(Command):
+    item: ItemId
+
+
 class Asked(Event):
     item: ItemId
     due: Moment
@@ -113,3 +117,5 @@ class Reminding(Process, key=ItemId, start="first", missing="ignore", ended="ign
 
 
 reminders = Service("reminders", aggregates=[Item], processes=[Reminding])
+
+plain = Service("plain", aggregates=[Item])

@@ -2,6 +2,7 @@
 
 from twofold.processes.beginning import Start, begin, check_start
 from twofold.processes.carrying_out import COMMANDS, SentCommandHandler, carried_id, outcome
+from twofold.processes.delaying import DelayedCommands
 from twofold.processes.effects import Cancel, Compensate, End, Later, Step, after, at, cancel, compensate, end, step
 from twofold.processes.event_handlers import EventHandler, HandlerContext, event_handler_of, handle, is_handler
 from twofold.processes.handling import EventHandling
@@ -44,6 +45,7 @@ __all__ = [
     "Compensate",
     "Compensated",
     "Definition",
+    "DelayedCommands",
     "End",
     "EventHandler",
     "EventHandling",

@@ -18,16 +18,22 @@ from twofold.limits import HandlerLimits
 from twofold.log import Appended, Batch, Conflict, Criterion, Guard, Log, RecordedEvent, Ticket
 from twofold.messages import Event, reader
 from twofold.processes.recording import record
-from twofold.processes.records import TimerCancelled, TimerDue, TimerSet
-from twofold.processes.timers import PendingTimer, due_timers, next_due_us, pending_timer, timer_key, timer_tag
+from twofold.processes.records import TimerDue, TimerSet
+from twofold.processes.timers import (
+    TIMER_RECORDS,
+    PendingTimer,
+    about,
+    due_timers,
+    next_due_us,
+    pending_timer,
+    timer_key,
+    timer_tag,
+)
 from twofold.views import TableChange, ViewStore, layout
 from twofold.views.bounds import Packer
 
 TIMERS: Final = "timers"
 """The name of the follower that has timers come due."""
-
-TIMER_RECORDS: Final[tuple[type[Event], ...]] = (TimerSet, TimerCancelled, TimerDue)
-"""What the log has of timers. The last of these about a timer says what has become of it."""
 
 _NEVER = 1 << 62
 _LOOK_SECONDS = 1.0
@@ -35,7 +41,6 @@ _LOOK_US, _ASK_AGAIN_US = 1_000_000, 10_000_000
 _LAYOUT = layout(PendingTimer)
 _PACKER = Packer(_LAYOUT)
 _TAG = timer_tag("")
-_TYPES = {kind.message_name: kind for kind in TIMER_RECORDS}
 
 Consequences: TypeAlias = Callable[[PendingTimer, int], Sequence[Event]]
 """Makes the records of what follows from a timer that is due now; of none, it is to be asked again later."""
@@ -60,7 +65,7 @@ class TimerHandler(KeyedHandler):
     """
 
     name = TIMERS
-    criteria = (Criterion(types=tuple(_TYPES)),)
+    criteria = (Criterion(types=tuple(TIMER_RECORDS)),)
 
     def __init__(
         self,
@@ -90,7 +95,7 @@ class TimerHandler(KeyedHandler):
 
     async def handle(self, event: RecordedEvent, key: str, attempt: int) -> None:
         try:
-            timer = reader(_TYPES[event.type], event.version)(event.data)
+            timer = reader(TIMER_RECORDS[event.type], event.version)(event.data)
         except Exception as error:
             raise EventFailed(event.position, key, error) from error
         if isinstance(timer, TimerSet):
@@ -191,7 +196,8 @@ class TimerHandler(KeyedHandler):
             if not records:
                 self._next_us = min(self._next_us, now_us + _ASK_AGAIN_US)
                 return None
-            return record(self._log, records, "", self._clock, timer.metadata.encode(), _unchanged(timer))
+            guard = Guard(about(timer.key), after=timer.position)
+            return record(self._log, records, "", self._clock, timer.metadata.encode(), guard)
         except (LogUnavailable, LogCorrupted):
             raise
         except Exception as error:
@@ -202,8 +208,3 @@ class TimerHandler(KeyedHandler):
         key, text = timer_key(timer.key), storable_error(error)
         _logger.error("%s parks %s: %s", self.name, key, text)
         self._failed[timer.key] = Parked(self.name, key, timer.position, text, 1, self._clock.now_us())
-
-
-def _unchanged(timer: PendingTimer) -> Guard:
-    """Return the guard that holds as long as a timer is pending as it was set."""
-    return Guard((Criterion(types=tuple(_TYPES), tags=(timer_tag(timer.key),)),), after=timer.position)

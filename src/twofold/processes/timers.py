@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from zlib import crc32
 
 from twofold.followers import Segment, storable_key
-from twofold.log import RecordedEvent
-from twofold.messages import Message, encode
-from twofold.processes.records import CommandSent, TimerId, TimerSet
+from twofold.log import Criteria, Criterion, RecordedEvent
+from twofold.messages import Event, Message, encode
+from twofold.processes.records import CommandSent, TimerCancelled, TimerDue, TimerId, TimerSet
 from twofold.views import Index, View, ViewStore, layout
 
 
@@ -40,6 +40,12 @@ class PendingTimer(View, key=TimerId):
     metadata: str = ""
 
 
+TIMER_RECORDS: Final[dict[str, type[Event]]] = {
+    each.message_name: each for each in (TimerSet, TimerCancelled, TimerDue)
+}
+"""What the log has of timers, by name. The last of these about a timer says what has become of it."""
+
+
 def timer_tag(timer: str) -> str:
     """Return the identity by which the log finds what concerns a timer.
 
@@ -47,6 +53,11 @@ def timer_tag(timer: str) -> str:
     'twofold.timer:command:reminder-7'
     """
     return f"twofold.timer:{timer}"
+
+
+def about(timer: str) -> Criteria:
+    """Return what selects all that the log has of a timer."""
+    return (Criterion(types=tuple(TIMER_RECORDS), tags=(timer_tag(timer),)),)
 
 
 def timer_key(timer: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from twofold.followers import Coordinator, PositionWaiter, Progress, checkpoints
 from twofold.log import Log
 from twofold.messages import Command, Metadata, Query, Receipt
 from twofold.messaging import Delivery, Outbox, Transport, inbox_name
-from twofold.processes import Requests, addressee
+from twofold.processes import DelayedCommands, Requests, addressee
 from twofold.queries import After, EncodedAnswer, QueryFailure, QueryHandler, Subscription, Update, ViewVersions
 from twofold.service.background import Background
 from twofold.service.closing import InFlight
@@ -63,13 +64,19 @@ class Running:
         carrying_out = carrying_out_handlers(declaration, self._commands, log, views, clock, limits.handlers)
         self.background = Background(declaration, roles, log, self.coordinator, takeover, views, carrying_out)
         self._requests = Requests(self.name, declaration.sent, log, clock)
+        known = [*declaration.commands.values(), *declaration.sent]
+        self._delayed = DelayedCommands(self.name, known, log, clock)
         self._sending = InFlight(limits.service.draining_seconds)
         self._ended = False
 
-    async def send(self, command: Command, *, id: str = "", metadata: Metadata | None = None) -> Receipt:
+    async def send(
+        self, command: Command, *, id: str = "", at: datetime | None = None, metadata: Metadata | None = None
+    ) -> Receipt:
         """Have a command decided, and return once its events are durable.
 
         A non-empty ``id`` makes it safe to send the command again: it takes effect once, and the receipt is the first one.
+
+        With ``at``, it is recorded now, and decided when it is due; until then `cancel` takes it back by its id.
 
         A command of another service is on its way there once that is durable, which the receipt says; `request` waits for
         what becomes of it.
@@ -77,14 +84,17 @@ class Running:
         Raises:
             Rejected: the decision refused it.
             TooManyConflicts: others changed its states each time it was decided.
-            IdReused: the id was that of another command.
-            InvalidMessage: it does not fit its type, or names what is no identity.
+            IdReused: the id was that of another command, or of this one at another time.
+            InvalidMessage: it does not fit its type, or names what is no identity; or ``at`` has no zone.
             UnknownMessage: nothing decides on it here.
             UnrecordableEvent, TypeError: the decision is wrong; the text says how.
             LogUnavailable: the log failed.
         """
         self.check_role("commands")
         with self._sending:
+            if at is not None:
+                delayed = await self._delayed.send(command, at, id or self.clock.new_id(), metadata)
+                return Receipt(self.name, delayed.last)
             if self._is_for_others(command):
                 appended = await self._requests.send(command, id or self.clock.new_id(), metadata)
                 return Receipt(self.name, appended.last)
@@ -108,6 +118,18 @@ class Running:
             return await self.send(command, id=id, metadata=metadata)
         self.check_role("commands")
         return await self._requests.request(command, id or self.clock.new_id(), metadata, timeout_seconds)
+
+    async def cancel(self, id: str) -> bool:
+        """Take back a command that was sent with ``at`` under an id, and say whether it was still to be decided.
+
+        Where it comes due at the same moment, the order of the log decides.
+
+        Raises:
+            LogUnavailable: the log failed.
+        """
+        self.check_role("commands")
+        with self._sending:
+            return await self._delayed.cancel(id)
 
     def _is_for_others(self, command: Command) -> bool:
         return type(command).message_service not in ("", self.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -173,9 +174,15 @@ class Service:
             )
         return self._running
 
-    async def send(self, command: Command, *, id: str = "", metadata: Metadata | None = None) -> Receipt:
+    async def send(
+        self, command: Command, *, id: str = "", at: datetime | None = None, metadata: Metadata | None = None
+    ) -> Receipt:
         """`Running.send` of the running instance."""
-        return await self.running.send(command, id=id, metadata=metadata)
+        return await self.running.send(command, id=id, at=at, metadata=metadata)
+
+    async def cancel(self, id: str) -> bool:
+        """`Running.cancel` of the running instance."""
+        return await self.running.cancel(id)
 
     async def request(
         self, command: Command, *, timeout_seconds: float, id: str = "", metadata: Metadata | None = None
