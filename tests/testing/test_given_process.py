@@ -84,5 +84,5 @@ def test_what_is_never_told_is_no_test() -> None:
 def test_what_would_be_parked_is_raised() -> None:
     """An undoing that is refused needs somebody to look at it."""
     undoing = given(Fulfilment, PLACED, Accepted(RESERVE), Refused(CHARGE, "CardDeclined"))
-    with pytest.raises(Unrecoverable, match=r"its Release was refused: NotThere, gone\. Mend what keeps it"):
+    with pytest.raises(Unrecoverable, match=r"its Release was refused: NotThere \(gone\)\. Mend what keeps it"):
         undoing.when(Refused(RELEASE, "NotThere", "gone"))

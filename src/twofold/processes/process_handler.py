@@ -169,6 +169,6 @@ def _tell_unheard(cause: Cause, refused: Refused[Any]) -> None:
     """Nothing follows from a refusal that the process is not told of, so somebody else is told."""
     name = type(refused.command).message_name
     _logger.warning(
-        "%s has sent %s, which was refused: %s, %s. Nothing in the process is for that: write @react def …(self, outcome: "
+        "%s has sent %s, which was refused: %s (%s). Nothing in the process is for that: write @react def …(self, outcome: "
         "Refused[%s]).", cause.instance, name, refused.rejection, refused.reason, name,
     )  # fmt: skip

@@ -196,8 +196,8 @@ class _Work:
         """Send the undoing that was refused once more if somebody asks for it, and else set it aside."""
         if self._cause.attempt == 1:
             raise Unrecoverable(
-                f"{self._cause.instance} undoes what it did, and its {record.command} was refused: {record.rejection}, "
-                f"{record.reason or 'without a reason'}. Mend what keeps it from being undone, and have this retried: it "
+                f"{self._cause.instance} undoes what it did, and its {record.command} was refused: {record.rejection} "
+                f"({record.reason or 'without a reason'}). Mend what keeps it from being undone, and have this retried: it "
                 f"is sent again then. Or write @react def …(self, outcome: Refused[{record.command}]): it goes on after that."
             )
         self._undoing = self._send(command, None)
