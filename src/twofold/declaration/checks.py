@@ -10,7 +10,7 @@ from twofold.declaration.names import named_by
 from twofold.errors import DeclarationError
 from twofold.folding import marked
 from twofold.messages import Command, service_name_flaw, source_location
-from twofold.processes import EventHandler, Resources, Schedule, resource_flaws
+from twofold.processes import Schedule
 from twofold.views import Projection, View
 
 _DECORATORS: dict[type, str] = {Projection: "@project", Schedule: "@every"}
@@ -103,23 +103,3 @@ def check_commands_between(
 def _is_declared(view: type[View], views: Iterable[type[View]]) -> bool:
     """Say whether a view is declared, or is what declared ones have in common."""
     return any(issubclass(each, view) for each in views)
-
-
-def check_handlers(
-    service: str, handlers: Sequence[EventHandler], commands: Mapping[str, type[Command]], resources: Resources
-) -> None:
-    """Check that somebody decides on what event handlers send, and that each resource is one that they take.
-
-    Raises:
-        DeclarationError: nobody does, or it is none.
-    """
-    for handler in handlers:
-        for command in handler.commands:
-            if not command.message_service and command not in commands.values():
-                raise DeclarationError(
-                    f"{source_location(handler.function)} sends {command.__name__}, and nothing in Service({service!r}) "
-                    "decides on it. Declare its aggregate or decision, or say whose it is: class "
-                    f"{command.__name__}(Command, service='…')."
-                )
-    for flaw in resource_flaws(resources, handlers):
-        raise DeclarationError(f"Service({service!r}): {flaw}")

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from twofold.commands import Aggregate, Decider, decider_of, deciders_of
-from twofold.declaration.checks import check_commands_between, check_handlers, check_unique, check_views, listed
-from twofold.declaration.seeing_through import check_processes
+from twofold.declaration.checks import check_commands_between, check_unique, check_views, listed
+from twofold.declaration.seeing_through import check_handlers, check_processes
 from twofold.errors import DeclarationError
 from twofold.folding import Fold, StateType, fold_of, marked, state_parts
 from twofold.followers import MENDINGS

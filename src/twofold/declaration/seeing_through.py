@@ -1,13 +1,14 @@
-"""Checks of the processes that a service is declared with: what they send is decided, and what they are told of can happen."""
+"""Checks of the processes and event handlers of a service: what they send is decided, and what they are told of can happen."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from twofold.declaration.checks import check_unique
 from twofold.errors import DeclarationError
 from twofold.messages import Command, check_fields, source_location
-from twofold.processes import Definition
+from twofold.processes import Definition, EventHandler, Resources, resource_flaws
 from twofold.views import View, table_name
 
 
@@ -30,17 +31,32 @@ def check_processes(
                 _check_decided(service, plan.process, command, commands)
 
 
-def _check_decided(service: str, process: type, command: type[Command], commands: Mapping[str, type[Command]]) -> None:
+def check_handlers(
+    service: str, handlers: Sequence[EventHandler], commands: Mapping[str, type[Command]], resources: Resources
+) -> None:
+    """Check that somebody decides on what event handlers send, and that each resource is one that they take.
+
+    Raises:
+        DeclarationError: nobody does, or it is none.
+    """
+    for handler in handlers:
+        for command in handler.commands:
+            _check_decided(service, handler.function, command, commands)
+    for flaw in resource_flaws(resources, handlers):
+        raise DeclarationError(f"Service({service!r}): {flaw}")
+
+
+def _check_decided(service: str, sender: Any, command: type[Command], commands: Mapping[str, type[Command]]) -> None:
     name = command.message_name
     if command.message_service in ("", service):
         decided = commands.get(name)
         if decided is None:
             raise DeclarationError(
-                f"{source_location(process)} sends {name}, and nothing in Service({service!r}) decides on it. Add its "
+                f"{source_location(sender)} sends {name}, and nothing in Service({service!r}) decides on it. Add its "
                 f"decision to the service; or name the one that does: class {command.__name__}(Command, service='…')."
             )
         if decided is not command:
             raise DeclarationError(
-                f"{source_location(process)} sends {source_location(command)}, and what Service({service!r}) decides on by "
+                f"{source_location(sender)} sends {source_location(command)}, and what Service({service!r}) decides on by "
                 f"this name is {source_location(decided)}. Use one class."
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, MutableMapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -20,15 +21,19 @@ from twofold.followers.loop import Block, EventFailed
 from twofold.followers.mending import as_edited
 from twofold.followers.model import Checkpoint, Claim, Parked
 from twofold.followers.outage import Outage
-from twofold.followers.recoverability import Discard, Failure, Park, Policy, RetryAfter, RetryNow
+from twofold.followers.recoverability import Decision, Discard, Failure, Park, Policy, RetryAfter, RetryNow
 from twofold.followers.sparing import sparing
 from twofold.followers.storable import storable_error
 from twofold.followers.store import FollowerStore
 from twofold.limits import HandlerLimits
 from twofold.log import Batch, Criteria, Log, RecordedEvent
-from twofold.telemetry.events import FollowerParked, FollowerRetried
+from twofold.telemetry.events import FollowerDiscarded, FollowerParked, FollowerRetried
 
 _logger = logging.getLogger("twofold.followers")
+
+
+class _Ending(Exception):
+    """Raised where something would be begun although all is coming to its end."""
 
 
 class _Work(msgspec.Struct):
@@ -44,6 +49,9 @@ class KeyedHandler:
     A failure is stored before it is tried again, so that attempts are counted across restarts. A key that fails waits by
     itself, parked until its next attempt is due; all others go on. Where nearly all that comes fails, that is an `Outage`: one
     event after the other is tried as a probe, no attempt counts, and nothing is parked because of it.
+
+    When it has to end, or something else than an event fails, what is under way comes to its end and nothing more is begun.
+    What is left of the batch is stored as waiting behind its checkpoint, so that nothing that is done is done again.
     """
 
     name: str
@@ -56,7 +64,7 @@ class KeyedHandler:
         self._policy = policy
         self._limits = limits
         self._turns = asyncio.Semaphore(limits.concurrent_keys)
-        self._outage = Outage(self.name, clock, limits)
+        self._outage = Outage(self.name, clock, limits, log.telemetry)
         self._committing = asyncio.Lock()
         self._ending = False
         self._claim: Claim
@@ -72,7 +80,8 @@ class KeyedHandler:
         """Handle an event for a key.
 
         Raises:
-            EventFailed: that failed, and the policy decides what becomes of it. Anything else has the whole batch done again.
+            EventFailed: that failed, and the policy decides what becomes of it. After anything else the follower begins again,
+                and the event is handled then.
         """
         raise NotImplementedError
 
@@ -98,20 +107,18 @@ class KeyedHandler:
         new = [event for event in events if event.position > self._position]
         await self.prepare(new)
         works, parked = self._sorted(new, blocked)
-        working = asyncio.ensure_future(self._all(self._work(each, blocked, parked) for each in works))
+        unparked: list[tuple[str, int]] = []
         try:
-            await asyncio.shield(working)
-        except asyncio.CancelledError:
-            await self._finish(working)
-            # What is not done is handled by whoever follows next, and what is done is not, as far as a position can say so.
-            left = [event.position for each in works for event in each.events]
-            await self._save(min(left) - 1 if left else position, parked)
+            await self._to_the_end([self._work(each, blocked, parked, unparked) for each in works])
+        except BaseException:
+            left = [self._behind(event, each.key) for each in works for event in each.events]
+            await self._save(position, [*parked, *left], unparked)
             raise
-        await self._save(position, parked)
+        await self._save(position, parked, unparked)
 
     async def retry(self, keys: Sequence[str]) -> Collection[str]:
         free: list[str] = []
-        await self._all(self._retry(key, free) for key in keys)
+        await self._to_the_end([self._retry(key, free) for key in keys])
         return free
 
     # One batch.
@@ -132,59 +139,98 @@ class KeyedHandler:
                     works[key] = _Work(key, [event])
         return [*works.values()], parked
 
-    async def _work(self, work: _Work, blocked: MutableMapping[str, Block], parked: list[Parked]) -> None:
+    async def _work(
+        self,
+        work: _Work,
+        blocked: MutableMapping[str, Block],
+        parked: list[Parked],
+        unparked: list[tuple[str, int]],
+    ) -> None:
         """Handle the events of one key, in order, up to one that has to wait."""
-        while work.events and not self._ending:
-            async with self._turns:
-                event = work.events[0]
-                if not await self._is_through(event, work.key, 0):
+        with suppress(_Ending):
+            while work.events:
+                async with self._turns:
+                    event = work.events[0]
+                    attempts = await self._attempt(event, work.key, 0)
+                if attempts is None:
                     blocked[work.key] = Block(event.position)
                     parked += [self._behind(each, work.key) for each in work.events[1:]]
                     work.events.clear()
-                    return
-                work.events.pop(0)
+                else:
+                    if attempts:
+                        unparked.append((work.key, event.position))
+                    work.events.pop(0)
 
     async def _retry(self, key: str, free: list[str]) -> None:
         """Handle the parked events of a key that are due, in order; take note of the key if none is left."""
-        async with self._turns:
-            # To the store, the key '' means any.
-            parked = await parking.parked(self._store, self.name, key)
-            for each in [each for each in parked if each.key == key]:
-                is_due = not each.error or 0 < each.retry_at_us <= self._clock.now_us()
-                if self._ending or not is_due:
-                    return
-                (event,) = await self._log.read(after=each.position - 1, limit=1)
-                event = await as_edited(self._log, event, self.name, key)
-                if not await self._is_through(event, key, each.attempts, is_parked=True):
-                    return
-        free.append(key)
+        with suppress(_Ending):
+            async with self._turns:
+                # To the store, the key '' means any.
+                parked = await parking.parked(self._store, self.name, key)
+                for each in [each for each in parked if each.key == key]:
+                    if not self._is_due(each):
+                        return
+                    (event,) = await self._log.read(after=each.position - 1, limit=1)
+                    event = await as_edited(self._log, event, self.name, key)
+                    if await self._attempt(event, key, each.attempts) is None:
+                        return
+                    await self._save(self._position, (), [(key, event.position)])
+            free.append(key)
 
-    async def _is_through(self, event: RecordedEvent, key: str, attempts: int, *, is_parked: bool = False) -> bool:
-        """Handle an event as often as the policy says, and say whether the key may go on."""
+    def _is_due(self, parked: Parked) -> bool:
+        """Say whether a parked event may be handled now, if nothing of its key is parked before it.
+
+        What a process has stored that was killed may be further on than its checkpoint: it comes again with its batch, after
+        what is before it.
+        """
+        if parked.position > self._position:
+            return False
+        return not parked.error or 0 < parked.retry_at_us <= self._clock.now_us()
+
+    async def _attempt(self, event: RecordedEvent, key: str, attempts: int) -> int | None:
+        """Handle an event as often as the policy says; return how many attempts have failed, None if the key has to wait."""
         while True:
             try:
-                await self._outage.run(partial(self.handle, event, key, attempts + 1))
+                await self._outage.run(partial(self._begin, event, key, attempts + 1))
             except EventFailed as failed:
                 cause = failed.__cause__ or failed
             else:
                 self._outage.succeeded()
-                if is_parked:
-                    await self._unpark(event, key)
-                return True
-            decision = self._policy(Failure(self.name, key, event.position, cause, attempts + 1, self._clock.now_us()))
-            if isinstance(decision, RetryNow | RetryAfter) and self._outage.failed(key, cause):
+                return attempts
+            if self._may_pass(event, key, cause) and self._outage.failed(key, cause):
                 # It is not the event's fault, so that does not count.
                 continue
             attempts += 1
+            decision = self._judged(event, key, cause, attempts)
             if isinstance(decision, Discard):
-                _logger.warning("%s leaves out position %d of %s: %s", self.name, event.position, key, decision.reason)
-                if is_parked:
-                    await self._unpark(event, key)
-                return True
-            is_parked = True
+                self._tell_discarded(event, key, decision, attempts)
+                return attempts
             await self._note(event, key, cause, decision, attempts)
             if not isinstance(decision, RetryNow):
-                return False
+                return None
+
+    async def _begin(self, event: RecordedEvent, key: str, attempt: int) -> None:
+        if self._ending:
+            raise _Ending
+        await self.handle(event, key, attempt)
+
+    # What becomes of a failure.
+
+    def _may_pass(self, event: RecordedEvent, key: str, cause: BaseException) -> bool:
+        """Say whether an error is one that the policy has tried again, at least if it is the first."""
+        return isinstance(self._judged(event, key, cause, 1), RetryNow | RetryAfter)
+
+    def _judged(self, event: RecordedEvent, key: str, cause: BaseException, attempts: int) -> Decision:
+        failure = Failure(self.name, key, event.position, cause, attempts, self._clock.now_us())
+        try:
+            decision = self._policy(failure)
+        except Exception:
+            _logger.exception("The policy of %s fails on position %d of %s.", self.name, event.position, key)
+            return Park()
+        if not isinstance(decision, Decision):
+            _logger.error("The policy of %s returns %r, which is none of its answers.", self.name, decision)
+            return Park()
+        return decision
 
     async def _note(
         self,
@@ -206,8 +252,10 @@ class KeyedHandler:
             kind = FollowerParked if isinstance(decision, Park) else FollowerRetried
             telemetry.emit(kind(attempts, self.name))
 
-    async def _unpark(self, event: RecordedEvent, key: str) -> None:
-        await self._save(self._position, (), [(key, event.position)])
+    def _tell_discarded(self, event: RecordedEvent, key: str, decision: Discard, attempts: int) -> None:
+        _logger.warning("%s leaves out position %d of %s: %s", self.name, event.position, key, decision.reason)
+        if self._log.telemetry.has_listeners:
+            self._log.telemetry.emit(FollowerDiscarded(attempts, self.name))
 
     def _behind(self, event: RecordedEvent, key: str) -> Parked:
         return Parked(self.name, key, event.position, "", 0, self._clock.now_us())
@@ -221,16 +269,30 @@ class KeyedHandler:
             await self.commit(Checkpoint(self._claim, position, tuple(parked), tuple(unparked)))
             self._position = position
 
-    async def _all(self, works: Iterable[Coroutine[Any, Any, None]]) -> None:
-        """Do several things at once; if one cannot be done, the others come to their end before that is told."""
-        results = await asyncio.gather(*works, return_exceptions=True)
-        for each in results:
-            if isinstance(each, BaseException):
-                raise each
+    # Coming to an end.
 
-    async def _finish(self, working: asyncio.Future[None]) -> None:
-        """Let come to its end what is under way, and begin nothing more."""
+    async def _to_the_end(self, works: Sequence[Coroutine[Any, Any, None]]) -> None:
+        """Do several things at once. If one of them cannot be done, or all is to end, the others come to their end before."""
+        tasks = [asyncio.create_task(each) for each in works]
+        errors: list[BaseException] = []
+        try:
+            if tasks:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            await self._finish([each for each in tasks if not each.done()])
+            errors += [error for each in tasks if not each.cancelled() and (error := each.exception()) is not None]
+        if errors:
+            raise errors[0]
+
+    async def _finish(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        """Let come to its end what is under way, for some seconds, and begin nothing more."""
+        if not tasks:
+            return
         self._ending = True
-        await asyncio.wait([working], timeout=self._limits.finishing_seconds)
-        working.cancel()
-        await asyncio.wait([working])
+        self._outage.end()
+        try:
+            await asyncio.wait(tasks, timeout=self._limits.finishing_seconds)
+        finally:
+            for each in tasks:
+                each.cancel()
+        await asyncio.wait(tasks)

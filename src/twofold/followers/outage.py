@@ -10,6 +10,8 @@ from twofold.backoff import Backoff
 from twofold.clock import Clock
 from twofold.followers.storable import storable_error
 from twofold.limits import HandlerLimits
+from twofold.telemetry import Telemetry
+from twofold.telemetry.events import OutageBegan, OutageEnded
 
 _FIRST_PAUSE_SECONDS = 1.0
 
@@ -22,14 +24,16 @@ class Outage:
     While it is on, one piece of work after the other is tried as a probe, after pauses that grow. It is told once each way.
     """
 
-    def __init__(self, name: str, clock: Clock, limits: HandlerLimits) -> None:
+    def __init__(self, name: str, clock: Clock, limits: HandlerLimits, telemetry: Telemetry) -> None:
         self._name = name
         self._clock = clock
+        self._telemetry = telemetry
         self._keys = limits.outage_keys
         self._backoff = Backoff(min(_FIRST_PAUSE_SECONDS, limits.longest_probe_seconds), limits.longest_probe_seconds)
         self._failing: set[str] = set()
         self._probes = 0
         self._probing = asyncio.Lock()
+        self._pause: asyncio.Future[None] | None = None
         self._since = 0.0
         self.is_on = False
 
@@ -38,11 +42,24 @@ class Outage:
         while self.is_on:
             async with self._probing:
                 if self.is_on:
-                    self._probes += 1
-                    await self._clock.sleep(self._backoff.pause_seconds(self._probes, self._clock.random()))
+                    await self._wait()
                     await work()
                     return
         await work()
+
+    async def _wait(self) -> None:
+        self._probes += 1
+        pause_seconds = self._backoff.pause_seconds(self._probes, self._clock.random())
+        self._pause = asyncio.ensure_future(self._clock.sleep(pause_seconds))
+        try:
+            await asyncio.wait([self._pause])
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """End the pause that somebody waits for."""
+        if self._pause is not None:
+            self._pause.cancel()
 
     def failed(self, key: str, error: BaseException) -> bool:
         """Take note that a key's work has failed for a reason that may pass, and say whether it is on now."""
@@ -54,6 +71,8 @@ class Outage:
                 "%s fails for each of the last %d keys, so it tries one event at a time until one succeeds: %s",
                 self._name, len(self._failing), storable_error(error),
             )  # fmt: skip
+            if self._telemetry.has_listeners:
+                self._telemetry.emit(OutageBegan(self._name, type(error).__name__))
         return self.is_on
 
     def succeeded(self) -> None:
@@ -62,4 +81,7 @@ class Outage:
         if self.is_on:
             self.is_on = False
             self._probes = 0
-            _logger.warning("%s succeeds again, after %.0f s.", self._name, self._clock.monotonic() - self._since)
+            seconds = self._clock.monotonic() - self._since
+            _logger.warning("%s succeeds again, after %.0f s.", self._name, seconds)
+            if self._telemetry.has_listeners:
+                self._telemetry.emit(OutageEnded(seconds, self._name))

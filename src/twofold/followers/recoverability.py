@@ -20,6 +20,8 @@ UNRECOVERABLE: tuple[type[BaseException], ...] = (
 )  # fmt: skip
 """Errors of what is wrong in itself: bad data, or refused by a decision. The same again would fail again."""
 
+_LONGEST_SECONDS = 10 * 366 * 86_400
+
 
 class Failure(msgspec.Struct, frozen=True):
     """An event that a follower could not handle.
@@ -45,9 +47,17 @@ class RetryNow(msgspec.Struct, frozen=True):
 
 
 class RetryAfter(msgspec.Struct, frozen=True):
-    """The event is tried again after some seconds; later ones of its key wait, and all other keys go on."""
+    """The event is tried again after some seconds; later ones of its key wait, and all other keys go on.
+
+    Raises:
+        ValueError: it is no time, or longer than ten years.
+    """
 
     seconds: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seconds <= _LONGEST_SECONDS:
+            raise ValueError(f"RetryAfter({self.seconds!r}): give a number of seconds from 0 to {_LONGEST_SECONDS}.")
 
 
 class Park(msgspec.Struct, frozen=True):
@@ -78,8 +88,13 @@ def retries(
     >>> failing = [Failure("mail", "order:1", 7, OSError("down"), attempts, 0) for attempts in (1, 2, 3, 4)]
     >>> [policy(each) for each in failing]
     [RetryNow(), RetryAfter(seconds=10), RetryNow(), Park()]
+
+    Raises:
+        ValueError: there are no such retries.
     """
-    delays = tuple(delays_seconds)
+    if immediate < 0:
+        raise ValueError(f"retries(immediate={immediate!r}): give a number of retries, 0 for none.")
+    delays = [RetryAfter(each) for each in delays_seconds]
 
     def policy(failure: Failure) -> Decision:
         if isinstance(failure.error, unrecoverable):
@@ -87,6 +102,6 @@ def retries(
         rounds, attempt = divmod(failure.attempts, immediate + 1)
         if attempt:
             return RetryNow()
-        return RetryAfter(delays[rounds - 1]) if rounds <= len(delays) else Park()
+        return delays[rounds - 1] if rounds <= len(delays) else Park()
 
     return policy

@@ -70,6 +70,22 @@ class EventHandler(msgspec.Struct, frozen=True):
         """The name under which its checkpoint is kept, and what it has parked."""
         return f"{_PREFIX}{self.name}"
 
+    def returned(self, result: Any) -> Sequence[Command]:
+        """Return the commands that the function has returned.
+
+        Raises:
+            TypeError: it has returned something else than its annotation says.
+        """
+        commands = [] if result is None else result if isinstance(result, (list, tuple)) else [result]
+        for each in commands:
+            if type(each) not in self.commands:
+                said = ", ".join(kind.__name__ for kind in self.commands) or "None"
+                raise TypeError(
+                    f"{source_location(self.function)} returns {each!r}, and its annotation says {said}. Write what it "
+                    "returns: -> Reserve | None, or -> list[Reserve | Release]."
+                )
+        return commands
+
 
 def is_handler(follower: str) -> bool:
     """Say whether a follower's name is that of an event handler.

@@ -68,7 +68,7 @@ def process_handlers(
         for each in declaration.processes
     }
     for each in declaration.handlers:
-        handlers[each.follower] = partial(EventHandling, each, resources, log, store, clock, limits)
+        handlers[each.follower] = partial(EventHandling, each, declaration.name, resources, log, store, clock, limits)
     if declaration.carries_out:
         handlers |= carrying_out_handlers(declaration, commands, log, store, clock, limits)
     if declaration.schedules:

@@ -150,7 +150,7 @@ class FollowerHandled(TelemetryEvent, frozen=True, tag="follower.handled"):
 
 
 class FollowerRetried(TelemetryEvent, frozen=True, tag="follower.retried"):
-    """An event could not be handled, and its batch is tried again."""
+    """An event could not be handled, and is tried again, at once or later; by a view, with its batch."""
 
     attempts: int
     follower: str
@@ -158,6 +158,13 @@ class FollowerRetried(TelemetryEvent, frozen=True, tag="follower.retried"):
 
 class FollowerParked(TelemetryEvent, frozen=True, tag="follower.parked"):
     """An event could not be handled after so many attempts, and is set aside with all later ones of its key."""
+
+    attempts: int
+    follower: str
+
+
+class FollowerDiscarded(TelemetryEvent, frozen=True, tag="follower.discarded"):
+    """An event could not be handled after so many attempts, and is left out, as the policy says."""
 
     attempts: int
     follower: str
@@ -175,6 +182,20 @@ class FollowerStopped(TelemetryEvent, frozen=True, tag="follower.stopped"):
 
     follower: str
     error: str
+
+
+class OutageBegan(TelemetryEvent, frozen=True, tag="outage.began"):
+    """Nearly all that a follower handles fails, so it tries one event at a time until one succeeds."""
+
+    follower: str
+    error: str
+
+
+class OutageEnded(TelemetryEvent, frozen=True, tag="outage.ended"):
+    """Something that a follower handles succeeds again; ``seconds`` is how long that was not so."""
+
+    seconds: float
+    follower: str
 
 
 # Views' rows.
