@@ -16,8 +16,10 @@ from twofold import (
     answer,
     decide,
     evolve,
+    handle,
     replace,
 )
+from twofold.followers import Decision, Discard, Failure, RetryAfter
 
 MeterId = Annotated[str, Tag("meter")]
 
@@ -67,6 +69,19 @@ class Latest(View, key=MeterId):
         return replace(self, reading=event.reading)
 
 
+def retried_or_left_out(failure: Failure) -> Decision:
+    return Discard("no words for it") if isinstance(failure.error, ValueError) else RetryAfter(0.1)
+
+
+@handle(start="first", policy=retried_or_left_out)
+async def tell(event: Reported) -> None:
+    """Tell somebody who is away until things are mended."""
+    if event.reading == UNSPEAKABLE:
+        raise ValueError("no words for it")
+    if not mended:
+        raise ConnectionError("nobody there")
+
+
 class ReadingOf(Query[int]):
     meter: str
 
@@ -101,5 +116,7 @@ class Heard(View, key=MeterId):
         return replace(self, reading=event.reading)
 
 
-metering = Service("metering", aggregates=[Meter], views=[Latest], queries=[reading_of, read], publishes=[Reported])
+metering = Service(
+    "metering", aggregates=[Meter], views=[Latest], queries=[reading_of, read], publishes=[Reported], handlers=[tell]
+)
 billing = Service("billing", views=[Heard], subscribes=[ReportedElsewhere])

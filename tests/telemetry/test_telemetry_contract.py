@@ -14,13 +14,14 @@ from tests.support.waiting import until
 from tests.telemetry import metering
 from tests.telemetry.metering import BROKEN, UNSPEAKABLE, Read, ReadingOf, Report
 from twofold.errors import IdReused
-from twofold.limits import FollowerLimits, Limits, QueryLimits
+from twofold.limits import FollowerLimits, HandlerLimits, Limits, QueryLimits
 from twofold.messages import Receipt
 from twofold.operations import databases, parked, segments
 from twofold.service import Running, Settings
 from twofold.telemetry import TelemetryEvent
 from twofold.telemetry.events import (
     CommandConflicted,
+    FollowerDiscarded,
     FollowerHandled,
     FollowerParked,
     FollowerStopped,
@@ -29,6 +30,8 @@ from twofold.telemetry.events import (
     LiveFailed,
     LiveUpdated,
     LogCommitted,
+    OutageBegan,
+    OutageEnded,
     QueryAnswered,
     declared,
     labels_of,
@@ -41,7 +44,8 @@ UNITS = {"seconds", "events", "bytes", "appends", "conflicts", "attempts", "subs
 NAMES = {"command", "rejection", "error", "state", "follower", "query", "source", "table"}
 LIMITS = Limits(
     # Every answer is looked for in the cache, what fails is parked soon, and who loses a segment learns it when it stores.
-    queries=QueryLimits(worthwhile_ratio=0.0), followers=FollowerLimits(attempts=2, lease_seconds=60.0)
+    queries=QueryLimits(worthwhile_ratio=0.0), followers=FollowerLimits(attempts=2, lease_seconds=60.0),
+    handlers=HandlerLimits(outage_keys=2, longest_probe_seconds=0.1),
 )  # fmt: skip
 
 
@@ -99,15 +103,18 @@ async def park(one: Running, heard: Heard, folder: Path, monkeypatch: pytest.Mon
     """Let a view park what it cannot take in, mend it, and divide what is followed."""
     await one.send(Report(meter="c", reading=BROKEN))
     await heard.comes(FollowerParked)
+    await heard.comes(OutageBegan)
     monkeypatch.setattr(metering, "mended", True)
     here = settings(folder, "metering")
     async with databases.opened(metering.metering.declaration, here, to_mend=True) as mending:
         keys = await parked.find_parked(mending, "latest_v1")
         await parked.retry(mending, keys)
-        await heard.comes(FollowerUnparked)
+        await heard.comes(FollowerUnparked, lambda event: event.follower == "latest_v1")
+        await heard.comes(OutageEnded)
+        await heard.comes(FollowerDiscarded)
         await segments.split(mending, "latest_v1", 2)
     await one.send(Report(meter="a", reading=4))
-    await heard.comes(FollowerStopped)
+    await heard.comes(FollowerStopped, lambda event: event.follower == "latest_v1")
 
 
 async def everything(folder: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,8 +166,8 @@ def test_labels_are_few(told: list[tuple[TelemetryEvent, str]]) -> None:
     assert found["rejection"] == {"Backwards"}
     assert found["state"] == {"Meter"}
     assert found["query"] == {"ReadingOf", "Read"}
-    assert found["follower"] == {"latest_v1", "heard_v1", "inbox:metering", "relay"}
-    assert found["error"] <= {"IdReused", "ValueError", "LeaseLost"}
+    assert found["follower"] == {"latest_v1", "heard_v1", "handler:tell", "inbox:metering", "relay"}
+    assert found["error"] <= {"IdReused", "ValueError", "LeaseLost", "ConnectionError"}
 
 
 def test_what_is_measured_is_what_happened(told: list[tuple[TelemetryEvent, str]]) -> None:

@@ -51,11 +51,12 @@ class KeyedHandler:
     event after the other is tried as a probe, no attempt counts, and nothing is parked because of it.
 
     When it has to end, or something else than an event fails, what is under way comes to its end and nothing more is begun.
-    What is left of the batch is stored as waiting behind its checkpoint, so that nothing that is done is done again.
     """
 
     name: str
     criteria: Criteria
+    leaves_rest = False
+    """Whether what is left of a batch that ends early is stored as waiting, so that nothing that is done is done again."""
 
     def __init__(self, log: Log, store: FollowerStore, clock: Clock, policy: Policy, limits: HandlerLimits) -> None:
         self._log = log
@@ -111,10 +112,18 @@ class KeyedHandler:
         try:
             await self._to_the_end([self._work(each, blocked, parked, unparked) for each in works])
         except BaseException:
-            left = [self._behind(event, each.key) for each in works for event in each.events]
-            await self._save(position, [*parked, *left], unparked)
+            await self._leave(position, works, parked, unparked)
             raise
         await self._save(position, parked, unparked)
+
+    async def _leave(
+        self, position: int, works: Sequence[_Work], parked: Sequence[Parked], unparked: Sequence[tuple[str, int]]
+    ) -> None:
+        """Store how far a batch was done that has ended early."""
+        left = [self._behind(event, each.key) for each in works for event in each.events]
+        if left and not self.leaves_rest:
+            position, left = min(each.position for each in left) - 1, []
+        await self._save(position, [*parked, *left], unparked)
 
     async def retry(self, keys: Sequence[str]) -> Collection[str]:
         free: list[str] = []

@@ -37,6 +37,8 @@ class EventHandling(KeyedHandler):
         self._handler = handler
         self._service = service
         self._views = store
+        # An event that is stored with its effect is stored or is not, also where the answer was lost: it is no rest.
+        self.leaves_rest = not handler.transaction
         self._given = {parameter: resources[kind] for parameter, kind in handler.resources.items()}
         self._handled: set[int] = set()
 
