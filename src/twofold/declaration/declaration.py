@@ -74,6 +74,11 @@ class Declaration(msgspec.Struct, frozen=True):
         return {decider.command.message_name: decider.command for decider in self.deciders}
 
     @property
+    def elsewhere(self) -> dict[str, type[Command]]:
+        """The commands of other services that may be sent at this one, by their services and names: ``stock.Reserve``."""
+        return {f"{command.message_service}.{command.message_name}": command for command in self.sends}
+
+    @property
     def queries(self) -> dict[str, Answer]:
         """The queries that the service answers, by name."""
         return {answer.query.message_name: answer for answer in self.answers}

@@ -116,9 +116,9 @@ def _heard(declaration: Declaration) -> Iterator[_Chain]:
 
 def _sent(declaration: Declaration) -> Iterator[_Chain]:
     """Yield the commands of other services that one may send at a service, each with the one that it becomes there."""
-    for command in declaration.sends:
-        service, name = command.message_service, command.message_name
-        yield Node(declaration.name, "command", f"{service}.{name}"), Node(service, "command", name)
+    for name, command in declaration.elsewhere.items():
+        decided = Node(command.message_service, "command", command.message_name)
+        yield Node(declaration.name, "command", name), decided
 
 
 def _followed(declaration: Declaration) -> Iterator[_Chain]:

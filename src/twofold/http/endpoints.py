@@ -37,19 +37,26 @@ class Endpoints:
     def __init__(self, declaration: Declaration, find: Callable[[], Running]) -> None:
         self._name = declaration.name
         self._find = find
-        self._commands = {name: Body(kind) for name, kind in declaration.commands.items()}
+        commands = declaration.elsewhere | declaration.commands
+        self._commands = {name: Body(kind) for name, kind in commands.items()}
         self._queries = {name: Body(answer.query) for name, answer in declaration.queries.items()}
         self._parameters = {name: Parameters(each.kind) for name, each in self._queries.items()}
 
     async def command(self, exchange: Exchange) -> Response:
-        """Have a command decided; the response has its receipt."""
+        """Have a command decided, or sent to the service that decides on it; the response has its receipt."""
         body = _named(exchange, self._commands, "command")
         exchange.require("POST")
         command = body.read(await exchange.json_body())
         key = exchange.idempotency_key()
         append_id = f"{body.name}:{key}" if key else ""
-        receipt = str(await self._find().send(command, id=append_id))
-        return json_response({"receipt": receipt}, (RECEIPT, receipt.encode()))
+        running, patience = self._find(), _patience(exchange)
+        if patience is not None:
+            receipt = await running.request(command, timeout_seconds=patience, id=append_id)
+        else:
+            receipt = await running.send(command, id=append_id)
+        status, headers, data = json_response({"receipt": str(receipt)}, (RECEIPT, str(receipt).encode()))
+        is_under_way = patience is None and type(command).message_service not in ("", self._name)
+        return 202 if is_under_way else status, headers, data
 
     async def query(self, exchange: Exchange) -> Response | Stream:
         """Answer a query, from its body or from the path's parameters: once, or live."""

@@ -30,15 +30,15 @@ def openapi(declaration: Declaration) -> Json:
     (['post'], ['get', 'post'])
     """
     answers = declaration.queries.values()
-    messages = [*declaration.commands.values(), *[answer.query for answer in answers]]
+    commands = declaration.commands | declaration.elsewhere
+    messages = [*commands.values(), *[answer.query for answer in answers]]
     said, components = msgspec.json.schema_components(
         [*messages, *[answer.returns for answer in answers], ProblemDocument, Delivery], ref_template=REFERENCE
     )
-    bodies = {kind.message_name: _body(kind, schema, components) for kind, schema in zip(messages, said, strict=False)}
+    names = [*commands, *declaration.queries]
+    bodies = {name: _body(kind, schema, components) for name, kind, schema in zip(names, messages, said, strict=False)}
     returned = said[len(messages) :]
-    paths: Json = {
-        f"/commands/{name}": {"post": _command(kind, bodies[name])} for name, kind in declaration.commands.items()
-    }
+    paths: Json = {f"/commands/{name}": {"post": _command(name, kind, bodies[name])} for name, kind in commands.items()}
     for answer, schema in zip(answers, returned, strict=False):
         paths[f"/queries/{answer.query.message_name}"] = _query(answer.query, schema, bodies, components)
     return {
@@ -54,12 +54,20 @@ def openapi(declaration: Declaration) -> Json:
     }
 
 
-def _command(kind: type[Message], body: Json) -> Json:
+def _command(name: str, kind: type[Message], body: Json) -> Json:
+    is_elsewhere = name != kind.message_name
+    under_way: Json = {
+        "description": "It is on its way to the service that decides on it.",
+        "headers": _headers("Receipt", "Correlation"),
+        "content": {_JSON: {"schema": _RECEIPT}},
+    }
     return {
-        "operationId": f"send{kind.message_name}",
+        "operationId": f"send{name}",
         "tags": ["commands"],
         **_described(kind),
-        "parameters": _references("parameters", "IdempotencyKey", "Correlation", "Trace"),
+        "parameters": _references(
+            "parameters", "IdempotencyKey", *(["Prefer"] if is_elsewhere else []), "Correlation", "Trace"
+        ),
         "requestBody": body,
         "responses": {
             "200": {
@@ -67,6 +75,7 @@ def _command(kind: type[Message], body: Json) -> Json:
                 "headers": _headers("Receipt", "Correlation"),
                 "content": {_JSON: {"schema": _RECEIPT}},
             },
+            **({"202": under_way, **_problems("504")} if is_elsewhere else {}),
             **_problems("400", "403", "408", "409", "413", "415", "421", "422", "431", "500", "503"),
         },
     }
@@ -217,7 +226,7 @@ _PROBLEMS = {
     "431": "There are too many headers, or too long ones.",
     "500": "The service failed unexpectedly, and has logged it under the correlation.",
     "503": "The service cannot do it at the moment; try again after the time in Retry-After.",
-    "504": "The views have not reached the receipt in time; try again.",
+    "504": "The views have not reached the receipt in time, or another service has not told yet; try again.",
 }
 _TEXT = {"type": "string", "pattern": "^[!-~]([ -~]{0,198}[!-~])?$"}
 _PARAMETERS = {
@@ -242,7 +251,8 @@ _PARAMETERS = {
     "Prefer": {
         "name": "Prefer",
         "in": "header",
-        "description": "`wait=10`: for how many seconds to wait for the receipts; 5 unless said, 30 at most (RFC 7240).",
+        "description": "`wait=10`: for how many seconds to wait, 30 at most (RFC 7240): for the receipts of a query, 5 unless "
+        "said, or for what becomes of a command to another service, which is just sent unless said.",
         "schema": {"type": "string", "examples": ["wait=10"]},
     },
     "IfNoneMatch": {
