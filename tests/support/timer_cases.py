@@ -1,21 +1,26 @@
 """What holds of timers from end to end, on whatever databases."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
+from tests.support.due_timers import fire
 from tests.support.process_cases import at_rest
 from tests.support.timer_service import Ask, Forget, Ring, Rung, Unheard, plain, reminders
 from tests.support.waiting import until
 from twofold.errors import IdReused, InvalidMessage, UnknownMessage
+from twofold.followers import claiming
 from twofold.messages import Metadata, reader
-from twofold.processes import PendingTimer, TimerDue
+from twofold.processes import TIMERS, PendingTimer, TimerDue
 from twofold.service import Running, Settings
 from twofold.testing import MovableClock, settled
 from twofold.views import layout
 
+FULL = os.environ.get("TWOFOLD_TEST_FULL") == "1"
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
 
@@ -206,3 +211,74 @@ class TimerCases:
                         await running.send(other, at=in_minutes(6), id="r-1")
 
         run(scenario)
+
+    # What may go wrong.
+
+    def test_nothing_comes_twice_if_all_that_is_remembered_is_lost(self, settings: Settings) -> None:
+        """The follower begins at the first event then, and what had come due by the log is not pending any more."""
+
+        async def scenario() -> None:
+            clock = MovableClock(START)
+            async with reminders.run(settings, clock=clock) as running:
+                await running.send(Ask(item="tea", due=in_minutes(10), label="tea"))
+                await running.send(Ask(item="cake", due=in_minutes(20), label="cake"))
+                await settled(running)
+                clock.move(minutes=10)
+                await settled(running)
+            async with reminders.run(msgspec.structs.replace(settings, views="memory:"), clock=clock) as running:
+                await settled(running)
+                assert await rung(running) == ["tea"]
+                clock.move(minutes=10)
+                await settled(running)
+                assert await rung(running) == ["tea", "cake"]
+
+        run(scenario)
+
+    def test_a_timer_that_another_process_sets_comes_too(self, settings: Settings) -> None:
+        """Who follows the timers hears of it by the log; so does who follows some of them, where they are divided."""
+
+        async def scenario() -> None:
+            clock = MovableClock(START)
+            async with (
+                reminders.run(settings, clock=clock) as following,
+                reminders.run(settings, clock=clock, roles=["commands"]) as running,
+            ):
+                await settled(following)
+                await claiming.split(following.views, TIMERS, 4)
+                labels = [f"{number}" for number in range(20)]
+                for label in labels:
+                    await running.send(Ask(item=f"i-{label}", due=in_minutes(5), label=label))
+                await settled(following)
+                clock.move(minutes=5)
+                await settled(following)
+                assert sorted(await rung(running)) == sorted(labels)
+
+        run(scenario)
+
+    def test_a_clock_that_is_set_back_brings_nothing_again(self, settings: Settings) -> None:
+        """What came due has come due, and what is pending waits for its time by the clock as it is now."""
+
+        async def scenario() -> None:
+            clock = MovableClock(START)
+            async with reminders.run(settings, clock=clock) as running:
+                await running.send(Ask(item="tea", due=in_minutes(10), label="tea"))
+                await running.send(Ask(item="cake", due=in_minutes(20), label="cake"))
+                await settled(running)
+                clock.move(minutes=10)
+                await settled(running)
+                clock.move(minutes=-5)
+                clock.move(minutes=14)
+                await settled(running)
+                assert await rung(running) == ["tea"]
+                clock.move(minutes=1)
+                await settled(running)
+                assert await rung(running) == ["tea", "cake"]
+
+        run(scenario)
+
+    def test_each_timer_comes_once_though_a_process_is_killed(self, settings: Settings) -> None:
+        """Many come due at once, two processes wait for them, and the one that has them come due is killed halfway."""
+        count, seconds = (100_000, 60.0) if FULL else (1_000, 1.0)
+        fired = asyncio.run(fire(settings, count, seconds))
+        assert fired.times == {f"timer-{number}": 1 for number in range(count)}
+        assert fired.late_seconds[0] >= 0

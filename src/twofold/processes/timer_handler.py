@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable, Collection, MutableMapping, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import AsyncIterator, Collection, Sequence
+from typing import Any, Final
 
 import msgspec
 
 from twofold.clock import Clock
-from twofold.errors import LogCorrupted, LogUnavailable, ValueRefused
-from twofold.followers import Block, Checkpoint, Claim, EventFailed, KeyedHandler, Park, Parked, storable_key
+from twofold.followers import Checkpoint, Claim, EventFailed, KeyedHandler, Park, storable_key
 from twofold.followers.sparing import sparing
-from twofold.followers.storable import storable_error
 from twofold.limits import HandlerLimits
 from twofold.log import Appended, Batch, Conflict, Criterion, Guard, Log, RecordedEvent, Ticket
-from twofold.messages import Event, reader
+from twofold.messages import reader
 from twofold.processes.recording import record
 from twofold.processes.records import TimerDue, TimerSet
 from twofold.processes.timers import (
@@ -26,7 +23,6 @@ from twofold.processes.timers import (
     due_timers,
     next_due_us,
     pending_timer,
-    timer_key,
     timer_tag,
 )
 from twofold.views import TableChange, ViewStore, layout
@@ -37,23 +33,9 @@ TIMERS: Final = "timers"
 
 _NEVER = 1 << 62
 _LOOK_SECONDS = 1.0
-_LOOK_US, _ASK_AGAIN_US = 1_000_000, 10_000_000
 _LAYOUT = layout(PendingTimer)
 _PACKER = Packer(_LAYOUT)
 _TAG = timer_tag("")
-
-Consequences: TypeAlias = Callable[[PendingTimer, int], Sequence[Event]]
-"""Makes the records of what follows from a timer that is due now; of none, it is to be asked again later."""
-
-_logger = logging.getLogger("twofold.processes")
-
-
-def plain_consequences(timer: PendingTimer, now_us: int) -> list[Event]:
-    """Return the record that a timer has come due, and of the command that was to be sent then."""
-    due = TimerDue(
-        id=timer.key, due_us=timer.due_us, kind=timer.kind, data=msgspec.Raw(timer.data), instance=timer.instance
-    )
-    return [due] if timer.command is None else [due, timer.command]
 
 
 class TimerHandler(KeyedHandler):
@@ -67,26 +49,16 @@ class TimerHandler(KeyedHandler):
     name = TIMERS
     criteria = (Criterion(types=tuple(TIMER_RECORDS)),)
 
-    def __init__(
-        self,
-        log: Log,
-        store: ViewStore,
-        clock: Clock,
-        limits: HandlerLimits,
-        consequences: Consequences = plain_consequences,
-    ) -> None:
+    def __init__(self, log: Log, store: ViewStore, clock: Clock, limits: HandlerLimits) -> None:
         super().__init__(log, store, clock, lambda _: Park(), limits)
         self._views = store
-        self._consequences = consequences
         self._changes: dict[str, PendingTimer | None] = {}
-        self._failed: dict[str, Parked] = {}
         self._next_us = 0
 
     # The pending ones.
 
     async def start(self, claim: Claim) -> Collection[str]:
         self._changes.clear()
-        self._failed.clear()
         self._next_us = 0
         return await super().start(claim)
 
@@ -103,14 +75,6 @@ class TimerHandler(KeyedHandler):
             self._next_us = min(self._next_us, timer.due_us)
         else:
             self._changes[timer.id] = None
-
-    async def apply(self, events: Sequence[RecordedEvent], position: int, blocked: MutableMapping[str, Block]) -> None:
-        if self._failed:
-            failed, self._failed = self._failed, {}
-            blocked.update({each.key: Block(each.position) for each in failed.values()})
-            self._changes.update(dict.fromkeys(failed))
-            await self._save(self._position, failed.values())
-        await super().apply(events, position, blocked)
 
     async def commit(self, checkpoint: Checkpoint) -> None:
         changed, self._changes = self._changes, {}
@@ -134,9 +98,6 @@ class TimerHandler(KeyedHandler):
                 coming = coming or asyncio.ensure_future(anext(batches))
                 if position >= fires_from and self._next_us <= self._clock.now_us():
                     fires_from = await self._fire(position)
-                    if self._failed:
-                        # They are parked with it.
-                        yield Batch([], position, position)
                 await self._wait(coming, may_fire=position >= fires_from)
                 if coming.done():
                     batch, coming = coming.result(), None
@@ -166,45 +127,29 @@ class TimerHandler(KeyedHandler):
         now_us, most = self._clock.now_us(), self._limits.batch_events
         self._next_us = _NEVER
         due = await due_timers(self._views, self._claim.segment, now_us, most)
-        until = await self._append([each for each in due if each.key not in self._failed], now_us)
+        until = await self._append(due)
         if len(due) < most:
             next_us = await next_due_us(self._views, self._claim.segment, now_us)
         else:
             # If nothing comes of them, it is of no use to do it again at once.
-            next_us = 0 if until > position else now_us + _LOOK_US
+            next_us = 0 if until > position else now_us + round(_LOOK_SECONDS * 1_000_000)
         self._next_us = min(self._next_us, _NEVER if next_us is None else next_us)
         return until
 
-    async def _append(self, due: Sequence[PendingTimer], now_us: int) -> int:
+    async def _append(self, due: Sequence[PendingTimer]) -> int:
         """Append what follows from timers that are due, each by itself; return the last position that is about them."""
         until = 0
-        for timer, ticket in [(each, self._queue(each, now_us)) for each in due]:
-            try:
-                outcome = None if ticket is None else await ticket
-            except ValueRefused as error:
-                self._fail(timer, error)
-            else:
-                if isinstance(outcome, Appended):
-                    until = max(until, outcome.last)
-                elif isinstance(outcome, Conflict):
-                    until = max(until, outcome.position)
+        for ticket in [self._queue(each) for each in due]:
+            outcome = await ticket
+            if isinstance(outcome, Appended):
+                until = max(until, outcome.last)
+            elif isinstance(outcome, Conflict):
+                until = max(until, outcome.position)
         return until
 
-    def _queue(self, timer: PendingTimer, now_us: int) -> Ticket | None:
-        try:
-            records = self._consequences(timer, now_us)
-            if not records:
-                self._next_us = min(self._next_us, now_us + _ASK_AGAIN_US)
-                return None
-            guard = Guard(about(timer.key), after=timer.position)
-            return record(self._log, records, "", self._clock, timer.metadata.encode(), guard)
-        except (LogUnavailable, LogCorrupted):
-            raise
-        except Exception as error:
-            self._fail(timer, error)
-            return None
-
-    def _fail(self, timer: PendingTimer, error: Exception) -> None:
-        key, text = timer_key(timer.key), storable_error(error)
-        _logger.error("%s parks %s: %s", self.name, key, text)
-        self._failed[timer.key] = Parked(self.name, key, timer.position, text, 1, self._clock.now_us())
+    def _queue(self, timer: PendingTimer) -> Ticket:
+        data = msgspec.Raw(timer.data)
+        due = TimerDue(id=timer.key, due_us=timer.due_us, kind=timer.kind, data=data, instance=timer.instance)
+        records = [due] if timer.command is None else [due, timer.command]
+        guard = Guard(about(timer.key), after=timer.position)
+        return record(self._log, records, "", self._clock, timer.metadata.encode(), guard)
