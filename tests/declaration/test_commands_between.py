@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from tests.processes.ordering import both, sales
-from twofold import Command, Event, Meta, Rejected, Service, System, Tag, decide
+from twofold import Command, Event, Meta, Rejected, Service, System, Tag, Tick, decide, every
 from twofold.declaration.graph import graph_of
 from twofold.errors import DeclarationError, SettingsError
 from twofold.messages import Message
@@ -184,3 +184,29 @@ def test_types_do_not_fit_of_which_some_values_never_do(sent: Any, taken: Any) -
     """What is sent is then refused each time, or each time that it is such a value."""
     (flaw,) = misfits(with_field(sent), with_field(taken))
     assert "field 'field' is" in flaw
+
+
+def test_schedules_say_what_they_send() -> None:
+    """So that it is known who decides on it, and whose outcomes are to be heard."""
+
+    class Fetch(Command, name="Take", service="depot"):
+        item: str
+        units: int
+
+    @every("0 2 * * *", zone="Europe/Berlin", missed="one")
+    def nightly(tick: Tick) -> Iterator[Fetch]:
+        yield Fetch(item="tea", units=1)
+
+    @every("0 2 * * *", zone="Europe/Berlin", missed="one")
+    def lost(tick: Tick) -> Take:
+        return Take(item="tea", units=1)
+
+    service = Service("shop", schedules=[nightly])
+    assert service.declaration.sent == (Fetch,)
+    System(service, taking("shop"))
+    with pytest.raises(DeclarationError, match="sends Take, and nothing in Service"):
+        Service("shop", schedules=[lost])
+    with pytest.raises(DeclarationError, match="annotate the commands that it yields"):
+
+        @every("0 2 * * *", zone="Europe/Berlin", missed="one")
+        def silent(tick: Tick) -> None: ...

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.schedule_cases import ScheduleCases
+from tests.support.schedule_cases import CloseDay, ScheduleCases
 from twofold import Tick, every
 from twofold.errors import DeclarationError
 from twofold.service import Settings
@@ -31,8 +31,8 @@ class TestSchedules(ScheduleCases):
 def test_what_is_no_schedule_is_said_where_it_is_declared(declared: Any, said: str) -> None:
     """Not when it would have ticked for the first time."""
 
-    def tick(tick: Tick) -> None:
-        return None
+    def tick(tick: Tick) -> list[CloseDay]:
+        return []
 
     with pytest.raises(DeclarationError, match=said):
         declared()(tick)

@@ -9,7 +9,7 @@ import msgspec
 
 from twofold.commands import Aggregate, Decider, decider_of, deciders_of
 from twofold.declaration.checks import check_commands_between, check_unique, check_views, listed
-from twofold.declaration.seeing_through import check_handlers, check_processes
+from twofold.declaration.seeing_through import check_handlers, check_processes, check_schedules
 from twofold.errors import DeclarationError
 from twofold.folding import Fold, StateType, fold_of, marked, state_parts
 from twofold.followers import MENDINGS
@@ -87,6 +87,7 @@ class Declaration(msgspec.Struct, frozen=True):
     def sent(self) -> tuple[type[Command], ...]:
         """The commands of other services that the service sends."""
         commands = [*self.sends, *[each for handler in self.handlers for each in handler.commands]]
+        commands += [each for schedule in self.schedules for each in schedule.commands]
         commands += [each for it in self.processes for plan in it.plans for each in plan.commands.values()]
         return tuple(dict.fromkeys([each for each in commands if each.message_service not in ("", self.name)]))
 
@@ -192,9 +193,7 @@ def declare(
         resources,
         tuple(listed(name, "schedules", schedules, Schedule)),
     )
-    check_unique(
-        name, "are the schedule", [(each.name, source_location(each.function)) for each in declaration.schedules]
-    )
+    check_schedules(name, declaration.schedules, declaration.commands)
     check_unique(name, "are the state", _named_states(aggregates, deciders))
     check_unique(name, "write the view", [(view.__qualname__, writer) for view, writer in written])
     _check_names(declaration)

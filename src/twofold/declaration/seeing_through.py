@@ -8,7 +8,7 @@ from typing import Any
 from twofold.declaration.checks import check_unique
 from twofold.errors import DeclarationError
 from twofold.messages import Command, check_fields, source_location
-from twofold.processes import Definition, EventHandler, Resources, resource_flaws
+from twofold.processes import Definition, EventHandler, Resources, Schedule, resource_flaws
 from twofold.views import View, table_name
 
 
@@ -44,6 +44,19 @@ def check_handlers(
             _check_decided(service, handler.function, command, commands)
     for flaw in resource_flaws(resources, handlers):
         raise DeclarationError(f"Service({service!r}): {flaw}")
+
+
+def check_schedules(service: str, schedules: Iterable[Schedule], commands: Mapping[str, type[Command]]) -> None:
+    """Check that each schedule has a name of its own, and that somebody decides on what they send.
+
+    Raises:
+        DeclarationError: two have one name, or nobody does.
+    """
+    schedules = [*schedules]
+    check_unique(service, "are the schedule", [(each.name, source_location(each.function)) for each in schedules])
+    for schedule in schedules:
+        for command in schedule.commands:
+            _check_decided(service, schedule.function, command, commands)
 
 
 def _check_decided(service: str, sender: Any, command: type[Command], commands: Mapping[str, type[Command]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -10,10 +10,10 @@ from twofold.clock import Clock, microseconds, moment
 from twofold.followers import EventFailed, FollowerStore, KeyedHandler, checkpoints, retries
 from twofold.limits import HandlerLimits
 from twofold.log import Criterion, Guard, Log, RecordedEvent
-from twofold.messages import Command, Event, Tag, encode, reader
+from twofold.messages import Command, Event, Tag, encode, reader, source_location
 from twofold.processes.recording import record
 from twofold.processes.records import TimerDue, TimerSet
-from twofold.processes.schedules import Schedule
+from twofold.processes.schedules import Schedule, Tick
 from twofold.processes.sending import sent
 
 SCHEDULES = "schedules"
@@ -65,7 +65,7 @@ class ScheduleHandler(KeyedHandler):
         commands = [
             command
             for tick in schedule.ticks(moment(due.due_us), event.recorded_at)
-            for command in _listed(schedule.function(tick))
+            for command in _yielded(schedule, tick)
         ]
         records: list[Event] = [
             sent(command, f"{due.id}/{event.position}/{ordinal}", self._service)
@@ -122,7 +122,11 @@ def _name(id: str) -> str:
     return id.removeprefix("schedule/")
 
 
-def _listed(yielded: Iterable[Command] | Command | None) -> Iterable[Command]:
-    if yielded is None:
-        return ()
-    return (yielded,) if isinstance(yielded, Command) else yielded
+def _yielded(schedule: Schedule, tick: Tick) -> Iterator[Command]:
+    yielded = schedule.function(tick)
+    for command in (yielded,) if isinstance(yielded, Command) else yielded or ():
+        if type(command) not in schedule.commands:
+            raise TypeError(
+                f"{source_location(schedule.function)} yields {command!r}, and its annotation does not say so. Add it there."
+            )
+        yield command

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from twofold.errors import DeclarationError, SettingsError
-from twofold.folding import check_waits_for_nothing, parameters
+from twofold.folding import alternatives, check_waits_for_nothing, parameters
 from twofold.messages import Command, source_location, type_hints
 
 Missed: TypeAlias = Literal["one", "all", "none"]
@@ -34,13 +34,17 @@ class Tick(msgspec.Struct, frozen=True):
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """A function of a `Tick`, the expression that says when, and what becomes of ticks that were missed."""
+    """A function of a `Tick`, the expression that says when, and what becomes of ticks that were missed.
+
+    ``commands`` are those that it may yield.
+    """
 
     name: str
     expression: str
     zone: str
     missed: Missed
     function: Callable[[Tick], Iterable[Command] | Command | None]
+    commands: tuple[type[Command], ...]
 
     def next_after(self, at: datetime) -> datetime:
         """Return the first of its times after a moment.
@@ -56,7 +60,7 @@ class Schedule(msgspec.Struct, frozen=True):
 
         >>> def nothing(tick):
         ...     return None
-        >>> hourly = Schedule("hourly", "0 * * * *", "UTC", "one", nothing)
+        >>> hourly = Schedule("hourly", "0 * * * *", "UTC", "one", nothing, ())
         >>> six, nine = datetime(2026, 1, 1, 6, tzinfo=UTC), datetime(2026, 1, 1, 9, 30, tzinfo=UTC)
         >>> [(tick.at.hour, tick.missed) for tick in hourly.ticks(six, nine)]
         [(9, 3)]
@@ -116,11 +120,23 @@ def every(expression: str, *, zone: str, missed: Missed | None = None) -> Callab
                 f"{location}: say what becomes of times at which nobody is there: missed='one' for one tick that stands for "
                 "all of them, missed='all' for each, or missed='none'."
             )
-        schedule = Schedule(function.__name__, expression, zone, missed, function)
+        schedule = Schedule(function.__name__, expression, zone, missed, function, _yielded(function, location))
         _check_times(schedule, location)
         return schedule
 
     return declare
+
+
+def _yielded(function: Callable[[Tick], Any], location: str) -> tuple[type[Command], ...]:
+    """Return the commands that a function says it yields."""
+    hint = type_hints(function).get("return")
+    parts = [part for option in alternatives(hint) for part in (get_args(option) or (option,))]
+    found = [kind for part in parts for kind in alternatives(part)]
+    if not found or not all(isinstance(kind, type) and issubclass(kind, Command) for kind in found):
+        raise DeclarationError(
+            f"{location}: annotate the commands that it yields, as in -> Iterator[CloseDay | OpenDay]; found {hint!r}."
+        )
+    return tuple(found)
 
 
 def _check_times(schedule: Schedule, location: str) -> None:
