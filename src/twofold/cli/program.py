@@ -17,6 +17,7 @@ from twofold.cli.segments import segments
 from twofold.cli.simulate import simulate
 from twofold.cli.streams import INTERRUPTED
 from twofold.cli.target import Complaint
+from twofold.cli.timers import timers
 from twofold.cli.views import views
 from twofold.errors import TwofoldError
 from twofold.urls import without_passwords
@@ -57,5 +58,5 @@ def twofold() -> None:
     """
 
 
-for _command in (run, graph, check, log, views, segments, parked, simulate, new):
+for _command in (run, graph, check, log, views, segments, timers, parked, simulate, new):
     twofold.add_command(_command)
