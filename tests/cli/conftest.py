@@ -18,8 +18,8 @@ from click.testing import CliRunner
 
 from twofold import Command
 from twofold import Service as Declared
-from twofold.followers import checkpoints
 from twofold.service import Settings
+from twofold.testing import settled
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 60
@@ -144,7 +144,7 @@ class CommandLine:
             process.communicate()
 
     def fill(self, service: Declared, *commands: Command) -> None:
-        """Have a service decide commands, and end it when its views have seen them."""
+        """Have a service decide commands, and end it when nothing is left to do."""
         asyncio.run(self._fill(service, commands))
 
     async def _fill(self, service: Declared, commands: Iterable[Command]) -> None:
@@ -152,9 +152,7 @@ class CommandLine:
         async with service.run(Settings(log=f"{url}.db", views=f"{url}-views.db")) as running:
             for command in commands:
                 await running.send(command)
-            for follower in service.declaration.followers:
-                while await checkpoints.position(running.views, follower) < await running.log.head():
-                    await asyncio.sleep(0.01)
+            await settled(running, timeout_seconds=PATIENCE_SECONDS)
 
     def write(self, file: str, text: str) -> None:
         """Put a file into the folder."""

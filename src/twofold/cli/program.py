@@ -12,6 +12,7 @@ from twofold.cli.graph import graph
 from twofold.cli.log import log
 from twofold.cli.new import new
 from twofold.cli.parked import parked
+from twofold.cli.processes import processes
 from twofold.cli.run import run
 from twofold.cli.segments import segments
 from twofold.cli.simulate import simulate
@@ -58,5 +59,5 @@ def twofold() -> None:
     """
 
 
-for _command in (run, graph, check, log, views, segments, timers, parked, simulate, new):
+for _command in (run, graph, check, log, views, segments, processes, timers, parked, simulate, new):
     twofold.add_command(_command)
