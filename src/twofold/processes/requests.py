@@ -6,6 +6,7 @@ import asyncio
 import functools
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, TypeAlias, cast
 
 import msgspec
@@ -14,7 +15,7 @@ from twofold.clock import Clock
 from twofold.errors import (
     IdReused,
     InvalidMessage,
-    LogUnavailable,
+    LogError,
     NotRunning,
     Rejected,
     RequestTimeout,
@@ -144,7 +145,7 @@ class Requests:
                     for event in batch.events:
                         self._tell_of(event)
                     after = batch.position
-            except LogUnavailable:
+            except LogError:
                 # They wait no longer than they have said.
                 await self._clock.sleep(_PAUSE_SECONDS)
 
@@ -182,8 +183,10 @@ def refusal(settled: CommandSettled, command: type[Command]) -> Rejected | Inval
     if settled.rejection == InvalidMessage.__name__:
         return InvalidMessage(f"{settled.command} was not taken: {settled.reason}")
     declared = {each.__name__: each for each in command.message_rejections}.get(settled.rejection)
-    if declared is not None:
-        return declared(*settled.arguments)
+    # One that is made in another way is raised with the text that it had there.
+    with suppress(TypeError):
+        if declared is not None:
+            return declared(*settled.arguments)
     return _made_up(settled.rejection)(settled.reason, settled.arguments)
 
 
