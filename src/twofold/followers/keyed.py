@@ -36,7 +36,7 @@ class _Ending(Exception):
     """Raised where something would be begun although all is coming to its end."""
 
 
-class _Work(msgspec.Struct):
+class Work(msgspec.Struct):
     """The events of a batch that one key has still before it, the first of them under way."""
 
     key: str
@@ -117,7 +117,7 @@ class KeyedHandler:
         await self._save(position, parked, unparked)
 
     async def _leave(
-        self, position: int, works: Sequence[_Work], parked: Sequence[Parked], unparked: Sequence[tuple[str, int]]
+        self, position: int, works: Sequence[Work], parked: Sequence[Parked], unparked: Sequence[tuple[str, int]]
     ) -> None:
         """Store how far a batch was done that has ended early."""
         left = [self._behind(event, each.key) for each in works for event in each.events]
@@ -134,9 +134,9 @@ class KeyedHandler:
 
     def _sorted(
         self, events: Sequence[RecordedEvent], blocked: MutableMapping[str, Block]
-    ) -> tuple[list[_Work], list[Parked]]:
+    ) -> tuple[list[Work], list[Parked]]:
         """Return what there is to do for each key, and what is parked as its key is blocked."""
-        works: dict[str, _Work] = {}
+        works: dict[str, Work] = {}
         parked = []
         for event in events:
             for key in filter(self._claim.segment.owns, self.keys(event)):
@@ -145,12 +145,12 @@ class KeyedHandler:
                 elif key in works:
                     works[key].events.append(event)
                 else:
-                    works[key] = _Work(key, [event])
+                    works[key] = Work(key, [event])
         return [*works.values()], parked
 
     async def _work(
         self,
-        work: _Work,
+        work: Work,
         blocked: MutableMapping[str, Block],
         parked: list[Parked],
         unparked: list[tuple[str, int]],

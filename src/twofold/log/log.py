@@ -103,16 +103,23 @@ class Log:
         return self._queued(Ticket(events, guards, id, digest, size_of(events, id, digest), succeeds))
 
     def submit_recorded(
-        self, recorded: Sequence[RecordableEvent], guards: Sequence[Guard], id: str, digest: bytes
+        self,
+        recorded: Sequence[RecordableEvent],
+        guards: Sequence[Guard],
+        id: str,
+        digest: bytes,
+        succeeds: Ticket | None = None,
     ) -> Ticket:
         """Queue what the recorder has made, under guards of criteria that were checked: neither is looked at again.
+
+        ``succeeds`` is what it is for `submit`.
 
         Raises:
             LogUnavailable: the log is closing.
             ValueRefused: no log takes so much, or such an id; nothing was queued.
         """
         events = tuple([each.new for each in recorded])
-        return self._queued(Ticket(events, guards, id, digest, recorded_size(events, id)))
+        return self._queued(Ticket(events, guards, id, digest, recorded_size(events, id), succeeds))
 
     def _queued(self, ticket: Ticket) -> Ticket:
         if self._closing:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, MutableMapping, Sequence
 from typing import Any
 
 import msgspec
 
 from twofold.clock import Clock
-from twofold.errors import LogCorrupted, UnrecordableEvent, ValueRefused
+from twofold.errors import LogCorrupted, LogUnavailable, UnrecordableEvent, ValueRefused
 from twofold.followers import (
+    Block,
     Checkpoint,
     Claim,
     Decision,
@@ -21,12 +22,12 @@ from twofold.followers import (
     Park,
     RetryAfter,
 )
+from twofold.followers.keyed import Work
 from twofold.limits import HandlerLimits
-from twofold.log import Appended, Criterion, Log, RecordedEvent
+from twofold.log import Appended, Criterion, Log, Outcome, RecordedEvent, Ticket
 from twofold.messages import Event, encode, reader
 from twofold.processes.instances import instance_id, instance_key, key_text
 from twofold.processes.keeping import Instances, NewerVersion
-from twofold.processes.outcomes import Refused
 from twofold.processes.reading import Definition
 from twofold.processes.recording import record
 from twofold.processes.records import RECORDS, CommandSettled, TimerDue, heard
@@ -34,6 +35,7 @@ from twofold.processes.stepping import Cause, Stepped, as_recorded, take
 from twofold.views import ViewStore
 
 _NEWER_SECONDS = 10.0
+_TAKEN_AT_ONCE = 64
 _logger = logging.getLogger("twofold.processes")
 _RECORDS = {each.message_name: each for each in RECORDS}
 
@@ -116,44 +118,104 @@ class ProcessHandler(KeyedHandler):
         for key in self._finders[event.type](read):
             yield instance_key(self._definition.latest.key.of(key)), key
 
+    # All of a batch at once, as it nearly always can be.
+
+    async def apply(self, events: Sequence[RecordedEvent], position: int, blocked: MutableMapping[str, Block]) -> None:
+        """Take all steps of the batch, have them appended together, and store the instances with the checkpoint.
+
+        If a step fails, or was made before by other code, the batch is handled key by key: what is appended is recognised.
+        """
+        new = [event for event in events if event.position > self._position]
+        await self.prepare(new)
+        works, parked = self._sorted(new, blocked)
+        if await self._all_are_taken(works):
+            self._outage.succeeded()
+            await self._save(position, parked)
+        else:
+            await super().apply(events, position, blocked)
+
+    async def _all_are_taken(self, works: Iterable[Work]) -> bool:
+        """Take the steps, and say whether all of them could be, and are in the log as they were taken."""
+        taken: list[tuple[Cause, Stepped, Ticket | None]] = []
+        try:
+            for work in works:
+                taken += self._taken(work)
+                if len(taken) % _TAKEN_AT_ONCE == 0:
+                    # Whoever else has something to do is not kept from it for long.
+                    await asyncio.sleep(0)
+            for cause, stepped, ticket in taken:
+                if ticket is not None and await self._as_recorded(await ticket, stepped, cause) is not stepped:
+                    return False
+        except (LogUnavailable, LogCorrupted):
+            raise
+        except Exception:
+            # Which one it is will be found out.
+            return False
+        for cause, stepped, _ in taken:
+            _tell_unheard(cause, stepped)
+        return True
+
+    def _taken(self, work: Work) -> Iterator[tuple[Cause, Stepped, Ticket | None]]:
+        """Take the steps of one instance, and queue what follows from them, in order."""
+        last: Ticket | None = None
+        for event in work.events:
+            cause = self._cause(event, work.key, 1)
+            stepped = self._stepped(self._told[event.position], work.key, cause)
+            if stepped is not None:
+                self._instances.put(work.key, stepped.instance)
+                ticket = self._queued(stepped, cause, last) if stepped.records else None
+                last = ticket or last
+                yield cause, stepped, ticket
+
+    # One after the other.
+
     async def handle(self, event: RecordedEvent, key: str, attempt: int) -> None:
         told = self._told.get(event.position)
         if told is None or told.event is not event:
             # It was parked, and perhaps edited.
             told = self._read(event)
         await self._instances.load([key])
-        cause = Cause(
-            instance_id(self._definition.name, key), self._service, event.position, event.recorded_at_us,
-            event.metadata.caused(event.id), attempt,
-        )  # fmt: skip
-        try:
-            stepped = self._stepped(told, key, cause)
-        except (Exception, asyncio.CancelledError) as error:
-            # Nothing is awaited there: whatever is raised is the step's own.
-            raise EventFailed(event.position, key, error) from error
+        cause = self._cause(event, key, attempt)
+        stepped = self._stepped(told, key, cause)
         if stepped is not None:
             if stepped.records:
                 stepped = await self._recorded(stepped, key, cause)
             self._instances.put(key, stepped.instance)
-            if stepped.unheard is not None:
-                _tell_unheard(cause, stepped.unheard)
+            _tell_unheard(cause, stepped)
+
+    def _cause(self, event: RecordedEvent, key: str, attempt: int) -> Cause:
+        return Cause(
+            instance_id(self._definition.name, key), self._service, event.position, event.recorded_at_us,
+            event.metadata.caused(event.id), attempt,
+        )  # fmt: skip
 
     def _stepped(self, told: _Told, key: str, cause: Cause) -> Stepped | None:
-        if isinstance(told.read, Exception):
-            raise told.read
-        instance = self._instances.find(key)
-        if instance is not None and instance.position >= cause.position:
-            # It was told of this before, and that was stored although the checkpoint was not.
-            return None
-        return take(self._definition, instance, told.read, told.keys.get(key), cause)
+        try:
+            if isinstance(told.read, Exception):
+                raise told.read
+            instance = self._instances.find(key)
+            if instance is not None and instance.position >= cause.position:
+                # It was told of this before, and that was stored although the checkpoint was not.
+                return None
+            return take(self._definition, instance, told.read, told.keys.get(key), cause)
+        except (Exception, asyncio.CancelledError) as error:
+            # Nothing is awaited here: whatever is raised is the step's own.
+            raise EventFailed(cause.position, key, error) from error
+
+    def _queued(self, stepped: Stepped, cause: Cause, before: Ticket | None = None) -> Ticket:
+        metadata = encode(cause.metadata)
+        return record(self._log, stepped.records, f"process/{cause.id}", self._clock, metadata, succeeds=before)
 
     async def _recorded(self, stepped: Stepped, key: str, cause: Cause) -> Stepped:
-        """Append what follows from a step, and return the step as it is in the log, if it was made before."""
+        """Append what follows from a step, and return the step as it is in the log then."""
         try:
-            ticket = record(self._log, stepped.records, f"process/{cause.id}", self._clock, encode(cause.metadata))
-            outcome = await ticket
+            outcome = await self._queued(stepped, cause)
         except (ValueRefused, UnrecordableEvent) as error:
             raise EventFailed(cause.position, key, error) from error
+        return await self._as_recorded(outcome, stepped, cause)
+
+    async def _as_recorded(self, outcome: Outcome, stepped: Stepped, cause: Cause) -> Stepped:
+        """Return a step as it is in the log: the very one, or what was made of it when it was made before."""
         if not isinstance(outcome, Appended):
             raise LogCorrupted(f"The log answered a step of {cause.instance} with {outcome!r}.")
         if not outcome.repeated:
@@ -165,8 +227,11 @@ class ProcessHandler(KeyedHandler):
         await self._views.commit(checkpoint, self._instances.changes())
 
 
-def _tell_unheard(cause: Cause, refused: Refused[Any]) -> None:
+def _tell_unheard(cause: Cause, stepped: Stepped) -> None:
     """Nothing follows from a refusal that the process is not told of, so somebody else is told."""
+    refused = stepped.unheard
+    if refused is None:
+        return
     name = type(refused.command).message_name
     _logger.warning(
         "%s has sent %s, which was refused: %s (%s). Nothing in the process is for that: write @react def …(self, outcome: "
