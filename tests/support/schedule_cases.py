@@ -6,11 +6,15 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Annotated, Self
 
+import msgspec
+
 from twofold import Aggregate, Command, Event, Service, Tag, Tick, decide, every, evolve, replace
 from twofold.messages import reader
-from twofold.processes import Schedule
+from twofold.processes import PendingTimer, Schedule, TimerDue
+from twofold.processes.recording import record
 from twofold.service import Running, Settings
 from twofold.testing import MovableClock, settled
+from twofold.views import layout
 
 BookId = Annotated[str, Tag("book")]
 BEGINNING = datetime(2026, 3, 28, 12, tzinfo=UTC)
@@ -115,6 +119,25 @@ class ScheduleCases:
             async with service(nightly).run(settings, clock=clock) as running:
                 await settled(running)
                 assert [at[:10] for at, _ in await closed(running)] == ["2026-03-29", "2026-03-30"]
+
+        run(scenario)
+
+    def test_a_tick_comes_once_although_clocks_differ(self, settings: Settings) -> None:
+        """It came by a clock that is ahead, and by this one its time is still to come: then it is not to come again."""
+
+        async def scenario() -> None:
+            clock = MovableClock(BEGINNING)
+            async with service(nightly).run(settings, clock=clock) as running:
+                await settled(running)
+                clock.move(hours=12, minutes=59, seconds=59)
+                shape = layout(PendingTimer)
+                row = shape.unpack((await running.views.load(shape, ["schedule/nightly"]))[0])
+                due = TimerDue(id=row.key, due_us=row.due_us, kind=row.kind, data=msgspec.Raw(row.data))
+                await record(running.log, [due], "", clock)
+                await settled(running)
+                clock.move(minutes=5)
+                await settled(running)
+                assert await closed(running) == [("2026-03-29T03:00:00+02:00", 0)]
 
         run(scenario)
 

@@ -72,7 +72,8 @@ class ScheduleHandler(KeyedHandler):
             for ordinal, command in enumerate(commands)
         ]
         if _definition_of(due.data) == _definition(schedule):
-            records.append(_timer(schedule, event.recorded_at_us))
+            # A clock may have been set back since it came due: its own time is not its next one.
+            records.append(_timer(schedule, max(due.due_us, event.recorded_at_us)))
         return records
 
 
