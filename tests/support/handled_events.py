@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
+import subprocess
+import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
@@ -172,6 +175,36 @@ class HandledEvents:
         assert len(api.calls) == 6
         assert [event.attempts for event in told if isinstance(event, FollowerRetried)] == [1, 2, 3, 4, 5]
         assert [event.attempts for event in told if isinstance(event, FollowerParked)] == [6]
+
+    def test_attempts_are_counted_however_often_the_process_is_killed(
+        self, start: Any, places: Places, tmp_path: Path
+    ) -> None:
+        """By kill -9, between two attempts: with one immediate retry and two delayed ones there are six, and no more."""
+        calls, settings = tmp_path / "calls", places("bank")
+        command = [
+            sys.executable,
+            "-m",
+            "tests.support.telling_process",
+            str(settings.log),
+            str(settings.views),
+            str(calls),
+        ]
+
+        async def scenario() -> None:
+            async with start(Api(), roles=["commands"]) as running:
+                await deposit(running, "ann", 1)
+            async with start(Api(), telling(name="other"), roles=["processes"]) as running:
+                for attempts in (2, 4, 6):
+
+                    async def are_noted(attempts: int = attempts) -> bool:
+                        return [each.attempts for each in await parked(running)] == [attempts]
+
+                    with killed_in_the_end(command):
+                        await until(are_noted)
+                assert [each.retry_at_us for each in await parked(running)] == [0]
+
+        asyncio.run(scenario())
+        assert calls.read_text().splitlines() == [f"ann {attempt}" for attempt in range(1, 7)]
 
     @pytest.mark.parametrize("error", [Unrecoverable("no such address"), InvalidMessage("bad"), Rejected("no")])
     def test_what_cannot_succeed_is_not_tried_again(self, start: Any, error: Exception) -> None:
@@ -568,6 +601,17 @@ class HandledEvents:
                 assert [(each.key, each.attempts) for each in await parked(running)] == [("account:ann", 1)]
 
         asyncio.run(scenario())
+
+
+@contextmanager
+def killed_in_the_end(command: Sequence[str]) -> Iterator[None]:
+    """Run a process, and kill it."""
+    process = subprocess.Popen(command)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def telling(**options: Any) -> Any:

@@ -11,7 +11,7 @@ from twofold.errors import SettingsError
 from twofold.messages import source_location
 from twofold.processes.event_handlers import EventHandler
 
-Resources: TypeAlias = Mapping[type, Callable[[], AbstractAsyncContextManager[Any]]]
+Resources: TypeAlias = Mapping[type[Any], Callable[[], AbstractAsyncContextManager[Any]]]
 """What opens each resource, by the class with which handlers' parameters are annotated."""
 
 NO_RESOURCES: Final[Resources] = MappingProxyType({})
