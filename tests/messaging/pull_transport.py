@@ -28,7 +28,7 @@ class Appending:
                 each.version,
                 (each.key,),
                 bytes(each.data),
-                encode(Metadata(correlation=each.correlation, traceparent=each.traceparent)),
+                encode(Metadata(correlation=each.correlation, traceparent=each.traceparent, actor=each.actor)),
             )
             for each in delivery.events
         ]

@@ -17,6 +17,7 @@ from twofold.clock import SystemClock
 from twofold.errors import LogCorrupted, SettingsError
 from twofold.log import Log
 from twofold.messaging import LogTransport, Outbox
+from twofold.processes import CommandSent, addressee
 from twofold.service import Running, Settings
 from twofold.testing import TransportConformance
 from twofold.testing.transport_conformance import SOURCE
@@ -28,7 +29,7 @@ class TestLogTransport(TransportConformance):
         @asynccontextmanager
         async def exchange() -> AsyncIterator[Appending]:
             log = await Log.open(MemoryStore(), SystemClock())
-            yield Appending(log, LogTransport({SOURCE: Outbox(SOURCE, [Ordered], log)}))
+            yield Appending(log, LogTransport({SOURCE: Outbox(SOURCE, [Ordered, CommandSent], log, addressee)}))
             await log.close()
 
         return exchange

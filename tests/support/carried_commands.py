@@ -108,20 +108,22 @@ class CarriedCommands:
         run(scenario)
 
     def test_every_outcome_is_recorded(self, places: Places) -> None:
-        """No events, a rejection whatever its arguments are, and a message that is none: all are told to who sent them."""
+        """No events, a rejection whatever its arguments are, values that are not taken, and fields that are not known."""
 
         async def scenario() -> None:
             async with stock.run(places("stock")) as running:
                 await send(running, ("c-1", Look(item="tea")), ("c-2", Reserve(item="tea", order="o-1")))
                 await send(running, ("c-3", Spoil(item="tea")))
                 await send_raw(running, "c-4", "Reserve", b'{"item":"tea","order":"o-1","units":0}')
-                found = {each.id: each for each in await settled(running, 4)}
+                await send_raw(running, "c-5", "Reserve", b'{"item":"tea","order":"o-1","colour":"green"}')
+                found = {each.id: each for each in await settled(running, 5)}
                 assert {id: each.rejection for id, each in found.items()} == {
-                    "c-1": "", "c-2": "OutOfStock", "c-3": "Spoiled", "c-4": "InvalidMessage",
+                    "c-1": "", "c-2": "OutOfStock", "c-3": "Spoiled", "c-4": "InvalidMessage", "c-5": "InvalidMessage",
                 }  # fmt: skip
                 assert (found["c-2"].reason, found["c-2"].arguments) == ("There is not so much of it. (0)", [0])
                 assert found["c-3"].arguments == [["tea"], "1j", "a\0b"]
                 assert "units" in found["c-4"].reason
+                assert "unknown field `colour`" in found["c-5"].reason
 
         run(scenario)
 

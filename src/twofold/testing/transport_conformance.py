@@ -10,7 +10,9 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 import pytest
 
+from twofold.messages import encode
 from twofold.messaging import Delivery, Published
+from twofold.processes import CommandSent
 
 T = TypeVar("T")
 
@@ -75,6 +77,31 @@ class TransportConformance:
         data = '{"text": "Ärger\\u0000 🙂", "n": 1.0,  "big": 9007199254740993}'.encode()
         event = _event(
             1, "order:o'brien|Ä 🙂", data=data, correlation="request-1", traceparent=f"00-{'a' * 32}-{'b' * 16}-01"
+        )
+
+        async def scenario(exchange: Exchange) -> None:
+            async with _publishing(exchange, [[event]]):
+                (received,) = await _receive(exchange, "ledger", 1)
+                assert _content(received) == _content(event)
+
+        self.run(exchanges, scenario)
+
+    def test_what_is_for_one_service_says_so(self, exchanges: Any) -> None:
+        """A command, or what has become of one: it comes with whom it is for, and with who has sent it."""
+        sent = CommandSent(id="c-1", service="ledger", command="Post", data=msgspec.Raw(b'{"cents":1}'), order="c-1")
+        name, data = CommandSent.message_name, msgspec.Raw(encode(sent))
+        event = Published(
+            "id-1",
+            SOURCE,
+            name,
+            1,
+            "twofold.command:c-1",
+            1,
+            5,
+            data,
+            correlation="request-1",
+            to="ledger",
+            actor="ann",
         )
 
         async def scenario(exchange: Exchange) -> None:

@@ -19,6 +19,7 @@ from twofold.clock import SystemClock
 from twofold.errors import LogCorrupted, ReceiptTimeout, SettingsError
 from twofold.http import asgi, serve
 from twofold.limits import FeedLimits, Limits
+from twofold.processes import CommandSent
 from twofold.service import Running, Settings, start
 from twofold.testing import TransportConformance
 from twofold.testing.transport_conformance import SOURCE
@@ -47,7 +48,7 @@ class TestFeed(TransportConformance):
         async def exchange() -> AsyncIterator[Appending]:
             service = Service(SOURCE)
             # What a service publishes it has to decide on; here the suite does that for it.
-            declaration = type(service.declaration)(SOURCE, (), (), (), (), (Ordered,), ())
+            declaration = type(service.declaration)(SOURCE, (), (), (), (), (Ordered, CommandSent), ())
             async with start(declaration, MEMORY) as running, served(running) as url:
                 transport = FeedTransport({SOURCE: url}, CLOCK, FeedLimits(page_events=1))
                 yield Appending(running.log, transport)
