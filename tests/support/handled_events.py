@@ -19,7 +19,7 @@ from examples.bank import Account, Deposit, Deposited
 from tests.support.waiting import until
 from twofold import HandlerContext, HandlerTransaction, Rejected, Service, handle
 from twofold.errors import InvalidMessage, LogUnavailable, Unrecoverable
-from twofold.followers import Checkpoint, Discard, Failure, Parked, claiming, parking, retries
+from twofold.followers import Checkpoint, Discard, Failure, Parked, Policy, claiming, parking, retries
 from twofold.limits import HandlerLimits, Limits
 from twofold.log import NewEvent
 from twofold.messages import Receipt, current
@@ -274,7 +274,10 @@ class HandledEvents:
         assert [amount for account, amount in api.done if account == "ann"] == [1, 2, 3]
         assert any(isinstance(event, FollowerUnparked) for event in told)
 
-    def test_an_outage_of_ten_minutes_parks_nothing(self, start: Any, caplog: pytest.LogCaptureFixture) -> None:
+    @pytest.mark.parametrize("policy", [retries(), retries(0, [60])], ids=["usual", "impatient"])
+    def test_an_outage_of_ten_minutes_parks_nothing(
+        self, start: Any, caplog: pytest.LogCaptureFixture, policy: Policy
+    ) -> None:
         """What is called is down, then back: each event is done once, and the log has one line each way."""
         caplog.set_level(logging.WARNING, "twofold.followers")
         api, clock = Api(), MovableClock()
@@ -283,7 +286,7 @@ class HandledEvents:
         told: list[TelemetryEvent] = []
 
         async def scenario() -> None:
-            async with start(api, clock=clock) as running:
+            async with start(api, telling(policy=policy), clock) as running:
                 running.telemetry.attach(lambda event, service: told.append(event))
                 await deposited(running, keys=40, each=2)
                 while clock.now < back:
@@ -532,7 +535,8 @@ class HandledEvents:
                 assert {event.metadata.causation for event in events[1:3]} == {cause.id}
 
         asyncio.run(scenario())
-        assert all(inherited == given and given.correlation == "first" for inherited, given in seen)
+        assert {inherited.correlation for inherited, _ in seen} == {given.correlation for _, given in seen} == {"first"}
+        assert seen[0][1].causation == "first" != seen[0][0].causation
 
     def test_what_a_handler_writes_is_stored_exactly_once(self, start: Any) -> None:
         """In one transaction with its checkpoint: whatever fails, and wherever, each event counts once."""

@@ -4,7 +4,7 @@ from twofold.processes.beginning import Start, begin, check_start
 from twofold.processes.carrying_out import COMMANDS, SentCommandHandler, carried_id, outcome
 from twofold.processes.delaying import DelayedCommands
 from twofold.processes.effects import Cancel, Compensate, End, Later, Step, after, at, cancel, compensate, end, step
-from twofold.processes.event_handlers import EventHandler, HandlerContext, event_handler_of, handle, is_handler
+from twofold.processes.event_handlers import EventHandler, HandlerContext, event_handler_of, handle
 from twofold.processes.handling import EventHandling
 from twofold.processes.instances import ProcessInstance
 from twofold.processes.outcomes import Accepted, Compensated, Refused
@@ -87,7 +87,6 @@ __all__ = [
     "every",
     "handle",
     "heard",
-    "is_handler",
     "migrate",
     "opened_resources",
     "outcome",

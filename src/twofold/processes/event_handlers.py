@@ -32,7 +32,7 @@ class HandlerContext(msgspec.Struct, frozen=True):
 
     ``id`` is the same each time that this handler is given this event, and no other handler or event has it: what is called
     can know by it what it has done already. ``attempt`` is 1 the first time. ``recorded_at_us`` is when the log accepted the
-    event, in microseconds since 1970.
+    event, in microseconds since 1970. ``metadata`` is the event's; what is sent meanwhile inherits from it by itself.
     """
 
     id: str
@@ -85,15 +85,6 @@ class EventHandler(msgspec.Struct, frozen=True):
                     "returns: -> Reserve | None, or -> list[Reserve | Release]."
                 )
         return commands
-
-
-def is_handler(follower: str) -> bool:
-    """Say whether a follower's name is that of an event handler.
-
-    >>> is_handler("handler:welcome"), is_handler("balance_v1")
-    (True, False)
-    """
-    return follower.startswith(_PREFIX)
 
 
 def handle(*, start: Start, key: Any = None, policy: Policy = DEFAULT_POLICY, name: str = "") -> Callable[[H], H]:

@@ -11,7 +11,7 @@ from twofold.errors import UnrecordableEvent, ValueRefused
 from twofold.followers import Block, Checkpoint, Claim, EventFailed, KeyedHandler, storable_key
 from twofold.limits import HandlerLimits
 from twofold.log import Criterion, Log, RecordedEvent
-from twofold.messages import Metadata, current, encode, reader
+from twofold.messages import current, encode, reader
 from twofold.processes.event_handlers import EventHandler, HandlerContext
 from twofold.processes.recording import record
 from twofold.processes.records import CommandSent
@@ -66,7 +66,7 @@ class EventHandling(KeyedHandler):
         metadata, transaction = event.metadata.caused(event.id), HandlerTransaction()
         token = current.set(metadata)
         try:
-            records = await self._called(event, key, attempt, metadata, transaction)
+            records = await self._called(event, key, attempt, transaction)
         finally:
             current.reset(token)
         try:
@@ -80,7 +80,7 @@ class EventHandling(KeyedHandler):
         self._handled.add(event.position)
 
     async def _called(
-        self, event: RecordedEvent, key: str, attempt: int, metadata: Metadata, transaction: HandlerTransaction
+        self, event: RecordedEvent, key: str, attempt: int, transaction: HandlerTransaction
     ) -> list[CommandSent]:
         """Call the function, and return the records of the commands that it returns. Whatever it raises is a failure."""
         try:
@@ -88,7 +88,7 @@ class EventHandling(KeyedHandler):
             given = dict(self._given)
             if self._handler.context:
                 id = f"{self._handler.name}/{event.id}"
-                context = HandlerContext(id, attempt, event.position, event.recorded_at_us, metadata)
+                context = HandlerContext(id, attempt, event.position, event.recorded_at_us, event.metadata)
                 given[self._handler.context] = context
             if self._handler.transaction:
                 given[self._handler.transaction] = transaction
