@@ -225,6 +225,26 @@ def test_an_instance_of_a_version_that_is_gone_is_parked_and_both_cures_help(set
     asyncio.run(scenario())
 
 
+def test_what_only_an_earlier_version_hears_of_is_for_its_instances(settings: Settings) -> None:
+    """Where there is none of these, it concerns nobody, however strict the latest version is about strays."""
+
+    class Strict(Process, name="Travel", version=2, key=TripId, start="first", missing="park", ended="park"):
+        @react(starts=True)
+        def booked(self, event: Booked) -> Iterator[Remind]:
+            yield Remind(trip=event.trip)
+
+    async def scenario() -> None:
+        await begun_by(First, settings)
+        async with travel(Strict, First).run(settings) as running:
+            for trip in ("a", "b"):
+                await running.send(Leave(trip=trip))
+            await at_rest(running)
+            assert await parked(running) == []
+            assert (await texts(running))[-1] == "first, True"
+
+    asyncio.run(scenario())
+
+
 def test_newer_code_is_waited_for(settings: Settings) -> None:
     """While it is being deployed, older code may meet what it has begun: nothing of that is given up."""
 

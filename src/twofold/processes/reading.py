@@ -123,7 +123,7 @@ def plan_of(cls: type[Process]) -> Plan:
             steps[subject] = (kind, method)
             told.setdefault(subject, (kind, method))
     reactions: dict[Subject, Reaction] = {}
-    yields = Yields({}, {}, {}, set())
+    yields = Yields()
     for method in marked(cls, "react"):
         reaction = _reaction(cls, method, yields)
         for subject, kind in _subjects(method):

@@ -72,7 +72,11 @@ def take(definition: Definition, instance: Instance | None, record: Event, key: 
 
 def _started(plan: Plan, ended: Instance | None, event: Event, key: Any, cause: Cause) -> Instance | None:
     """Return a new instance, if an event starts one that finds none, or one that has ended."""
-    reaction = plan.reactions.get(subject_of(event))
+    subject = subject_of(event)
+    if not plan.hears(subject):
+        # It is for instances of an earlier version.
+        return None
+    reaction = plan.reactions.get(subject)
     stray = (
         (reaction.ended if reaction else plan.process.process_ended)
         if ended
