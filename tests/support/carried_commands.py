@@ -202,6 +202,9 @@ class CarriedCommands:
                 await running.log.append([wrong])
                 found = await parked(running, 2)
                 assert [each.key for each in found] == ["", "item:tea"]
+                odd = CommandSent(id="c-2", service="stock", command="Steal", data=again, order="a\0b" * 1000)
+                await record(running.log, [odd], "test/odd", running.clock)
+                await parked(running, 3)
                 assert "missing required field" in found[0].error
                 assert "IdReused" in found[1].error
                 assert "c-1' was that of another command" in found[1].error

@@ -23,7 +23,7 @@ from twofold.errors import (
     TooManyConflicts,
     UnknownMessage,
 )
-from twofold.followers import Decision, EventFailed, Failure, FollowerStore, KeyedHandler, Park, retries
+from twofold.followers import Decision, EventFailed, Failure, FollowerStore, KeyedHandler, Park, retries, storable_key
 from twofold.limits import HandlerLimits
 from twofold.log import Criterion, Log, RecordedEvent, Reused
 from twofold.messages import Command, Event, decode, encode, plain, reader
@@ -83,7 +83,7 @@ class SentCommandHandler(KeyedHandler):
         if sent.service != self._service:
             return ()
         source = event.metadata.source
-        return (f"{source}/{sent.order}" if source else sent.order,)
+        return (storable_key(f"{source}/{sent.order}" if source else sent.order),)
 
     def _read(self, event: RecordedEvent) -> CommandSent:
         return cast("CommandSent", reader(self._types[event.type], event.version)(event.data))

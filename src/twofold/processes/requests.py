@@ -81,7 +81,7 @@ class Requests:
         """Send a command, and return once it is accepted.
 
         Raises:
-            Rejected: it was refused; of the class that the command's declares, if it does declare one of that name.
+            Rejected: it was refused; of the class that the command declares, if it declares one of that name.
             InvalidMessage: the other service does not take it as it is, or it does not fit its own type.
             RequestTimeout: nothing is known of it yet.
             NotRunning: the service ends.
