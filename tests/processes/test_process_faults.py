@@ -142,6 +142,37 @@ def test_a_process_is_not_done_again(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+class CountingLog(SqliteStore):
+    """Counts the batches in which a step is appended."""
+
+    writes = 0
+
+    async def write(
+        self, batch: Sequence[Append], recorded_at_us: int, *, meanwhile: Callable[[], object] | None = None
+    ) -> list[Outcome]:
+        self.writes += any(each.id.startswith("process/") for each in batch)
+        return await super().write(batch, recorded_at_us, meanwhile=meanwhile)
+
+
+def test_the_steps_of_a_batch_share_commits(tmp_path: Path) -> None:
+    """Also those of one instance, each of which is made on what the one before it has come to."""
+    events = 200
+
+    async def scenario() -> None:
+        async with running(Service("race", aggregates=[Team]), tmp_path) as started:
+            await asyncio.gather(*[started.send(Leg(team="a")) for _ in range(events)])
+        at_log = CountingLog(str(tmp_path / "race.db"))
+        race = Service("race", aggregates=[Team], processes=[Race])
+        async with running(race, log=at_log, views=f"sqlite:///{tmp_path}/views.db") as started:
+            await at_rest(started)
+            (row,) = await instances(started, "Race/team:a")
+            assert msgspec.json.decode(row.state)["legs"] == events
+            assert [command for _, command in await sent(started.log)] == ["Cheer"] * events
+        assert at_log.writes < events / 10
+
+    asyncio.run(scenario())
+
+
 BROKEN: set[str] = set()
 
 
