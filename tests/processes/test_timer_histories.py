@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from tests.support.waiting import until
 from twofold.adapters.memory import MemoryStore
 from twofold.adapters.memory.views import open_views
-from twofold.followers import Follower, Segment, claiming
+from twofold.followers import Follower, Segment, claiming, parking
 from twofold.limits import HandlerLimits, Limits
-from twofold.log import Log
+from twofold.log import Criterion, Log, NewEvent, recordable
 from twofold.messages import Event, reader
 from twofold.processes import TIMERS, PendingTimer, TimerCancelled, TimerDue, TimerHandler, TimerSet
 from twofold.processes.recording import record
-from twofold.processes.timers import TIMER_RECORDS, due_timers
+from twofold.processes.timers import TIMER_RECORDS, due_timers, timer_tag
 from twofold.testing import MovableClock
 from twofold.views import ViewStore, layout, schema
 
@@ -144,6 +144,31 @@ def test_the_log_decides_what_has_become_of_a_timer(history: Sequence[Operation]
                 return {row.key: row.due_us for row in rows} == pending
 
             await until(are_rows)
+        finally:
+            await world.end()
+
+    asyncio.run(scenario())
+
+
+def test_what_cannot_be_read_of_a_timer_holds_up_no_other() -> None:
+    """It is parked by its timer, and the others of the same batch come."""
+
+    async def scenario() -> None:
+        clock = MovableClock()
+        world = World(await Log.open(MemoryStore(), clock), clock)
+        spoilt = NewEvent("id-1", TimerSet.message_name, 1, (timer_tag("spoilt"),), b"{}")
+        whole = recordable(TimerSet(id="whole", due_us=0, kind="Alarm", data=msgspec.Raw(b"{}")), "id-2", b"{}").new
+        try:
+            await world.log.append([spoilt, whole])
+            await world.begin()
+
+            async def has_come() -> bool:
+                return bool(await world.log.read((Criterion(types=(TimerDue.message_name,)),)))
+
+            await until(has_come)
+            (parked,) = await parking.parked(world.views, TIMERS)
+            assert (parked.key, parked.position) == (timer_tag("spoilt"), 1)
+            assert "missing required field" in parked.error
         finally:
             await world.end()
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, MutableMapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from twofold.clock import Clock
-from twofold.followers import Checkpoint, Claim, EventFailed, KeyedHandler, Park, storable_key
+from twofold.followers import Block, Checkpoint, Claim, EventFailed, KeyedHandler, Park, storable_key
 from twofold.followers.sparing import sparing
 from twofold.limits import HandlerLimits
 from twofold.log import Appended, Batch, Conflict, Criterion, Guard, Log, RecordedEvent, Ticket
@@ -65,11 +65,28 @@ class TimerHandler(KeyedHandler):
     def keys(self, event: RecordedEvent) -> Sequence[str]:
         return [storable_key(each) for each in event.tags if each.startswith(_TAG)] or [self._claim.segment.nameless]
 
+    async def apply(self, events: Sequence[RecordedEvent], position: int, blocked: MutableMapping[str, Block]) -> None:
+        """Take note of a batch at once; key by key only where something in it cannot be read."""
+        new = [event for event in events if event.position > self._position]
+        works, parked = self._sorted(new, blocked)
+        try:
+            for work in works:
+                for event in work.events:
+                    self._take_note(event)
+        except Exception:
+            # Which one it is will be found out, and the others are taken note of once more.
+            await super().apply(events, position, blocked)
+        else:
+            await self._save(position, parked)
+
     async def handle(self, event: RecordedEvent, key: str, attempt: int) -> None:
         try:
-            timer = reader(TIMER_RECORDS[event.type], event.version)(event.data)
+            self._take_note(event)
         except Exception as error:
             raise EventFailed(event.position, key, error) from error
+
+    def _take_note(self, event: RecordedEvent) -> None:
+        timer = reader(TIMER_RECORDS[event.type], event.version)(event.data)
         if isinstance(timer, TimerSet):
             self._changes[timer.id] = pending_timer(timer, event)
             self._next_us = min(self._next_us, timer.due_us)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Coroutine, Mapping
+from contextlib import suppress
 from typing import Any
 
+from twofold.clock import Clock
 from twofold.compatibility.comparing import tell_unread
 from twofold.declaration import Declaration
+from twofold.errors import LogUnavailable
 from twofold.followers import BatchHandler, Coordinator
 from twofold.log import Criterion, Log
 from twofold.processes import CommandSent, PendingTimer, TimerSet
@@ -17,6 +20,7 @@ from twofold.service.takeover import Takeover
 from twofold.views import ViewStore, layout, schema
 
 _COMPARING_SECONDS = 0.5
+_AWAY_SECONDS = 0.5
 _CARRIED_OUT = (Criterion(types=(CommandSent.message_name, TimerSet.message_name)),)
 
 _logger = logging.getLogger("twofold.service")
@@ -27,7 +31,7 @@ class Background:
 
     def __init__(
         self, declaration: Declaration, roles: Collection[Role], log: Log, coordinator: Coordinator, takeover: Takeover,
-        views: ViewStore, carrying_out: Mapping[str, Callable[[], BatchHandler]],
+        views: ViewStore, carrying_out: Mapping[str, Callable[[], BatchHandler]], clock: Clock,
     ) -> None:  # fmt: skip
         self._declaration = declaration
         self._roles = frozenset(roles)
@@ -36,6 +40,7 @@ class Background:
         self._takeover = takeover
         self._views = views
         self._carrying_out = carrying_out
+        self._clock = clock
         self._comparing: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -55,11 +60,18 @@ class Background:
 
     async def _carry_out(self) -> None:
         """Follow commands and timers in the log as soon as there is one: most services never have any."""
-        async for batch in self._log.follow(_CARRIED_OUT):
-            if batch.events:
-                await schema.create(self._views, layout(PendingTimer))
-                self._coordinator.add(self._carrying_out)
-                return
+        while not await self._has_begun_to_carry_out():
+            await self._clock.sleep(_AWAY_SECONDS)
+
+    async def _has_begun_to_carry_out(self) -> bool:
+        """Wait for the first command or timer, and begin to follow them; False if a database is away."""
+        with suppress(LogUnavailable):
+            async for batch in self._log.follow(_CARRIED_OUT):
+                if batch.events:
+                    await schema.create(self._views, layout(PendingTimer))
+                    self._coordinator.add(self._carrying_out)
+                    return True
+        return False
 
     def _start(self, work: Coroutine[Any, Any, None], does: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=f"{self._declaration.name} {does}")

@@ -62,7 +62,7 @@ class Running:
         self.coordinator = Coordinator(views, handlers, clock, self.name, report, limits.followers, telemetry)
         takeover = Takeover(declaration, self.view_versions, self.coordinator, log, views, clock, limits.followers)
         carrying_out = carrying_out_handlers(declaration, self._commands, log, views, clock, limits.handlers)
-        self.background = Background(declaration, roles, log, self.coordinator, takeover, views, carrying_out)
+        self.background = Background(declaration, roles, log, self.coordinator, takeover, views, carrying_out, clock)
         self._requests = Requests(self.name, declaration.sent, log, clock)
         known = [*declaration.commands.values(), *declaration.sent]
         self._delayed = DelayedCommands(self.name, known, log, clock)
