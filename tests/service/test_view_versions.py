@@ -133,6 +133,7 @@ def test_what_was_followed_before_this_was_known_counts_as_whole(tmp_path: Path)
         connection = sqlite3.connect(tmp_path / "views.db")
         with connection:
             connection.execute("DROP TABLE twofold_caught_up")
+            connection.execute("ALTER TABLE twofold_parked DROP COLUMN retry_at")
             connection.execute("PRAGMA user_version = 2")
         connection.close()
         await fill(tmp_path, None, 1)
