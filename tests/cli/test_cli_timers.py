@@ -66,3 +66,15 @@ def test_nothing_is_to_happen_where_nothing_was_set(twofold: CommandLine) -> Non
     """Nor is there a table then."""
     fill(twofold, plain)
     assert twofold.within("timers", "tests.support.timer_service:plain").output == "Nothing is to happen later.\n"
+
+
+def test_timers_are_not_filled_again_and_can_be_mended(twofold: CommandLine) -> None:
+    """The follower is known in every service, as each may have commands that are sent later."""
+    fill(twofold, plain, later=(Ring(item="tea"), LATER))
+    target = "tests.support.timer_service:plain"
+    assert (
+        "timers fills no view, and what it has done" in twofold.within("views", "rebuild", target, "timers").complaint
+    )
+    assert (
+        twofold.within("parked", "retry", target, "timers").complaint == "twofold: timers of plain has parked nothing."
+    )
