@@ -188,7 +188,7 @@ def _work(subject: Subject, asked: Connection) -> None:
 
 
 def simulation_of(subject: Subject) -> Simulation:
-    """Import a target, and what its module has of invariants and scenarios that are about it.
+    """Import a target, and what its module has of invariants, scenarios and stand-ins that are about it.
 
     Raises:
         Complaint: there is no such target, or it cannot be simulated.
@@ -196,14 +196,16 @@ def simulation_of(subject: Subject) -> Simulation:
     from twofold.simulation.invariants import Invariant, is_about
     from twofold.simulation.scenarios import Scenario
     from twofold.simulation.simulate import Simulation
+    from twofold.simulation.stand_ins import StandIn, is_taken
 
     found = load(subject.target)
     listed = [found] if isinstance(found, Service) else [*found.services.values()]
     declared = vars(sys.modules[subject.target.partition(":")[0]]).values()
     invariants = [each for each in declared if isinstance(each, Invariant) and is_about(each, listed)]
     scenarios = [each for each in declared if isinstance(each, Scenario) and each.is_about(listed)]
+    stand_ins = [each for each in declared if isinstance(each, StandIn) and is_taken(each, listed)]
     before = load(subject.before) if subject.before else None
-    return Simulation(found, invariants, scenarios=scenarios, start=subject.start, before=before)
+    return Simulation(found, invariants, scenarios=scenarios, start=subject.start, before=before, stand_ins=stand_ins)
 
 
 def subject_of(target: str, before: str, places: Sequence[str]) -> Subject:

@@ -7,6 +7,7 @@ from twofold.simulation.plan import Plan, read_plan
 from twofold.simulation.report import Report
 from twofold.simulation.scenarios import Client, Scenario, Unanswered, scenario
 from twofold.simulation.simulate import simulate, simulate_once
+from twofold.simulation.stand_ins import StandIn, stand_in
 from twofold.simulation.starting import recorded_events
 from twofold.simulation.trace import Happening, Trace
 from twofold.simulation.violations import Violation
@@ -20,6 +21,7 @@ __all__ = [
     "Plan",
     "Report",
     "Scenario",
+    "StandIn",
     "Trace",
     "Unanswered",
     "Violation",
@@ -29,4 +31,5 @@ __all__ = [
     "scenario",
     "simulate",
     "simulate_once",
+    "stand_in",
 ]

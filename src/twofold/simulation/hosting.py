@@ -18,6 +18,7 @@ from twofold.simulation.loop import SimulatedLoop
 from twofold.simulation.plan import Plan
 from twofold.simulation.process import Process
 from twofold.simulation.releases import Release
+from twofold.simulation.stand_ins import Outside
 from twofold.simulation.trace import Trace
 from twofold.simulation.transport import SimulatedTransport
 from twofold.simulation.view_store import SimulatedViewStore
@@ -55,6 +56,7 @@ class Hosts:
         self,
         logs: Mapping[str, LogDisk],
         views: Mapping[str, ViewDisk],
+        outside: Outside,
         plan: Plan,
         seed: int,
         loop: SimulatedLoop,
@@ -63,6 +65,7 @@ class Hosts:
     ) -> None:
         self._logs = logs
         self._views = views
+        self._outside = outside
         self._broker = Broker()
         self._plan = plan
         self._seed = seed
@@ -115,7 +118,10 @@ class Hosts:
 
     async def _serve(self, process: Process, post: Post) -> None:
         """Be a process: open everything, and run until it is asked to end, or dies."""
-        running = post.release.system.run(self._settings(process), clock=process.clock, roles=post.roles)
+        resources = self._outside.resources(post.release.services)
+        running = post.release.system.run(
+            self._settings(process), clock=process.clock, roles=post.roles, resources=resources
+        )
         try:
             async with running as instance:
                 process.instance = instance

@@ -19,6 +19,7 @@ from twofold.simulation.releases import releases_of
 from twofold.simulation.report import Report, described
 from twofold.simulation.scenarios import Scenario
 from twofold.simulation.shrinking import shrunk
+from twofold.simulation.stand_ins import StandIn, check_stand_ins
 from twofold.simulation.starting import Start, checked_start
 from twofold.simulation.violations import Violation
 from twofold.simulation.workload import Usage, check_usage
@@ -39,6 +40,7 @@ def simulate(
     scenarios: Sequence[Scenario] = (),
     start: Start = (),
     before: Service | System | None = None,
+    stand_ins: Sequence[StandIn] = (),
 ) -> int:
     """Run a service or a system in so many worlds, the first from this seed, and return how many commands were sent.
 
@@ -54,12 +56,14 @@ def simulate(
         scenarios: what people do with it, among the commands that are made up.
         start: the events of a recorded log with which each world begins; of a system, by the names of its services.
         before: the code of before. Each world begins with it, and what is simulated is deployed while it runs.
+        stand_ins: what event handlers are given in the place of their resources.
 
     Raises:
         AssertionError: a rule was broken; the text says which, what was expected and found, and shows the shortest history.
-        DeclarationError: it cannot be simulated, or has not what an invariant, a weight, a scenario or the start is about.
+        DeclarationError: it cannot be simulated, or has not what an invariant, a weight, a scenario or the start is about; or
+            a resource of a handler has no stand-in.
     """
-    simulation = Simulation(simulated, invariants, weights, scenarios, start, before)
+    simulation = Simulation(simulated, invariants, weights, scenarios, start, before, stand_ins)
     sent = 0
     for each in range(seed, seed + runs):
         report = simulation.run(each, simulation.plan(each, commands, faults))
@@ -82,6 +86,7 @@ def simulate_once(
     scenarios: Sequence[Scenario] = (),
     start: Start = (),
     before: Service | System | None = None,
+    stand_ins: Sequence[StandIn] = (),
 ) -> Report:
     """Run a service or a system in the world of one seed, and judge it.
 
@@ -89,9 +94,10 @@ def simulate_once(
     `simulate`; what was given there has to be given here for the same to happen.
 
     Raises:
-        DeclarationError: it cannot be simulated, or has not what an invariant, a weight, a scenario or the start is about.
+        DeclarationError: it cannot be simulated, or has not what an invariant, a weight, a scenario or the start is about; or
+            a resource of a handler has no stand-in.
     """
-    simulation = Simulation(simulated, invariants, weights, scenarios, start, before)
+    simulation = Simulation(simulated, invariants, weights, scenarios, start, before, stand_ins)
     return simulation.run(seed, plan or simulation.plan(seed, commands, faults))
 
 
@@ -106,6 +112,7 @@ class Simulation:
         scenarios: Sequence[Scenario] = (),
         start: Start = (),
         before: Service | System | None = None,
+        stand_ins: Sequence[StandIn] = (),
     ) -> None:
         self._releases = releases_of(simulated, before)
         self._services = [*self._releases[-1].services.values()]
@@ -113,6 +120,8 @@ class Simulation:
         check_invariants(invariants, self._services)
         self._usage = Usage(weights, scenarios, checked_start(start, self._services))
         check_usage(self._usage, self._services)
+        self._stand_ins = stand_ins
+        check_stand_ins(stand_ins, [each for release in self._releases for each in release.services.values()])
 
     def plan(self, seed: int, commands: int = COMMANDS, faults: Faults | None = None) -> Plan:
         """Draw the plan of a world."""
@@ -127,7 +136,7 @@ class Simulation:
             return self._lived_through(seed, plan)
 
     def _lived_through(self, seed: int, plan: Plan) -> Report:
-        world = World(self._releases, seed, plan, self._usage)
+        world = World(self._releases, seed, plan, self._usage, self._stand_ins)
         try:
             found = self._judged(world)
         finally:

@@ -22,6 +22,7 @@ from twofold.simulation.loop import SimulatedLoop
 from twofold.simulation.operators import Operator
 from twofold.simulation.plan import Plan
 from twofold.simulation.releases import Release
+from twofold.simulation.stand_ins import Outside, StandIn
 from twofold.simulation.trace import Trace
 from twofold.simulation.view_store import SimulatedViewStore
 from twofold.simulation.viewing import view_violations
@@ -38,7 +39,9 @@ _CATCHING_UP_SECONDS = 120.0
 class World:
     """One run of some services by a seed. What is left of it afterwards is the evidence; its services are the newest."""
 
-    def __init__(self, releases: Sequence[Release], seed: int, plan: Plan, usage: Usage) -> None:
+    def __init__(
+        self, releases: Sequence[Release], seed: int, plan: Plan, usage: Usage, stand_ins: Sequence[StandIn] = ()
+    ) -> None:
         self.releases = releases
         """What is there in the beginning, and, if there is more than one, what is deployed then."""
         self.services = services = [*releases[-1].services.values()]
@@ -56,7 +59,8 @@ class World:
         """What was found wrong on the way."""
         self._seed = seed
         self.mishaps = Mishaps(Chance(seed, "mishaps"), plan.faults)
-        self.hosts = Hosts(self.logs, self.views, plan, seed, self.loop, self.mishaps, self.trace)
+        outside = Outside(stand_ins, seed)
+        self.hosts = Hosts(self.logs, self.views, outside, plan, seed, self.loop, self.mishaps, self.trace)
         self._operator = Operator(self.hosts, [*clocks.values()], self.mishaps, Chance(seed, "operator"), self.trace)
         self._deployment = Deployment(
             self.hosts, plan, self.history, self.mishaps, Chance(seed, "deployment"), self.trace, self._begin
