@@ -154,7 +154,6 @@ READ_EVENTS = {
     "folding/fold.py",
     "followers/mending.py",
     "log/recorder.py",
-    "operations/parked.py",
     "operations/processes.py",
     "processes/carrying_out.py",
     "processes/process_handler.py",

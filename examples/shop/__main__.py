@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
@@ -15,11 +16,15 @@ import httpx
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from starlette.types import ASGIApp
 
 from examples.shop import shop
+from examples.shop.customers import show_orders
 from examples.shop.generate import generate
 from examples.shop.load import Send, deliver_again, load, over, rebuild, within
 from examples.shop.orders import BadFile, Order, last_lines, read_orders
+from examples.shop.payment_api import PaymentProvider
+from examples.shop.payments import API_VARIABLE, PaymentApi, open_payment_api
 from examples.shop.processes import NotServing, databases, workers
 from examples.shop.totals import Refused, ask_for_result, tables
 from twofold import Receipt
@@ -83,8 +88,10 @@ async def run(arguments: argparse.Namespace) -> None:
         path = arguments.orders or week(folder, notes)
         running = in_processes if arguments.processes else in_this_process
         async with (
-            running(arguments, folder) as services,
+            serving(PaymentProvider().app, port=0) as (api_url, _),
+            running(arguments, folder, api_url) as services,
             httpx.AsyncClient(base_url=services.url, timeout=60) as http,
+            httpx.AsyncClient(base_url=api_url) as api,
         ):
             receipts = await take_in(path, services.send, services.followed, arguments, notes)
             result = await ask_for_result(http, receipts)
@@ -92,6 +99,7 @@ async def run(arguments: argparse.Namespace) -> None:
                 print(msgspec.json.encode(result).decode())
             else:
                 Console().print(tables(result))
+                await show_orders(http, api)
                 await question_time(services.url, services.server)
 
 
@@ -105,15 +113,20 @@ class Services(msgspec.Struct):
 
 
 @asynccontextmanager
-async def in_this_process(arguments: argparse.Namespace, folder: Path) -> AsyncIterator[Services]:
-    async with shop.run(settings(folder)) as services, serving(services, arguments.port) as (url, server):
+async def in_this_process(arguments: argparse.Namespace, folder: Path, api_url: str) -> AsyncIterator[Services]:
+    async with (
+        shop.run(
+            settings(folder), resources={"payments": {PaymentApi: partial(open_payment_api, api_url)}}
+        ) as services,
+        serving(asgi(services), arguments.port) as (url, server),
+    ):
         yield Services(url, server, within(services), services)
 
 
 @asynccontextmanager
-async def in_processes(arguments: argparse.Namespace, folder: Path) -> AsyncIterator[Services]:
+async def in_processes(arguments: argparse.Namespace, folder: Path, api_url: str) -> AsyncIterator[Services]:
     async with (
-        workers(arguments.processes, arguments.port, environment(folder)) as (url, server),
+        workers(arguments.processes, arguments.port, {**environment(folder), API_VARIABLE: api_url}) as (url, server),
         over(url) as send,
         databases(settings(folder)) as followed,
     ):
@@ -164,11 +177,11 @@ def week(folder: Path, notes: Console) -> Path:
 
 
 @asynccontextmanager
-async def serving(services: Mapping[str, Running], port: int) -> AsyncIterator[tuple[str, asyncio.Task[None]]]:
+async def serving(app: ASGIApp, port: int) -> AsyncIterator[tuple[str, asyncio.Task[None]]]:
     """Serve HTTP for a block; give its URL, and the task that ends when a signal does."""
     url = asyncio.get_running_loop().create_future()
     async with asyncio.TaskGroup() as tasks:
-        server = tasks.create_task(serve(asgi(services), port=port, ready=url.set_result))
+        server = tasks.create_task(serve(app, port=port, ready=url.set_result))
         yield await url, server
         server.cancel()
 

@@ -10,7 +10,7 @@ import httpx
 from examples.shop import shop
 from examples.shop.orders import Order
 from examples.shop.totals import Refused
-from twofold import Receipt
+from twofold import Command, Receipt
 from twofold.followers import checkpoints
 from twofold.messages import encode, parse_receipts
 from twofold.messaging import inbox_name
@@ -73,23 +73,30 @@ def sending(clients: Sequence[httpx.AsyncClient]) -> Send:
     turns = cycle(clients)
 
     async def send(order: Order) -> Receipt:
-        http = next(turns)
-        path = f"/{SERVICE_OF[type(order)]}/commands/{type(order).message_name}"
-        headers = {"Content-Type": "application/json", "Idempotency-Key": f"document-{order.number}"}
-        body = encode(order)
-        while True:
-            try:
-                response = await http.post(path, content=body, headers=headers)
-            except httpx.TransportError:
-                await asyncio.sleep(LOOK_AGAIN_SECONDS)
-                continue
-            if response.is_success:
-                return parse_receipts(response.headers["Twofold-Receipt"])[0]
-            if response.status_code not in AWAY:
-                raise Refused(f"{path}: {response.text}")
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        return await post(next(turns), SERVICE_OF[type(order)], order, key=f"document-{order.number}")
 
     return send
+
+
+async def post(http: httpx.AsyncClient, service: str, command: Command, key: str) -> Receipt:
+    """Send a command until somebody acknowledges it; by its key it takes effect once.
+
+    Raises:
+        Refused: it is answered, and not acknowledged.
+    """
+    path = f"/{service}/commands/{type(command).message_name}"
+    headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+    while True:
+        try:
+            response = await http.post(path, content=encode(command), headers=headers)
+        except httpx.TransportError:
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            continue
+        if response.is_success:
+            return parse_receipts(response.headers["Twofold-Receipt"])[0]
+        if response.status_code not in AWAY:
+            raise Refused(f"{path}: {response.text}")
+        await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
 
 # Followers that begin anew.

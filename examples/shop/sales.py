@@ -1,4 +1,7 @@
-"""Sales: invoices and credit notes. A number stands for one document, however often that is submitted."""
+"""Sales: invoices and credit notes. A number stands for one document, however often that is submitted.
+
+Orders, and what is done so that they come to their end, are in `fulfilment`.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -6,6 +9,18 @@ from typing import Annotated, Self, TypeVar
 
 import msgspec
 
+from examples.shop.fulfilment import (
+    Fulfilment,
+    MoneyGivenBack,
+    Order,
+    OrderState,
+    PaymentRefused,
+    PaymentTaken,
+    Released,
+    Reserved,
+    Shipped,
+    find_orders,
+)
 from twofold import Aggregate, Command, Event, Meta, Rejected, Service, Tag, decide, evolve, replace
 
 Moment = Annotated[datetime, Meta(tz=True, examples=["2010-12-01T08:26:00Z"])]
@@ -94,4 +109,12 @@ class Document(Aggregate, key=DocumentNumber):
         return replace(self, issued=True)
 
 
-sales = Service("sales", aggregates=[Document], publishes=[InvoiceIssued, CreditNoteIssued])
+sales = Service(
+    "sales",
+    aggregates=[Document, Order],
+    views=[OrderState],
+    queries=[find_orders],
+    processes=[Fulfilment],
+    publishes=[InvoiceIssued, CreditNoteIssued],
+    subscribes=[PaymentTaken, PaymentRefused, MoneyGivenBack, Reserved, Released, Shipped],
+)

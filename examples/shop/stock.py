@@ -1,4 +1,7 @@
-"""Stock: what is written off, and the units of each stock code. It hears of goods that sales sold or took back."""
+"""Stock: what is written off, and the units of each stock code. It hears of goods that sales sold or took back.
+
+What it can promise to orders is on its `shelves`.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -6,6 +9,7 @@ from typing import Annotated, Self
 
 import msgspec
 
+from examples.shop.shelves import OnShelf, Released, Reserved, Shelf, StockCode, release, reserve, shelves
 from twofold import (
     Aggregate,
     Command,
@@ -28,7 +32,6 @@ from twofold.views import Transaction
 
 Moment = Annotated[datetime, Meta(tz=True, examples=["2010-12-01T08:26:00Z"])]
 DocumentNumber = Annotated[str, Tag("document"), Meta(pattern="^[A-Z]?[0-9]{1,12}$", examples=["536589"])]
-StockCode = Annotated[str, Tag("stock_code"), Meta(pattern="^[0-9A-Za-z_ ]{1,20}$", examples=["85123A"])]
 
 CHARGES = {"POST", "DOT", "M", "D", "S", "C2", "BANK CHARGES", "AMAZONFEE", "CRUK", "PADS", "B"}
 """Stock codes of postage, fees, discounts and corrections: they move money, and nothing in the warehouse."""
@@ -161,9 +164,12 @@ async def most_sold(query: MostSold, views: Views) -> list[Units]:
 
 stock = Service(
     "stock",
-    aggregates=[WriteOff],
+    aggregates=[WriteOff, Shelf],
+    decisions=[reserve, release],
+    views=[OnShelf],
     projections=[count_units],
-    queries=[units_of, most_sold],
-    publishes=[StockWrittenOff],
+    queries=[units_of, most_sold, shelves],
+    publishes=[StockWrittenOff, Reserved, Released],
     subscribes=[InvoiceIssued, CreditNoteIssued],
+    takes_commands_from=["sales"],
 )

@@ -74,7 +74,7 @@ async def ask(http: httpx.AsyncClient, query: Query[A], receipts: Mapping[str, R
     response = await http.get(
         f"/{service.name}/queries/{kind.message_name}",
         params=msgspec.to_builtins(query),
-        headers={"Twofold-Receipt": ", ".join(map(str, heard)), "Prefer": "wait=30"},
+        headers={"Prefer": "wait=30"} | ({"Twofold-Receipt": ", ".join(map(str, heard))} if heard else {}),
     )
     if not response.is_success:
         raise Refused(f"{query}: {response.text}")

@@ -93,14 +93,14 @@ def test_a_system_needs_one_of_its_services_named(twofold: CommandLine) -> None:
     """Where one service is meant and there are several, they are listed."""
     assert twofold("log", "examples.shop:shop").complaint == (
         "twofold: examples.shop:shop is a system. Say which of its services: --service with one of sales, stock, "
-        "ledger, reporting."
+        "ledger, reporting, payments, shipping."
     )
 
 
 def test_a_service_that_the_target_does_not_have_is_told_with_those_that_it_has(twofold: CommandLine) -> None:
     """A mistyped service gets the names that there are, of a system and of a single one."""
     assert twofold("log", "examples.shop:shop", "--service", "sale").complaint == (
-        "twofold: examples.shop:shop has no service 'sale'. It has sales, stock, ledger, reporting."
+        "twofold: examples.shop:shop has no service 'sale'. It has sales, stock, ledger, reporting, payments, shipping."
     )
     assert twofold("log", "examples.bank:bank", "--service", "shop").complaint == (
         "twofold: examples.bank:bank has no service 'shop'. It has bank."

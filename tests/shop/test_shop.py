@@ -27,6 +27,7 @@ from examples.shop.orders import last_lines, read_orders
 from examples.shop.reporting import RevenueByCountry, RevenueByMonth, Totals
 from examples.shop.totals import ask
 from twofold import Rejected
+from twofold.http import asgi
 from twofold.log import Criterion
 
 ROOT = Path(__file__).parents[2]
@@ -211,7 +212,7 @@ def test_the_services_agree_on_the_sum(orders: Path, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with shop.run(settings(tmp_path)) as services:
             receipts = await load(within(services), read_orders(orders, last_lines(orders)), sent=lambda: None)
-            async with serving(services, port=0) as (url, _), httpx.AsyncClient(base_url=url) as http:
+            async with serving(asgi(services), port=0) as (url, _), httpx.AsyncClient(base_url=url) as http:
                 sums = await ask(http, Totals(), receipts)
                 balances = await ask(http, SumOfBalances(), receipts)
                 countries = await ask(http, RevenueByCountry(limit=1000), receipts)
@@ -271,7 +272,7 @@ def test_bad_documents_are_refused_over_http(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with (
             shop.run(settings(tmp_path)) as services,
-            serving(services, port=0) as (url, _),
+            serving(asgi(services), port=0) as (url, _),
             httpx.AsyncClient(base_url=url) as http,
         ):
             for path, body, status, reason in bad:
