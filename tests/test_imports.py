@@ -154,6 +154,7 @@ READ_EVENTS = {
     "folding/fold.py",
     "followers/mending.py",
     "log/recorder.py",
+    "operations/parked.py",
     "operations/processes.py",
     "processes/carrying_out.py",
     "processes/process_handler.py",

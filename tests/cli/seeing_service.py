@@ -31,7 +31,12 @@ from twofold import (
 from twofold.errors import Unrecoverable
 from twofold.processes import Tick
 
-UNLUCKY = 13
+CURSED, AWAY, UNLUCKY = 7, 12, 13
+
+
+def is_mended() -> bool:
+    return Path("mended").exists()
+
 
 OrderId = Annotated[str, Tag("order")]
 
@@ -72,6 +77,8 @@ class Order(Aggregate, key=OrderId):
 
     @decide
     def pack(self, command: Pack) -> Iterator[Packed]:
+        if command.units == CURSED and not is_mended():
+            raise RuntimeError("7 is cursed")
         if command.units > 10:
             raise TooMuch(command.units)
         yield Packed(order=command.order)
@@ -124,7 +131,9 @@ class Mailer:
     """Writes mails to a file of the current folder."""
 
     def send(self, order: str, units: int) -> None:
-        if units == UNLUCKY and not Path("mended").exists():
+        if units == AWAY and not is_mended():
+            raise ConnectionError("nobody answers")
+        if units == UNLUCKY and not is_mended():
             raise Unrecoverable("13 is unlucky")
         with Path("mails").open("a") as mails:
             mails.write(f"{order}: {units}\n")

@@ -3,6 +3,7 @@ import re
 from examples.bank import bank
 from examples.shop import shop
 from tests.cli.conftest import CommandLine
+from tests.cli.seeing_service import both as waiting
 from tests.support.order_service import shop as orders
 from twofold import Command, Query, Service, View, Views, answer
 from twofold.commands import Decider
@@ -112,7 +113,7 @@ def test_the_tree_begins_with_commands_what_is_heard_and_queries(twofold: Comman
     """Each service is a tree; the way through relay and inbox goes on to the followers of the other service."""
     lines = twofold("graph", "examples.shop:shop").lines
     trees = [line for line in lines if line[0].isalpha()]
-    assert trees == ["sales", "stock", "payments", "shipping", "ledger", "reporting"]
+    assert trees == ["sales", "stock", "ledger", "reporting", "payments", "shipping"]
     start = next(number for number, line in enumerate(lines) if line.endswith("command WriteOffStock"))
     shown = [re.sub(r"^[│├└─ ]+", "", line) for line in lines[start : start + 8]]
     assert shown == [
@@ -176,7 +177,9 @@ def test_a_process_leads_to_the_commands_that_it_sends_and_the_timers_that_it_se
     """A command that leads to an event that leads to a command has an end in the tree, and is a circle in the chart."""
     graph = graph_of([orders.declaration])
     process = graph.nodes["shop/process:process:Fulfilment"]
-    assert names(graph.before(process)) == ["shop/event:Placed", "shop/event:Cancelled", "shop/event:Shipped"]
+    assert names(graph.before(process)) == [
+        "shop/event:Placed", "shop/event:Cancelled", "shop/event:Shipped", "shop/timer:PaymentDeadline"
+    ]  # fmt: skip
     assert {each.name for each in graph.after(process)} == {
         "Reserve", "Charge", "Close", "Ship", "Release", "Refund", "PaymentDeadline"
     }  # fmt: skip
@@ -189,3 +192,26 @@ def test_the_tree_of_a_process_has_an_end(twofold: CommandLine) -> None:
     shown = "\n".join(twofold("graph", "tests.support.order_service:shop").lines)
     assert "── process:Fulfilment (Fulfilment)" in shown
     assert "timer PaymentDeadline" in shown
+
+
+def test_handlers_and_schedules_lead_to_what_they_send() -> None:
+    """Each by the name of its follower, or of its function with the times at which that runs."""
+    graph = graph_of([service.declaration for service in waiting.services.values()])
+    assert names(graph.after(graph.nodes["sales/event:Placed"])) == [
+        "sales/handler:handler:welcome", "sales/process:process:Fulfilment"
+    ]  # fmt: skip
+    schedule = graph.nodes["sales/schedule:nightly"]
+    assert schedule.detail == "0 2 * * * Europe/Berlin"
+    assert names(graph.after(schedule)) == ["sales/command:Place"]
+    process = graph.nodes["sales/process:process:Fulfilment"]
+    assert "stock/command:Reserve" in names(graph.after(process))
+    assert names(graph.after(graph.nodes["stock/command:Reserve"])) == ["stock/decision:Shelf.reserve"]
+
+
+def test_a_command_to_another_service_is_shown_as_that_ones(twofold: CommandLine) -> None:
+    """Where it is sent, and whether the other service is shown or not; a service that is not asked for has no tree."""
+    lines = twofold.within("graph", "tests.cli.seeing_service:sales").lines
+    assert any(line.endswith("── stock command Reserve") for line in lines)
+    assert "├── commands" in lines
+    assert "└── schedules" in lines
+    assert [line for line in lines if line[0].isalpha()] == ["sales"]

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from twofold.declaration.graph import Graph, Node
 
+_SENDERS = ("handler", "process", "schedule")
+_NAMED = ("handler", "process", "relay", "inbox")
 _COLOURS = {"command": "cyan", "decision": "bold", "event": "yellow", "view": "green", "query": "magenta"}
 
 
@@ -23,7 +25,7 @@ _COLOURS = {"command": "cyan", "decision": "bold", "event": "yellow", "view": "g
 @click.option("--mermaid", "as_mermaid", is_flag=True, help="Print a Mermaid flowchart, for Markdown.")
 @JSON
 def graph(target: str, as_mermaid: bool, as_json: bool) -> None:
-    """Show what leads to what: command, decision, event, followers; and which views a query reads.
+    """Show what leads to what: command, decision, event, followers and what they send; and which views a query reads.
 
     Nothing is run for it: the declarations say it all.
     """
@@ -32,14 +34,15 @@ def graph(target: str, as_mermaid: bool, as_json: bool) -> None:
     from twofold.cli.output import console, print_json
     from twofold.declaration.graph import graph_of, mermaid
 
-    found = graph_of([service.declaration for service in services(target)])
+    chosen = services(target)
+    found = graph_of([service.declaration for service in chosen])
     if as_mermaid:
         click.echo(mermaid(found))
     elif as_json:
         print_json({"nodes": list(found.nodes.values()), "edges": found.edges})
     else:
-        for name in dict.fromkeys(node.service for node in found.nodes.values()):
-            console().print(_tree(found, name))
+        for service in chosen:
+            console().print(_tree(found, service.name))
 
 
 def _tree(graph: Graph, service: str) -> Tree:
@@ -57,6 +60,7 @@ def _parts(graph: Graph, service: str) -> dict[str, list[Node]]:
     nodes = [node for node in graph.nodes.values() if node.service == service]
     return {
         "commands": [node for node in nodes if node.kind == "command"],
+        "schedules": [node for node in nodes if node.kind == "schedule"],
         "heard from others": [node for node in nodes if node.kind == "inbox"],
         "events that nothing decides any more": [
             node for node in nodes if node.kind == "event" and not graph.before(node)
@@ -65,15 +69,18 @@ def _parts(graph: Graph, service: str) -> dict[str, list[Node]]:
     }
 
 
-def _grow(graph: Graph, branch: Tree, nodes: Iterable[Node], published: Node | None = None) -> None:
+def _grow(
+    graph: Graph, branch: Tree, nodes: Iterable[Node], parent: Node | None = None, event: Node | None = None
+) -> None:
     for node in nodes:
-        grown = branch.add(_label(node, branch_of=published))
-        event = node if node.kind == "event" else published
-        following = _next(graph, node, event)
-        # What a process sends has a branch of its own, and may lead to the process again.
-        _grow(graph, grown, following if node.kind != "process" else (), event)
-        for after in following if node.kind == "process" else ():
-            grown.add(_label(after, branch_of=published))
+        grown = branch.add(_label(node, parent))
+        if node.kind in _SENDERS:
+            # What is sent has a branch of its own, and may lead to who has sent it again.
+            for sent in graph.after(node):
+                grown.add(_label(sent, node))
+        else:
+            last = node if node.kind == "event" else event
+            _grow(graph, grown, _next(graph, node, last), node, last)
 
 
 def _next(graph: Graph, node: Node, event: Node | None) -> Iterator[Node]:
@@ -83,13 +90,13 @@ def _next(graph: Graph, node: Node, event: Node | None) -> Iterator[Node]:
             yield after
 
 
-def _label(node: Node, branch_of: Node | None) -> str:
+def _label(node: Node, parent: Node | None) -> str:
     from rich.markup import escape
 
     from twofold.cli.output import printable
 
-    # The names of processes, relays and inboxes say what they are; it is said whose the inbox of another service is.
-    by_name = {"relay": "", "process": "", "inbox": f"{node.service} " if branch_of else ""}
-    before = by_name.get(node.kind, f"{node.kind} ")
+    # Where one service leads to another, it is said whose the node is. The names of most followers say what they are.
+    whose = f"{node.service} " if parent is not None and parent.service != node.service else ""
+    kind = "" if node.kind in _NAMED else f"{node.kind} "
     detail = f" [dim]({escape(printable(node.detail))})[/]" if node.detail else ""
-    return f"[dim]{before}[/][{_COLOURS.get(node.kind, 'blue')}]{escape(printable(node.name))}[/]{detail}"
+    return f"[dim]{whose}{kind}[/][{_COLOURS.get(node.kind, 'blue')}]{escape(printable(node.name))}[/]{detail}"

@@ -51,7 +51,7 @@ def list_(target: str, service: str | None, as_json: bool) -> None:
     elif not found:
         click.echo("Nothing is parked.")
     else:
-        columns = ["service", "follower", "key", "events", "first", "parked at", "attempts", "error"]
+        columns = ["service", "follower", "key", "events", "first", "parked at", "attempts", "next attempt", "error"]
         rows = [
             [
                 each.service,
@@ -61,6 +61,7 @@ def list_(target: str, service: str | None, as_json: bool) -> None:
                 each.position,
                 each.parked_at,
                 each.attempts,
+                each.retry_at or "",
                 each.error,
             ]
             for each in found
@@ -238,7 +239,7 @@ async def _chosen(databases: Databases, follower: str, keys: tuple[str, ...], gr
 
 async def _follow_all(databases: Databases, keys: Sequence[ParkedKey], stack: AsyncExitStack) -> None:
     """See to it that somebody follows, for as long as the stack lasts."""
-    from twofold.operations.rebuilding import followed, is_followed
+    from twofold.operations.following import followed, is_followed
 
     for follower in dict.fromkeys(each.follower for each in keys):
         elsewhere = await is_followed(databases, follower)
@@ -246,7 +247,7 @@ async def _follow_all(databases: Databases, keys: Sequence[ParkedKey], stack: As
 
 
 async def _announce(databases: Databases, keys: list[ParkedKey]) -> None:
-    from twofold.operations.rebuilding import is_followed
+    from twofold.operations.following import is_followed
 
     for follower in dict.fromkeys(each.follower for each in keys):
         when = "within a second" if await is_followed(databases, follower) else "when a service follows it again"
@@ -308,7 +309,7 @@ async def _discard(
         what = f"the event at position {position}" if position else f"{found.events} parked events"
         of = f"of {found.key} in {follower}" if found.key else f"of {follower}"
         if not yes:
-            click.confirm(f"Drop {what} {of}, so that the view never has their effect?", abort=True, err=True)
+            click.confirm(f"Drop {what} {of}, so that they never have their effect there?", abort=True, err=True)
         count = await discard(databases, found, position, by=by, reason=reason)
         click.echo(f"{count} of {found.events} parked events {of} are dropped.")
 

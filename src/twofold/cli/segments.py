@@ -1,4 +1,4 @@
-"""``twofold segments``: dividing a view's keys among more processes or fewer."""
+"""``twofold segments``: dividing a follower's keys among more processes or fewer."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 _FOLLOWER = click.argument("follower")
 
 
-@click.group(short_help="Divide a view's work among processes.")
+@click.group(short_help="Divide a follower's work among processes.")
 def segments() -> None:
-    """Divide the keys of a view among processes, while they run.
+    """Divide the keys of a follower among processes, while they run: of a view, an event handler or a process.
 
-    A view's follower has one segment of keys, so one process at a time fills it. Split, each segment is followed on its own:
+    A follower has one segment of keys, so one process at a time follows it. Split, each segment is followed on its own:
     the processes that are there share them. Every segment reads the log for itself, so more segments than processes cost
     more than they give. `twofold views` shows each.
     """
@@ -38,7 +38,7 @@ def segments() -> None:
     help="Into how many each segment is cut.",
 )
 def split_(target: str, follower: str, service: str | None, parts: int) -> None:
-    """Cut each segment of a view's follower into several."""
+    """Cut each segment of a follower into several."""
     count = asyncio.run(_split(one_service(target, service), follower, parts))
     click.echo(f"{follower} has {count} segments now.")
 
@@ -56,7 +56,7 @@ async def _split(service: Service, follower: str, parts: int) -> int:
 @_FOLLOWER
 @SERVICE
 def merge_(target: str, follower: str, service: str | None) -> None:
-    """Make one segment of all that a view's follower has; it is there when this ends."""
+    """Make one segment of all that a follower has; it is there when this ends."""
     asyncio.run(_merge(one_service(target, service), follower))
     click.echo(f"{follower} has one segment now.")
 

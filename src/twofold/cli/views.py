@@ -114,7 +114,8 @@ async def _cancel(service: Service, follower: str) -> None:
 
 
 async def _rebuild(service: Service, follower: str, *, in_place: bool) -> None:
-    from twofold.operations.rebuilding import begin_rebuild, followed, is_followed, rewind
+    from twofold.operations.following import followed, is_followed
+    from twofold.operations.rebuilding import begin_rebuild, rewind
 
     async with opened(service, to_mend=True) as databases:
         elsewhere = await is_followed(databases, follower)

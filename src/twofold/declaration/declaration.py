@@ -29,6 +29,7 @@ from twofold.processes import (
     COMMANDS,
     NO_RESOURCES,
     RECORDS,
+    SCHEDULES,
     TIMERS,
     CommandSent,
     CommandSettled,
@@ -135,6 +136,11 @@ class Declaration(msgspec.Struct, frozen=True):
         starts: dict[str, Start] = {each.follower: each.latest.process.process_start for each in self.processes}
         starts |= {handler.follower: handler.start for handler in self.handlers}
         return starts | ({COMMANDS: "first", TIMERS: "first"} if self.carries_out else {})
+
+    @property
+    def doing(self) -> tuple[str, ...]:
+        """The followers of the role "processes", with those that any service has once something is sent in its log."""
+        return tuple(dict.fromkeys([*self.starts, *([SCHEDULES] if self.schedules else []), COMMANDS, TIMERS]))
 
     @property
     def kept(self) -> tuple[type[View], ...]:

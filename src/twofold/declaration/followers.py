@@ -27,7 +27,7 @@ def filled_by(declaration: Declaration, follower: str) -> list[Layout]:
     known = f"The views of {declaration.name} are filled by {', '.join(found) or 'nobody'}."
     if carries_events(follower):
         raise NotFound(f"{follower} fills no view: it would publish or record everything once more. {known}")
-    if follower in declaration.starts:
+    if follower in declaration.doing:
         raise NotFound(f"{follower} fills no view, and what it has done and sent is not done again. {known}")
     filling = [name for name, shapes in found.items() if any(follower in _names(shape) for shape in shapes)]
     hint = f" For {follower} that is {filling[0]}." if filling else ""
@@ -44,9 +44,9 @@ def check_filled(declaration: Declaration, follower: str) -> None:
     Raises:
         NotFound: earlier code did, or other code does.
     """
-    known = [*declaration.followers, *declaration.starts]
-    if (shadowed(follower) or follower) not in known:
+    if (shadowed(follower) or follower) not in [*declaration.followers, *declaration.doing]:
+        known = ", ".join([*declaration.followers, *declaration.starts])
         raise NotFound(
             f"Nothing in the code of {declaration.name} follows as {follower}: run the code that does, or discard what it has "
-            f"parked. This code has {', '.join(known) or 'no views'}."
+            f"parked. This code has {known or 'no followers'}."
         )

@@ -12,21 +12,23 @@ from twofold.commands import Decider
 from twofold.declaration.declaration import Declaration
 from twofold.declaration.names import named_by
 from twofold.folding import fold_of
-from twofold.messages import Event
+from twofold.messages import Command, Event
 from twofold.messaging import inbox_name
+from twofold.processes import Definition
 from twofold.queries import Answer
 from twofold.views import View, table_name
 
 Kind: TypeAlias = Literal[
-    "command", "decision", "event", "view", "projection", "process", "timer", "relay", "inbox", "query"
-]
+    "command", "decision", "event", "view", "projection", "handler", "process", "timer", "schedule", "relay", "inbox",
+    "query",
+]  # fmt: skip
 
 
 class Node(msgspec.Struct, frozen=True):
     """Something that a service has.
 
-    Followers have the name that checkpoints are kept under: views, projections, processes, relay and inboxes. ``detail`` is
-    what a decision decides on, or the class of a view or of a process.
+    Followers have the name that checkpoints are kept under: views, projections, event handlers, processes, relay and inboxes.
+    ``detail`` is what a decision decides on, the class of a view or of a process, or the times of a schedule.
     """
 
     service: str
@@ -135,17 +137,35 @@ def _followed(declaration: Declaration) -> Iterator[_Chain]:
 
 
 def _seen_through(declaration: Declaration) -> Iterator[_Chain]:
-    """Yield what processes are told of, what they send and to whom, and the timers that they set."""
+    """Yield what event handlers and processes are told of, and what they and schedules send, and to whom."""
     service = declaration.name
-    for definition in declaration.processes:
-        node = Node(service, "process", definition.follower, definition.name)
-        for event in definition.events.values():
+    for handler in declaration.handlers:
+        node = Node(service, "handler", handler.follower)
+        for event in handler.events.values():
             yield _event(service, event), node
-        for command in definition.commands.values():
-            yield node, Node(command.message_service or service, "command", command.message_name)
-        for plan in definition.plans:
-            for timer in plan.timers:
-                yield node, Node(service, "timer", timer)
+        for command in handler.commands:
+            yield node, _sent_to(service, command)
+    for definition in declaration.processes:
+        yield from _of_process(service, definition)
+    for schedule in declaration.schedules:
+        node = Node(service, "schedule", schedule.name, f"{schedule.expression} {schedule.zone}")
+        for command in schedule.commands:
+            yield node, _sent_to(service, command)
+
+
+def _of_process(service: str, definition: Definition) -> Iterator[_Chain]:
+    node = Node(service, "process", definition.follower, definition.name)
+    for event in definition.events.values():
+        yield _event(service, event), node
+    for command in definition.commands.values():
+        yield node, _sent_to(service, command)
+    for plan in definition.plans:
+        for timer in plan.timers:
+            yield node, Node(service, "timer", timer), node
+
+
+def _sent_to(service: str, command: type[Command]) -> Node:
+    return Node(command.message_service or service, "command", command.message_name)
 
 
 def _published(declaration: Declaration, declarations: Iterable[Declaration]) -> Iterator[_Chain]:
@@ -188,6 +208,7 @@ _SHAPES = {
     "view": ("[(", ")]"),
     "query": (">", "]"),
     "timer": ("((", "))"),
+    "schedule": ("((", "))"),
 }
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import cast
 
 import msgspec
 
 from twofold.clock import moment
-from twofold.declaration import check_filled, known_events
-from twofold.errors import NotFound, NotNow
+from twofold.declaration import Declaration, check_filled, known_events
+from twofold.errors import InvalidMessage, NotFound, NotNow
 from twofold.followers import EventDiscarded, EventEdited, Parked, parking
 from twofold.followers.mending import parked_id
 from twofold.followers.shadow import shadowed
 from twofold.log import RecordedEvent, recordable
-from twofold.messages import Event, Metadata, decode, encode
+from twofold.messages import Event, Metadata, decode, encode, reader
 from twofold.operations.databases import Databases
+from twofold.processes import CommandSent
 
 
 class ParkedKey(msgspec.Struct, frozen=True):
@@ -155,13 +157,13 @@ async def edit(
 ) -> None:
     """Have a parked event handled for a key as if it had other data; then `retry` the key.
 
-    The log keeps the event as it is, and beside it the data, who has given it and why. Views are not among those for whom that
-    can be done: they are filled again from what the log has.
+    The log keeps the event as it is, and beside it the data, who has given it and why. The data is of the version in which the
+    event was written. Views are not among those for whom that can be done: they are filled again from what the log has.
 
     Raises:
         NotFound: there is no parked event at the position, or nothing in the code reads it.
         NotNow: it is a view's.
-        InvalidMessage: the data does not fit the event's class; the text names the field.
+        InvalidMessage: the data does not fit the event's class, or is another command's; the text names the field.
     """
     if key.follower in databases.declaration.followers or shadowed(key.follower):
         raise NotNow(
@@ -174,11 +176,31 @@ async def edit(
     kind = known_events(databases.declaration).get(event.type)
     if kind is None:
         raise NotFound(f"Nothing in the code of {databases.service} reads {event.type}, so its data cannot be checked.")
-    decode(kind, data)
+    _check_fits(databases.declaration, kind, event, data)
     record = EventEdited(
         parked=parked_id(key.follower, position), key=key.key, data=msgspec.Raw(data), by=by, reason=reason
     )
     await _record(databases, [record], by)
+
+
+def _check_fits(declaration: Declaration, kind: type[Event], event: RecordedEvent, data: bytes) -> None:
+    read = reader(kind, event.version)
+    try:
+        edited = read(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidMessage(f"{event.type}: {error}") from error
+    if not isinstance(edited, CommandSent):
+        return
+    if _known_by(edited) != _known_by(cast("CommandSent", read(event.data))):
+        raise InvalidMessage(
+            f"{event.type}: of a command that was sent, only its data can be changed, as whoever sent it knows it by the rest."
+        )
+    if command := declaration.commands.get(edited.command):
+        decode(command, bytes(edited.data))
+
+
+def _known_by(sent: CommandSent) -> tuple[object, ...]:
+    return sent.id, sent.service, sent.command, sent.order, sent.instance
 
 
 async def _record(databases: Databases, records: Sequence[Event], by: str) -> None:

@@ -46,7 +46,7 @@ async def _positions(databases: Databases, heads: Mapping[str, int]) -> list[Pos
     declaration = databases.declaration
     inboxes = {inbox_name(source): source for source in declaration.sources}
     own = [*declaration.followers, *declaration.starts]
-    declared = {*own, *inboxes, *([RELAY] if declaration.tells else [])}
+    declared = {*own, *declaration.doing, *inboxes, *([RELAY] if declaration.tells else [])}
     found = await checkpoints.progress(databases.views)
     begun = {each.follower for each in found}
     found += [Progress(name, Segment(), 0, "") for name in own if name not in begun]

@@ -1,17 +1,13 @@
-"""Rebuilding views, and following where nobody else does."""
+"""Rebuilding views."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
-from twofold.declaration import check_filled, filled_by
+from twofold.declaration import filled_by
 from twofold.errors import NotFound
-from twofold.followers import Coordinator
 from twofold.followers.shadow import shadow_follower
 from twofold.operations.databases import Databases
-from twofold.service.handlers import view_handlers
 from twofold.views import rebuilding as views
 from twofold.views import replacing, schema
 from twofold.views.shadow import shadow_table
@@ -62,35 +58,3 @@ async def rewind(databases: Databases, follower: str) -> None:
     for shape in shapes:
         await schema.create(databases.views, shape)
     await replacing.rewind(databases.views, follower, [shape.table for shape in shapes])
-
-
-@asynccontextmanager
-async def followed(databases: Databases, follower: str, *, elsewhere: bool) -> AsyncIterator[None]:
-    """See to it that somebody follows during a block.
-
-    If a process does so ``elsewhere``, it has the first go for as long as a lease lasts; this one takes over where none does.
-
-    Raises:
-        NotFound: the code at hand fills nothing under that name.
-    """
-    check_filled(databases.declaration, follower)
-    limits = databases.limits.followers
-    handlers = view_handlers(databases.declaration, databases.log, databases.views, databases.clock, limits)
-    own = {name: handlers[name] for name in (follower, shadow_follower(follower)) if name in handlers}
-    coordinator = Coordinator(databases.views, own, databases.clock, databases.service, limits=limits)
-    following = asyncio.create_task(_follow(databases, coordinator, limits.lease_seconds if elsewhere else 0))
-    try:
-        yield
-    finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
-
-
-async def _follow(databases: Databases, coordinator: Coordinator, pause_seconds: float) -> None:
-    await databases.clock.sleep(pause_seconds)
-    await coordinator.run()
-
-
-async def is_followed(databases: Databases, follower: str) -> bool:
-    """Say whether a process follows now."""
-    return any(each.owner for each in await views.segments_of(databases.views, follower))

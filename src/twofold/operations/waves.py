@@ -90,7 +90,7 @@ async def retry_in_waves(
     """Have parked keys handled again, so many at a time and no more in a second, and tell after each wave how far that is.
 
     Where half of a wave fails again, the cause is not gone: it stops, and leaves what has not been tried as it is. Somebody
-    has to follow meanwhile, see `twofold.operations.rebuilding.followed`.
+    has to follow meanwhile, see `twofold.operations.following.followed`.
 
     Raises:
         NotFound: the code at hand has no such follower.
