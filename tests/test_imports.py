@@ -156,6 +156,7 @@ READ_EVENTS = {
     "log/recorder.py",
     "operations/parked.py",
     "operations/processes.py",
+    "operations/waiting.py",
     "processes/carrying_out.py",
     "processes/process_handler.py",
     "processes/schedule_handler.py",

@@ -20,6 +20,7 @@ from twofold.cli.streams import INTERRUPTED
 from twofold.cli.target import Complaint
 from twofold.cli.timers import timers
 from twofold.cli.views import views
+from twofold.cli.waiting import waiting
 from twofold.errors import TwofoldError
 from twofold.urls import without_passwords
 
@@ -59,5 +60,5 @@ def twofold() -> None:
     """
 
 
-for _command in (run, graph, check, log, views, segments, processes, timers, parked, simulate, new):
+for _command in (run, graph, check, log, views, waiting, segments, processes, timers, parked, simulate, new):
     twofold.add_command(_command)

@@ -58,6 +58,9 @@ WHERE $1 IN ('', follower) AND $2 IN ('', lane) ORDER BY follower, lane, positio
 -- name: parked_keys
 SELECT lane, count(*) FROM {schema}.twofold_parked WHERE follower = $1 GROUP BY lane
 
+-- name: oldest_parked
+SELECT follower, count(DISTINCT lane), min(parked_at) FROM {schema}.twofold_parked GROUP BY follower ORDER BY follower
+
 -- name: request_retry
 UPDATE {schema}.twofold_parked SET retry = true, retry_at = 1 WHERE follower = $1 AND lane = $2
 

@@ -31,6 +31,16 @@ def _parked_keys(follower: str) -> Steps[dict[str, int]]:
     return dict((yield Fetch("parked_keys", (follower,))))
 
 
+async def oldest_parked(store: FollowerStore) -> list[tuple[str, int, int]]:
+    """Return each follower that has parked something: of how many keys, and since when, in microseconds since 1970."""
+    return await store.read(_oldest_parked)
+
+
+def _oldest_parked() -> Steps[list[tuple[str, int, int]]]:
+    rows = yield Fetch("oldest_parked", ())
+    return [(follower, keys, since_us) for follower, keys, since_us in rows]
+
+
 async def request_retry(store: FollowerStore, follower: str, keys: Sequence[str]) -> int:
     """Ask whoever follows to try the parked events of these keys again, and return how many events that is."""
     return await store.run(partial(_request_retry, follower, tuple(keys)))

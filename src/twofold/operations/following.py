@@ -48,21 +48,26 @@ async def _handlers(
     databases: Databases, follower: str, stack: AsyncExitStack
 ) -> Mapping[str, Callable[[], BatchHandler]]:
     """Return what handles the batches of a follower, and of its shadow; the stack closes what that works with."""
-    declaration, log, views, clock, limits = (
-        databases.declaration, databases.log, databases.views, databases.clock, databases.limits
-    )  # fmt: skip
+    declaration = databases.declaration
     if follower not in declaration.doing:
-        handlers = view_handlers(declaration, log, views, clock, limits.followers)
+        limits = databases.limits.followers
+        handlers = view_handlers(declaration, databases.log, databases.views, databases.clock, limits)
         return {name: handlers[name] for name in (follower, shadow_follower(follower)) if name in handlers}
     resources: Mapping[type, Any] = {}
     if any(each.follower == follower for each in declaration.handlers):
         resources = await opened_resources(
             declaration.name, declaration.resources, NO_RESOURCES, declaration.handlers, stack
         )
-    commands = CommandHandler(log, declaration.deciders, clock, limits.commands)
-    doing = carrying_out_handlers(declaration, commands, log, views, clock, limits.handlers)
-    doing |= process_handlers(declaration, commands, log, views, clock, limits.handlers, resources)
-    return {follower: doing[follower]}
+    return {follower: doing_handlers(databases, resources)[follower]}
+
+
+def doing_handlers(databases: Databases, resources: Mapping[type, Any]) -> dict[str, Callable[[], BatchHandler]]:
+    """Return what handles the batches of the role "processes", by the followers' names."""
+    declaration, log, views, clock = databases.declaration, databases.log, databases.views, databases.clock
+    commands = CommandHandler(log, declaration.deciders, clock, databases.limits.commands)
+    limits = databases.limits.handlers
+    handlers = carrying_out_handlers(declaration, commands, log, views, clock, limits)
+    return handlers | process_handlers(declaration, commands, log, views, clock, limits, resources)
 
 
 async def _follow(databases: Databases, coordinator: Coordinator, pause_seconds: float) -> None:

@@ -307,6 +307,7 @@ class ViewConformance(ViewKeys):
             assert await parking.parked(store, "others") == []
             assert await parking.parked_keys(store, "count_v1") == {"sku:a": 2, "sku:b": 2}
             assert await parking.parked_keys(store, "others") == {}
+            assert await parking.oldest_parked(store) == [("count_v1", 2, 5)]
             await store.commit(Checkpoint(claim, 11, unparked=(("sku:a", 2), ("sku:b", 10))))
             assert await parking.parked(store) == parked[1:3]
             assert await parking.parked_keys(store, "count_v1") == {"sku:a": 1, "sku:b": 1}
