@@ -29,7 +29,7 @@ class Luck(NamedTuple):
     card: str = "card"
     country: str = "United Kingdom"
     stock_code: str = ""
-    seconds_to_pay: int = 600
+    seconds_to_pay: int = 3_600
     is_cancelled: bool = False
 
 
