@@ -72,11 +72,12 @@ class Instances:
         changed, self._changed = self._changed, {}
         if not changed:
             return []
-        rows = [_row(self._definition.name, instance) for instance in changed.values()]
+        rows = [row_of(self._definition.name, instance) for instance in changed.values()]
         return [TableChange(_LAYOUT, _PACKER.rows(rows), [])]
 
 
-def _row(process: str, instance: Instance) -> ProcessInstance:
+def row_of(process: str, instance: Instance) -> ProcessInstance:
+    """Return the row that is kept of an instance."""
     return ProcessInstance(
         key=instance.id,
         process=process,

@@ -20,6 +20,13 @@ class Drawn(msgspec.Struct):
     ids: list[str] = []
 
 
+class Calendar:
+    """How much time has passed at once, for all clocks of a world, in microseconds: nobody has done anything meanwhile."""
+
+    def __init__(self) -> None:
+        self.skipped_us = 0
+
+
 drawn: ContextVar[Drawn | None] = ContextVar("twofold_simulated_draws", default=None)
 """Where to note what clocks are asked for: set for the time in which a command is handled."""
 
@@ -27,8 +34,11 @@ drawn: ContextVar[Drawn | None] = ContextVar("twofold_simulated_draws", default=
 class SimulatedClock:
     """A `twofold.clock.Clock` whose time is the loop's, ahead or behind, faster or slower; chance and ids are the seed's."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, chance: Chance, *, rate: float = 1.0) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, chance: Chance, calendar: Calendar | None = None, *, rate: float = 1.0
+    ) -> None:
         self._loop = loop
+        self._calendar = calendar or Calendar()
         self._rate = rate
         self._ahead_us = 0
         self._stamp = 0
@@ -40,7 +50,8 @@ class SimulatedClock:
         self._ahead_us += int(seconds * 1_000_000)
 
     def now_us(self) -> int:
-        now_us = _BEGIN_US + int(self._loop.time() * self._rate * 1_000_000) + self._ahead_us
+        lived_us = int(self._loop.time() * self._rate * 1_000_000)
+        now_us = _BEGIN_US + lived_us + self._calendar.skipped_us + self._ahead_us
         noted = drawn.get()
         if noted is not None and not noted.now_us:
             noted.now_us = now_us

@@ -10,6 +10,7 @@ import msgspec
 
 from twofold.messages import Command, Query, Receipt
 from twofold.simulation.clock import Drawn
+from twofold.simulation.probing import Calls
 from twofold.simulation.releases import Release
 
 
@@ -69,12 +70,13 @@ reading: ContextVar[Asked | None] = ContextVar("twofold_simulated_reading", defa
 
 
 class History:
-    """All that was sent and asked in a run, and the scenarios in which some of it was."""
+    """All that was sent, asked and called in a run, and the scenarios in which some of it was."""
 
     def __init__(self) -> None:
         self.sent: list[Sent] = []
         self.asked: list[Asked] = []
         self.visited: list[Visited] = []
+        self.calls = Calls()
         self.has_sent: Callable[[], None] = lambda: None
         """Called after each command."""
 

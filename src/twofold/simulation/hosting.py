@@ -10,7 +10,7 @@ from twofold.errors import LogUnavailable
 from twofold.service import Settings
 from twofold.service.roles import Role
 from twofold.simulation.chance import Chance
-from twofold.simulation.clock import SimulatedClock
+from twofold.simulation.clock import Calendar, SimulatedClock
 from twofold.simulation.disks import Broker, LogDisk, ViewDisk
 from twofold.simulation.faults import Mishaps
 from twofold.simulation.log_store import SimulatedLogStore
@@ -60,6 +60,7 @@ class Hosts:
         plan: Plan,
         seed: int,
         loop: SimulatedLoop,
+        calendar: Calendar,
         mishaps: Mishaps,
         trace: Trace,
     ) -> None:
@@ -70,6 +71,7 @@ class Hosts:
         self._plan = plan
         self._seed = seed
         self._loop = loop
+        self._calendar = calendar
         self._mishaps = mishaps
         self._trace = trace
         self._chance = Chance(seed, "hosts")
@@ -105,7 +107,7 @@ class Hosts:
             name = f"process {post.place}.{self._lives[post.place]}"
             chance = Chance(self._seed, name)
             drift = 1 + chance.between(-_MOST_DRIFT, _MOST_DRIFT) if self._mishaps.faults.clock_jump else 1.0
-            clock = SimulatedClock(self._loop, chance, rate=drift)
+            clock = SimulatedClock(self._loop, chance, self._calendar, rate=drift)
             post.process = process = Process(name, self._loop, clock, self._trace)
             process.roles, process.release = frozenset(post.roles), post.release
             self.all.append(process)

@@ -11,9 +11,12 @@ from twofold.messages import Receipt
 from twofold.service import Service
 from twofold.simulation.callers import NO_ANSWERS, UNKNOWN
 from twofold.simulation.deciding import DecisionOracle
+from twofold.simulation.handling import handling_violations
 from twofold.simulation.hearing import hearing_violations
 from twofold.simulation.refilling import projection_violations
+from twofold.simulation.seeing_through import ending_violations, process_violations
 from twofold.simulation.settling import settling_violations
+from twofold.simulation.timing import schedule_violations, timer_violations
 from twofold.simulation.violations import Violation
 from twofold.simulation.world import World
 
@@ -41,6 +44,8 @@ def violations(world: World) -> Iterator[Violation]:
             yield from projection_violations(service, world.logs[service.name], store, clock)
         sent = world.history.sent
         yield from settling_violations(service, events[service.name], sent, is_complete=not world.behind)
+    for service in world.services:
+        yield from _of_what_follows(world, service, events[service.name])
     for each in world.hosts.unable:
         yield Violation("A process starts.", "the world", "that it runs", each)
     for each in world.hosts.broken:
@@ -49,6 +54,18 @@ def violations(world: World) -> Iterator[Violation]:
         yield Violation("What fails, somebody looks at.", "the world", "that whoever began it awaits it", each)
     for each in world.behind:
         yield Violation("When nothing goes wrong any more, all is caught up.", "the end", "the end of the log", each)
+
+
+def _of_what_follows(world: World, service: Service, events: Sequence[RecordedEvent]) -> Iterator[Violation]:
+    """Yield what is wrong with what sees things through: processes, event handlers, timers and schedules."""
+    now = service.declaration
+    yield from ending_violations(now, events)
+    yield from timer_violations(now, events, clocks_are_right=not world.plan.faults.clock_jump)
+    yield from schedule_violations(now, events, is_complete=not world.behind)
+    if len(world.releases) == 1 and not world.views[service.name].is_empty:
+        store, disk = world.view_store(service.name), world.logs[service.name]
+        yield from process_violations(now, events, disk.commits, store)
+        yield from handling_violations(now, events, disk.commits, world.history.calls, store)
 
 
 def _of_positions(events: dict[str, list[RecordedEvent]]) -> Iterator[Violation]:

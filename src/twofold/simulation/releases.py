@@ -12,6 +12,7 @@ from twofold.errors import DeclarationError, InvalidMessage
 from twofold.log import NewEvent, RecordedEvent
 from twofold.messages import decode, encode
 from twofold.service import Service, System
+from twofold.simulation.probing import probed
 
 T = TypeVar("T")
 
@@ -23,7 +24,8 @@ class Release:
         listed = [simulated] if isinstance(simulated, Service) else [*simulated.services.values()]
         self.name = name
         self.services = {each.name: each for each in listed}
-        self.system = System(*listed)
+        self.system = System(*map(probed, listed))
+        """The same, for processes to run."""
         self._events = {each.name: known_events(each.declaration) for each in listed}
         self._messages: dict[tuple[str, str], Any] = {}
         for each in listed:

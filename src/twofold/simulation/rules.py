@@ -21,9 +21,10 @@ _EXPLAINED = {
         f"decision refuses it like that. {_PURE}Look for one that depends on something else, or for an @evolve that does."
     ),
     "Nothing is parked.": (
-        "A view or a projection could not handle an event, so that the event's key waits. Look at the step for that event: it "
-        "has to take every event that decisions can yield, in whatever order. A projection cannot reach anything but its "
-        "transaction here: files, sockets and threads are not simulated."
+        "A view, a projection or a process could not handle an event, so that the event's key waits. Look at the step for "
+        "that event: it has to take every event that decisions can yield, in whatever order. A projection cannot reach "
+        "anything but its transaction here: files, sockets and threads are not simulated. If it is an event handler, its "
+        "policy has given up: what stands for its resources has failed each time that it was tried."
     ),
     "A view is a fold of what it has handled.": (
         "A view's row is not what its @evolve steps make of the log, from the first event on. Look for a step that reads the "
@@ -73,6 +74,34 @@ _EXPLAINED = {
     "Commands of one order are carried out in that order.": (
         f"Two commands about one identity were decided in another order than that in which they were sent. {_TWOFOLD}"
     ),
+    "A process that has ended sends nothing more.": f"An instance has sent something after its end. {_TWOFOLD}",
+    "A step of a process follows from what it is told.": (
+        "A process was told the same once more, in the state that it had then, and what it sends is something else. Steps and "
+        "reactions get all that they may depend on: the state, what has happened, and time and new ids from a parameter "
+        "`context: Context`. Look for one that reads the clock, chance, a global or a file, or that goes through a set."
+    ),
+    "An instance is what its steps have made of it.": (
+        "What is kept of an instance is not what its @evolve steps make of all that it was told. Look for a step that reads "
+        "the clock, chance or a global, or changes a value in place instead of returning another one."
+    ),
+    "What a process sends is in the log.": f"A step of a process was passed by, and what it sends is not sent. {_TWOFOLD}",
+    "What a process sends follows from a step.": f"A process has sent what follows from nothing that it was told. {_TWOFOLD}",
+    "What was done last is undone first.": f"The steps of a process were undone in another order. {_TWOFOLD}",
+    "A timer comes due once, as it was set.": f"A timer came due that was not pending, or was set otherwise. {_TWOFOLD}",
+    "A timer is not early.": f"A timer came due before its time, by the clock of the process that had it do so. {_TWOFOLD}",
+    "A delayed command is sent when its timer is due.": f"Its timer came due, and the command was not sent. {_TWOFOLD}",
+    "A schedule sends its commands once for a tick.": (
+        "What a schedule yields for a tick was sent again, or never, or is something else when it is asked once more. It gets "
+        "all that it may depend on: the tick. Look for one that reads the clock, chance, a global or a file."
+    ),
+    "A handler is called for what is in the log.": f"An event handler was called for an event that is none of its. {_TWOFOLD}",
+    "A handler is called for events of one key in order.": (
+        f"An event handler was called for an event while one before it, of the same key, was still to be handled. {_TWOFOLD}"
+    ),
+    "What a handler sends is what it has returned.": (
+        f"The commands that an event handler has returned were not sent, or others were. {_TWOFOLD}"
+    ),
+    "A handler succeeds for every event.": f"An event was passed by, and no call of its handler has returned. {_TWOFOLD}",
     "What is in the log was sent.": f"An event belongs to no command that was sent. {_TWOFOLD}",
     "An id is refused only where it was that of another command.": (
         f"A command that was sent again under its id was taken for another one. {_TWOFOLD}"

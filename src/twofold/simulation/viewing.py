@@ -10,11 +10,13 @@ from sqlalchemy import select
 
 from twofold.declaration import Declaration
 from twofold.folding import Fold, fold_of
-from twofold.followers import Progress, checkpoints, parking, storable_key
+from twofold.followers import Parked, Progress, checkpoints, parking, storable_key
 from twofold.followers.shadow import shadowed
 from twofold.log import RecordedEvent
 from twofold.messages import Event
+from twofold.processes import SCHEDULES
 from twofold.simulation.concerned import concerned
+from twofold.simulation.followed import writing
 from twofold.simulation.violations import Violation
 from twofold.simulation.wire import at_once
 from twofold.views import Layout, View, ViewStore, layout
@@ -34,13 +36,7 @@ def view_violations(
     What is not declared ``now`` any more goes soon; until then it may park what only newer code can read.
     """
     parked = at_once(parking.parked(store))
-    if not may_park:
-        for each in parked:
-            if each.error and (shadowed(each.follower) or each.follower) in now.followers:
-                yield Violation(
-                    "Nothing is parked.", f"{now.name}: {each.follower}, {each.key}, position {each.position}",
-                    "that it is handled", each.error,
-                )  # fmt: skip
+    yield from _of_parked(now, parked, may_park=may_park)
     progress = at_once(checkpoints.progress(store))
     for view in views:
         table = layout(view).table
@@ -51,6 +47,19 @@ def view_violations(
         yield from _overtaken(handled, aside, where)
         found = rows_of(store, layout(view)) if segments else {}
         yield from differences("A view is a fold of what it has handled.", where, _folded(view, handled, aside), found)
+
+
+def _of_parked(now: Declaration, parked: Sequence[Parked], *, may_park: bool) -> Iterator[Violation]:
+    """Yield what is parked for good, where no row was refused."""
+    followed = {*now.followers, *now.starts, SCHEDULES}
+    for each in parked:
+        follower = shadowed(each.follower) or each.follower
+        is_refused = may_park and follower in writing(now)
+        if each.error and not each.retry_at_us and follower in followed and not is_refused:
+            yield Violation(
+                "Nothing is parked.", f"{now.name}: {each.follower}, {each.key}, position {each.position}",
+                "that it is handled", each.error,
+            )  # fmt: skip
 
 
 def differences(rule: str, where: str, expected: Mapping[Any, Any], found: Mapping[Any, Any]) -> Iterator[Violation]:

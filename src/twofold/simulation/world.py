@@ -7,12 +7,11 @@ from collections.abc import Coroutine, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from twofold.followers import checkpoints, parking
-from twofold.messaging import inbox_name
 from twofold.service import Service
 from twofold.simulation.callers import Caller
+from twofold.simulation.catching_up import behind, due_later
 from twofold.simulation.chance import Chance
-from twofold.simulation.clock import SimulatedClock
+from twofold.simulation.clock import Calendar, SimulatedClock
 from twofold.simulation.deploying import Deployment
 from twofold.simulation.disks import LogDisk, ViewDisk
 from twofold.simulation.faults import Mishaps
@@ -21,19 +20,20 @@ from twofold.simulation.hosting import Hosts
 from twofold.simulation.loop import SimulatedLoop
 from twofold.simulation.operators import Operator
 from twofold.simulation.plan import Plan
+from twofold.simulation.probing import calls
 from twofold.simulation.releases import Release
 from twofold.simulation.stand_ins import Outside, StandIn
 from twofold.simulation.trace import Trace
 from twofold.simulation.view_store import SimulatedViewStore
 from twofold.simulation.viewing import view_violations
 from twofold.simulation.violations import Violation
-from twofold.simulation.wire import at_once
 from twofold.simulation.workload import Usage, Workload
 from twofold.views import table_name
 
 _LOOK_SECONDS = 0.1
 _AUDIT_SECONDS = 2.0
 _CATCHING_UP_SECONDS = 120.0
+_NIGHTS = 8
 
 
 class World:
@@ -51,7 +51,10 @@ class World:
         self.trace = Trace(self.loop.time)
         self.history = History()
         self.logs = {each.name: LogDisk(usage.start.get(each.name, ())) for each in services}
-        clocks = {each.name: SimulatedClock(self.loop, Chance(seed, f"views of {each.name}")) for each in services}
+        self._calendar = calendar = Calendar()
+        clocks = {
+            each.name: SimulatedClock(self.loop, Chance(seed, f"views of {each.name}"), calendar) for each in services
+        }
         self.views = {name: ViewDisk(clock) for name, clock in clocks.items()}
         self.behind: list[str] = []
         """What had not caught up in the end."""
@@ -60,7 +63,7 @@ class World:
         self._seed = seed
         self.mishaps = Mishaps(Chance(seed, "mishaps"), plan.faults)
         outside = Outside(stand_ins, seed)
-        self.hosts = Hosts(self.logs, self.views, outside, plan, seed, self.loop, self.mishaps, self.trace)
+        self.hosts = Hosts(self.logs, self.views, outside, plan, seed, self.loop, calendar, self.mishaps, self.trace)
         self._operator = Operator(self.hosts, [*clocks.values()], self.mishaps, Chance(seed, "operator"), self.trace)
         self._deployment = Deployment(
             self.hosts, plan, self.history, self.mishaps, Chance(seed, "deployment"), self.trace, self._begin
@@ -80,6 +83,7 @@ class World:
         return SimulatedViewStore(self.views[service])
 
     async def _live(self) -> None:
+        calls.set(self.history.calls)
         for name, disk in self.logs.items():
             if disk.start:
                 self.trace.tell("world", f"begins with a log of {name} that ends at {disk.head}")
@@ -94,7 +98,7 @@ class World:
         self.hosts.calm()
         self._deployment.hurry()
         await asyncio.gather(*deploying)
-        await self._catch_up()
+        await self._come_to_rest()
         for task in self._outside:
             if task.done() and not task.cancelled():
                 # What has failed here has failed in the simulation itself, and judges nothing.
@@ -137,8 +141,25 @@ class World:
 
     # The end.
 
+    async def _come_to_rest(self) -> None:
+        """Let all be caught up; then let it become late enough for some of what is due later, and again."""
+        await self._catch_up()
+        nights = Chance(self._seed, "nights")
+        for _ in range(_NIGHTS):
+            now_us = self._now_us()
+            later = [
+                each
+                for service in self.services
+                for each in due_later(service, self.logs[service.name], self.view_store(service.name), now_us)
+            ]
+            if self.behind or not later:
+                return
+            self._calendar.skipped_us += nights.pick(later) - now_us
+            self.trace.tell("world", "does nothing until something is due")
+            await self._catch_up()
+
     async def _catch_up(self) -> None:
-        """Wait until all followers are where their logs end; nothing goes wrong any more, so that has a bound."""
+        """Wait until nothing is left to be done now; nothing goes wrong any more, so that has a bound."""
         deadline = self.loop.time() + _CATCHING_UP_SECONDS
         while self.loop.time() < deadline:
             self.behind = [each for service in self.services for each in self._behind(service)]
@@ -147,29 +168,11 @@ class World:
             await asyncio.sleep(_LOOK_SECONDS)
 
     def _behind(self, service: Service) -> Iterator[str]:
-        """Yield what has not caught up, and have what is parked tried again."""
-        store = self.view_store(service.name)
-        progress = at_once(checkpoints.progress(store))
-        goals = dict(self._goals(service))
-        for name, head in goals.items():
-            position = min([each.position for each in progress if each.follower == name], default=0)
-            if position < head:
-                yield f"{service.name}: {name} is at {position} of {head}"
-        if self.plan.faults.refused_row:
-            # What nobody follows any more, such as a view that is not declared now, keeps what it has parked.
-            for each in [each for each in at_once(parking.parked(store)) if each.follower in goals]:
-                yield f"{service.name}: {each.follower} has parked {each.key}, position {each.position}: {each.error}"
-                at_once(parking.request_retry(store, each.follower, [each.key]))
+        return behind(service, self.logs, self.view_store(service.name), self.plan, self._now_us())
 
-    def _goals(self, service: Service) -> Iterator[tuple[str, int]]:
-        """Yield the followers of a service, each with the position at which it has caught up."""
-        head = self.logs[service.name].head
-        for name in (*service.declaration.followers, *service.declaration.starts):
-            yield name, head
-        if self.plan.has_broker and service.declaration.tells:
-            yield "relay", head
-        for source in service.declaration.sources:
-            yield inbox_name(source), self.logs[source].head
+    def _now_us(self) -> int:
+        """Return the time by the clock of a process that is the slowest."""
+        return min([each.clock.now_us() for each in self.hosts.up()], default=0)
 
     def close(self) -> None:
         """Let everything come to its end that is left of dead processes, and free what the disks hold."""
