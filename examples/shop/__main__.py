@@ -1,4 +1,4 @@
-"""Runs the four services, has them take in a file of documents, and asks them over HTTP what they then know."""
+"""Runs the services, has them take in a file of documents, asks them over HTTP what they then know, and places orders."""
 
 import argparse
 import asyncio
@@ -88,7 +88,7 @@ async def run(arguments: argparse.Namespace) -> None:
         path = arguments.orders or week(folder, notes)
         running = in_processes if arguments.processes else in_this_process
         async with (
-            serving(PaymentProvider().app, port=0) as (api_url, _),
+            serving(PaymentProvider(folder / "payment-api.json").app, port=0) as (api_url, _),
             running(arguments, folder, api_url) as services,
             httpx.AsyncClient(base_url=services.url, timeout=60) as http,
             httpx.AsyncClient(base_url=api_url) as api,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import cycle, islice
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ class Luck(NamedTuple):
 LUCK = {
     "nothing": Luck(),
     "the card is declined": Luck(card=DECLINED),
-    "still nothing": Luck(country="France"),
+    "nothing, and it goes abroad": Luck(country="France"),
     "the API takes the money, and its answer is lost": Luck(card=LOST),
     "the goods are sold out": Luck(stock_code=SOLD_OUT),
     "the bank thinks about it": Luck(card=SLOW),
@@ -105,22 +106,22 @@ async def _cancel(http: httpx.AsyncClient, order: str) -> None:
 
 ORDERS = 18
 UNITS = 1_000
+PATIENCE_SECONDS = 60
 
 
 async def show_orders(http: httpx.AsyncClient, api: httpx.AsyncClient) -> None:
     """Place a line of orders, show them on their way until money and units add up, and say so."""
     wanted = list(wishes(ORDERS))
     await restock(http, UNITS)
-    with Live(refresh_per_second=10) as live:
-        async with asyncio.TaskGroup() as tasks:
+    with Live(refresh_per_second=10) as live, suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as tasks:
             placing = tasks.create_task(place(http, iter(wanted)))
             books = await read_books(http, api)
             while not placing.done() or any(discrepancies(books)):
                 await asyncio.sleep(LOOK_AGAIN_SECONDS)
                 books = await read_books(http, api)
                 live.update(_table(wanted, books))
-    print()
-    print(_sums(books))
+    print("\n" + "\n".join(discrepancies(books)) + _sums(books))
 
 
 def _table(wanted: list[Wish], books: Books) -> Table:

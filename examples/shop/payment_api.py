@@ -6,6 +6,7 @@ unless ``SHOP_PAYMENT_API`` says otherwise.
 
 import asyncio
 from collections import Counter
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -24,7 +25,7 @@ DECLINED = "declined"
 LOST = "lost"
 """A card from which the money is taken, and the first answer that says so is lost."""
 SLOW = "slow"
-"""A card of which the bank wants to think about it."""
+"""A card that the bank has to think about."""
 LATE = "late"
 """A card of which nothing is known until it has been asked for often."""
 
@@ -52,19 +53,33 @@ class Entry(msgspec.Struct):
     given_back_mills: int = 0
 
 
-class PaymentProvider:
-    """Keeps account of all money that it moves. What has an idempotency key that it knows is answered, and not done again."""
+class Answer(msgspec.Struct, frozen=True):
+    status: int
+    body: msgspec.Raw
 
-    def __init__(self) -> None:
-        self.entries: dict[str, Entry] = {}
+
+class Account(msgspec.Struct):
+    """All money that was moved, by order, and what was answered, by idempotency key."""
+
+    entries: dict[str, Entry] = {}
+    answers: dict[str, Answer] = {}
+
+
+class PaymentProvider:
+    """Keeps account of all money that it moves, in a file if it has one. What it has answered once, it does not do again."""
+
+    def __init__(self, file: Path | None = None) -> None:
         self.is_down = False
-        self._answers: dict[str, Response] = {}
+        self.account = Account()
+        self._file = file
         self._calls: Counter[str] = Counter()
+        if file is not None and file.exists():
+            self.account = msgspec.json.decode(file.read_bytes(), type=Account)
         self.app = Starlette(
             routes=[
                 Route("/charges", self.charge, methods=["POST"]),
                 Route("/refunds", self.refund, methods=["POST"]),
-                Route("/entries", self.told, methods=["GET"]),
+                Route("/entries", self.entries, methods=["GET"]),
             ]
         )
 
@@ -76,38 +91,50 @@ class PaymentProvider:
             return Response(status_code=503)
         if SLOW in charge.card:
             await asyncio.sleep(SLOW_SECONDS)
-        if key not in self._answers:
-            self._answers[key] = self._charged(charge)
+        if key not in self.account.answers:
+            self._note(key, self._charged(charge))
         if LOST in charge.card and self._calls[key] == 1:
             return Response(status_code=500)
-        return self._answers[key]
+        return self._answered(key)
 
-    def _charged(self, charge: Charge) -> Response:
+    def _charged(self, charge: Charge) -> Answer:
         if DECLINED in charge.card:
-            return _json({"reason": "The card was declined."}, status=402)
+            return _answer({"reason": "The card was declined."}, status=402)
         if charge.amount_mills > LIMIT_MILLS:
-            return _json({"reason": "That is more than the card's limit."}, status=402)
-        entry = self.entries.setdefault(charge.order, Entry(charge.order))
+            return _answer({"reason": "That is more than the card's limit."}, status=402)
+        entry = self.account.entries.setdefault(charge.order, Entry(charge.order))
         entry.taken_mills += charge.amount_mills
-        return _json(entry)
+        return _answer(entry)
 
     async def refund(self, request: Request) -> Response:
         refund = msgspec.json.decode(await request.body(), type=Refund)
         key = request.headers["Idempotency-Key"]
         if self.is_down:
             return Response(status_code=503)
-        if key not in self._answers:
-            entry = self.entries[refund.order]
+        if key not in self.account.answers:
+            entry = self.account.entries[refund.order]
             entry.given_back_mills = entry.taken_mills
-            self._answers[key] = _json(entry)
-        return self._answers[key]
+            self._note(key, _answer(entry))
+        return self._answered(key)
 
-    async def told(self, request: Request) -> Response:
-        return _json([*self.entries.values()])
+    async def entries(self, request: Request) -> Response:
+        return Response(msgspec.json.encode([*self.account.entries.values()]), media_type="application/json")
+
+    def _note(self, key: str, answer: Answer) -> None:
+        self.account.answers[key] = answer
+        if self._file is not None:
+            # Whoever is killed leaves the old file or the new one, and none that is half of each.
+            written = self._file.with_suffix(".new")
+            written.write_bytes(msgspec.json.encode(self.account))
+            written.replace(self._file)
+
+    def _answered(self, key: str) -> Response:
+        answer = self.account.answers[key]
+        return Response(bytes(answer.body), answer.status, media_type="application/json")
 
 
-def _json(content: object, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(content), status, media_type="application/json")
+def _answer(content: object, status: int = 200) -> Answer:
+    return Answer(status, msgspec.Raw(msgspec.json.encode(content)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The shop in several processes at one address, each of which runs all four services."""
+"""The shop in several processes at one address, each of which runs all services."""
 
 import asyncio
 import sys

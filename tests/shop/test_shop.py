@@ -295,8 +295,17 @@ def test_whoever_brings_a_bad_file_is_told_where_it_is_bad(tmp_path: Path) -> No
     assert done.stderr == f"{path}, line {last}: 2 fields, where the header names 8 columns.\n"
 
 
-def test_the_demo_answers_its_own_question_without_a_terminal() -> None:
-    """It ends with the tables, a line for curl, and the answer that this line gets."""
+def test_what_was_ordered_stays_ordered(orders: Path, tmp_path: Path) -> None:
+    """A second demo with the same data finds all orders at their ends, and the payment API with its account."""
+    first, second = [run("--demo", "--orders", orders, "--data", tmp_path) for _ in range(2)]
+    assert [first.returncode, second.returncode] == [0, 0], first.stderr + second.stderr
+    sums = [line for line in first.stdout.splitlines() if line.startswith("The payment API has taken £")]
+    assert sums == [line for line in second.stdout.splitlines() if "The payment API" in line]
+    assert len(sums) == 1
+
+
+def test_the_demo_shows_what_becomes_of_orders_and_answers_its_own_question() -> None:
+    """It ends with the tables, a line for curl, and the answer that this line gets, without a terminal too."""
     done = run("--demo")
     assert done.returncode == 0, done.stderr
     assert "doi:10.1057/dbm.2012.17" in done.stderr
@@ -304,3 +313,5 @@ def test_the_demo_answers_its_own_question_without_a_terminal() -> None:
     assert curl.startswith("  curl 'http://127.0.0.1:")
     assert [set(each) >= {"key", "net_mills"} for each in json.loads(answer)] == [True] * 3
     assert all(title in done.stdout for title in ("In all", "Top customers", "Top countries", "Units"))
+    assert all(each in done.stdout for each in ("Orders on their way", "completed", "cancelled"))
+    assert "\nThe payment API has taken £" in done.stdout

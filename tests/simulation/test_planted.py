@@ -31,7 +31,7 @@ def test_nothing_is_found_in_a_service_that_keeps_its_promises() -> None:
 
 
 def test_nothing_is_found_in_a_system_that_keeps_its_promises() -> None:
-    """Four services, which hear of each other."""
+    """Six services, which hear of each other."""
     assert simulate(shop, runs=3, seed=1000, stand_ins=[payment_provider]) >= 3 * 100
 
 

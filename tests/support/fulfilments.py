@@ -108,7 +108,7 @@ async def _go_wrong(chaos: Chaos, workers: Workers, provider: PaymentProvider) -
     dice.shuffle(mishaps)
     for number, mishap in enumerate(mishaps, start=1):
         paid = number * chaos.orders // (3 * len(mishaps))
-        await until(lambda: _is(len(provider.entries) >= paid), seconds=60 + chaos.orders / 10)  # noqa: B023
+        await until(lambda: _is(len(provider.account.entries) >= paid), seconds=60 + chaos.orders / 10)  # noqa: B023
         await mishap()
 
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_the_shop_says_the_same_on_postgresql_as_on_files(database: str, tmp_path: Path) -> None:
-    """Four services with a schema each in one database, loaded and asked as they are on SQLite."""
+    """Six services with a schema each in one database, loaded and asked as they are on SQLite."""
     generate(tmp_path / "orders.csv", documents=120)
     command = [sys.executable, "-W", "error", "-m", "examples.shop", "--json", "--orders"]
     command.append(str(tmp_path / "orders.csv"))
