@@ -124,6 +124,9 @@ class HandlerLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("HAN
     longest_probe_seconds: Annotated[float, Meta(ge=0.1, le=3600)] = 15.0
     """How long to wait at the most between two probes in an outage. Longer: work goes on later when it is over; shorter: more
     calls for nothing."""
+    slow_seconds: Seconds = 1.0
+    """How long a batch waits for event handlers that take long; then it goes on without them, and what they have to do waits
+    as rows. Shorter: more rows are written; longer: what comes next waits longer."""
     finishing_seconds: Seconds = 2.0
     """How long what is under way may take to come to its end when the process ends. Shorter: more of it is done again by
     whoever follows next; longer: the end is later."""

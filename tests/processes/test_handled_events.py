@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.handled_events import HandledEvents, Places
+from tests.support.slow_handlers import SlowHandlers
 from twofold.service import Settings
 
 
@@ -15,4 +16,8 @@ def places(tmp_path: Path) -> Places:
 
 
 class TestHandledEvents(HandledEvents):
+    pass
+
+
+class TestSlowHandlers(SlowHandlers):
     pass

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -37,10 +37,15 @@ class _Ending(Exception):
 
 
 class Work(msgspec.Struct):
-    """The events of a batch that one key has still before it, the first of them under way."""
+    """The events of a batch that one key has still before it, the first of them under way.
+
+    ``waits`` is None until that takes so long that the batch goes on without it; then it is set once its events are stored as
+    waiting.
+    """
 
     key: str
     events: list[RecordedEvent]
+    waits: asyncio.Event | None = None
 
 
 class KeyedHandler:
@@ -50,13 +55,15 @@ class KeyedHandler:
     itself, parked until its next attempt is due; all others go on. Where nearly all that comes fails, that is an `Outage`: one
     event after the other is tried as a probe, no attempt counts, and nothing is parked because of it.
 
+    What takes long holds up its own key: its events are stored as waiting, and the batch goes on without it.
+
     When it has to end, or something else than an event fails, what is under way comes to its end and nothing more is begun.
     """
 
     name: str
     criteria: Criteria
     leaves_rest = False
-    """Whether what is left of a batch that ends early is stored as waiting, so that nothing that is done is done again."""
+    """Whether what is left of a batch that ends early, or takes long, is stored as waiting: what is done is not done again."""
 
     def __init__(self, log: Log, store: FollowerStore, clock: Clock, policy: Policy, limits: HandlerLimits) -> None:
         self._log = log
@@ -68,6 +75,7 @@ class KeyedHandler:
         self._outage = Outage(self.name, clock, limits, log.telemetry)
         self._committing = asyncio.Lock()
         self._ending = False
+        self._slow: dict[str, asyncio.Task[None]] = {}
         self._claim: Claim
         self._position = 0
 
@@ -95,8 +103,12 @@ class KeyedHandler:
 
     # What the following loop asks.
 
-    def batches(self, after: int) -> AsyncIterator[Batch[RecordedEvent]]:
-        return sparing(self._log.follow(self.criteria, after, self._limits.batch_events))
+    async def batches(self, after: int) -> AsyncIterator[Batch[RecordedEvent]]:
+        try:
+            async for batch in sparing(self._log.follow(self.criteria, after, self._limits.batch_events)):
+                yield batch
+        finally:
+            await self._finish([*self._slow.values()])
 
     async def start(self, claim: Claim) -> Collection[str]:
         self._claim = claim
@@ -105,16 +117,28 @@ class KeyedHandler:
         return await parking.parked_keys(self._store, self.name)
 
     async def apply(self, events: Sequence[RecordedEvent], position: int, blocked: MutableMapping[str, Block]) -> None:
+        self._check_slow()
         new = [event for event in events if event.position > self._position]
         await self.prepare(new)
         works, parked = self._sorted(new, blocked)
         unparked: list[tuple[str, int]] = []
         try:
-            await self._to_the_end([self._work(each, blocked, parked, unparked) for each in works])
+            await self._to_the_end({each.key: self._work(each, blocked, parked, unparked) for each in works})
         except BaseException:
+            await self._finish([*self._slow.values()])
             await self._leave(position, works, parked, unparked)
             raise
-        await self._save(position, parked, unparked)
+        slow = [each for each in works if each.key in self._slow]
+        for each in slow:
+            each.waits = asyncio.Event()
+            blocked[each.key] = Block(each.events[0].position)
+            parked += [self._behind(event, each.key) for event in each.events]
+        try:
+            await self._save(position, parked, unparked)
+        finally:
+            for each in slow:
+                if each.waits is not None:
+                    each.waits.set()
 
     async def _leave(
         self, position: int, works: Sequence[Work], parked: Sequence[Parked], unparked: Sequence[tuple[str, int]]
@@ -126,8 +150,9 @@ class KeyedHandler:
         await self._save(position, [*parked, *left], unparked)
 
     async def retry(self, keys: Sequence[str]) -> Collection[str]:
+        self._check_slow()
         free: list[str] = []
-        await self._to_the_end([self._retry(key, free) for key in keys])
+        await self._to_the_end({key: self._retry(key, free) for key in keys if key not in self._slow})
         return free
 
     # One batch.
@@ -165,6 +190,11 @@ class KeyedHandler:
                     blocked[work.key] = Block(event.position)
                     parked += [self._behind(each, work.key) for each in work.events[1:]]
                     work.events.clear()
+                elif work.waits is not None:
+                    # The batch has gone on. What is behind it waits, and is taken up like all that does.
+                    await work.waits.wait()
+                    await self._save(self._position, (), [(work.key, event.position)])
+                    return
                 else:
                     if attempts:
                         unparked.append((work.key, event.position))
@@ -280,18 +310,46 @@ class KeyedHandler:
 
     # Coming to an end.
 
-    async def _to_the_end(self, works: Sequence[Coroutine[Any, Any, None]]) -> None:
-        """Do several things at once. If one of them cannot be done, or all is to end, the others come to their end before."""
-        tasks = [asyncio.create_task(each) for each in works]
+    async def _to_the_end(self, works: Mapping[str, Coroutine[Any, Any, None]]) -> None:
+        """Do several things at once, by key. If one cannot be done, or all is to end, the others come to their end before.
+
+        What takes long goes on, and is not waited for any more.
+        """
+        tasks = {key: asyncio.create_task(each) for key, each in works.items()}
         errors: list[BaseException] = []
         try:
-            if tasks:
-                await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            await self._wait_for([*tasks.values()])
+            self._slow |= {key: each for key, each in tasks.items() if not each.done()}
         finally:
-            await self._finish([each for each in tasks if not each.done()])
-            errors += [error for each in tasks if not each.cancelled() and (error := each.exception()) is not None]
+            left = [each for key, each in tasks.items() if not each.done() and key not in self._slow]
+            await self._finish(left)
+            ended = [each for each in tasks.values() if each.done() and not each.cancelled()]
+            errors += [error for each in ended if (error := each.exception()) is not None]
         if errors:
             raise errors[0]
+
+    async def _wait_for(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        """Wait until all is done or something fails, or what is left takes long and there is room for it."""
+        pending = {*tasks}
+        seconds = self._limits.slow_seconds if self.leaves_rest else None
+        while pending:
+            done, pending = await asyncio.wait(pending, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
+            if any(not each.cancelled() and each.exception() for each in done):
+                await self._finish([*pending])
+            elif len(self._slow) + len(pending) <= self._limits.concurrent_keys and not self._outage.is_on:
+                return
+
+    def _check_slow(self) -> None:
+        """Forget what took long and has come to its end.
+
+        Raises:
+            Exception: it has failed for a reason that is not an event's.
+        """
+        for key, task in [*self._slow.items()]:
+            if task.done():
+                del self._slow[key]
+                if not task.cancelled() and (error := task.exception()) is not None:
+                    raise error
 
     async def _finish(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         """Let come to its end what is under way, for some seconds, and begin nothing more."""

@@ -54,6 +54,7 @@ async def _behind(running: Running, heads: Mapping[str, int]) -> AsyncIterator[s
         yield f"{running.name} has not begun to carry out what is in its log"
     if reached.get(TIMERS) and await due_timers(running.views, Segment(), now_us, 1):
         yield f"{running.name} has a timer that is due"
-    for parked in await parking.parked(running.views):
-        if 0 < parked.retry_at_us <= now_us:
+    first = {(each.follower, each.key): each for each in reversed(await parking.parked(running.views))}
+    for parked in first.values():
+        if not parked.error or 0 < parked.retry_at_us <= now_us:
             yield f"{parked.follower} of {running.name} has position {parked.position} of {parked.key} to be tried again"

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support.handled_events import HandledEvents, Places
+from tests.support.slow_handlers import SlowHandlers
 from twofold.service import Settings
 
 
@@ -12,4 +13,8 @@ def places(database: str) -> Places:
 
 
 class TestHandledEvents(HandledEvents):
+    pass
+
+
+class TestSlowHandlers(SlowHandlers):
     pass
