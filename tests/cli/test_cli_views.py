@@ -79,11 +79,13 @@ def test_an_inbox_lags_behind_the_log_that_it_hears(twofold: CommandLine) -> Non
             (each["service"], each["follower"]): each for each in twofold("views", "examples.shop:shop", "--json").json
         }
         # Who follows what sales publishes is found at those who do.
-        assert {key for key in found if key[0] == "sales"} == set()
-        assert found["stock", "inbox:sales"]["head"] == 0
+        assert ("sales", "relay") not in found
+        assert found["stock", "inbox:sales"]["head"] == found["sales", "process:Fulfilment"]["head"]
         shop.end()
     only = twofold("views", "examples.shop:shop", "--service", "stock", "--json").json
-    assert {each["follower"]: each["head"] for each in only} == {"count_units_v1": 0, "inbox:sales": None}
+    heads = {each["follower"]: each["head"] for each in only}
+    assert heads["count_units_v1"] is not None
+    assert heads["inbox:sales"] is None
     row = next(line for line in twofold("views", "examples.shop.stock:stock").lines if "inbox:sales" in line)
     assert row.split()[3:5] == ["?", "?"]
 
@@ -212,7 +214,7 @@ def test_relay_and_inbox_are_not_rebuilt(twofold: CommandLine, follower: str) ->
     found = twofold("views", "rebuild", "examples.shop.stock:stock", follower, "--yes")
     assert found.complaint == (
         f"twofold: {follower} fills no view: it would publish or record everything once more. The views of stock are filled "
-        "by count_units_v1."
+        "by on_shelf_v1, count_units_v1."
     )
 
 
@@ -223,8 +225,8 @@ def test_a_follower_that_is_not_there_is_told_with_those_that_are(twofold: Comma
     )
     for name in ("Units", "units_v1"):
         assert twofold("views", "rebuild", "examples.shop.stock:stock", name).complaint == (
-            f"twofold: stock has no follower {name!r}. The views of stock are filled by count_units_v1. For {name} that is "
-            "count_units_v1."
+            f"twofold: stock has no follower {name!r}. The views of stock are filled by on_shelf_v1, count_units_v1. For "
+            f"{name} that is count_units_v1."
         )
 
 
