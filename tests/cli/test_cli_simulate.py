@@ -68,15 +68,17 @@ def test_a_process_that_is_gone_is_told(twofold: CommandLine) -> None:
 
 
 def test_programs_get_the_same(twofold: CommandLine) -> None:
-    """As JSON, with the rule, what was expected and found, the history, and the command that repeats it."""
+    """As JSON, with the seed, the rule, what was expected and found, the history, and the command that repeats it."""
     twofold.write("clocked.py", READS_THE_CLOCK)
-    found = twofold("simulate", "clocked:bank", "--jobs", "1", "--json")
+    found = twofold("simulate", "clocked:bank", "--jobs", "1", "--seed", "7", "--json")
     assert found.code == 1
     told = msgspec.json.decode(found.output)
+    assert (told["broken"], told["found"].startswith("Deposited")) == (7, True)
     assert told["rule"] == "A decision is made on what the log holds before it."
     assert told["history"][0]["what"].startswith("starts")
     again = twofold(*shlex.split(told["again"])[1:])
     assert (again.code, told["rule"] in again.output) == (1, True)
+    assert twofold("simulate", BANK, "--plan", "{}", "--json").json["broken"] is None
 
 
 def test_invariants_of_the_module_are_checked(twofold: CommandLine) -> None:

@@ -128,8 +128,12 @@ def _print_sum(target: str, summed: Sum, as_json: bool) -> None:
 
 
 def _print_world(target: str, again: str, report: Report, as_json: bool) -> None:
+    from twofold.cli.output import print_json
+
     if report.violations:
         _print(again, report.seed, report, as_json)
+    elif as_json:
+        print_json({"broken": None, "seed": report.seed, "commands": report.commands})
     else:
         click.echo(f"{target}: nothing is broken in this world.")
 

@@ -67,10 +67,10 @@ def described(report: Report, found: int, again: str) -> str:
 
 
 def as_plain(report: Report, found: int, again: str) -> dict[str, Any]:
-    """Return the same as plain data, for programs."""
+    """Return the same as plain data, for programs; ``broken`` is the seed of the world in which it was found."""
     violation = report.violations[0]
     return {
-        "found": found,
+        "broken": found,
         **msgspec.to_builtins(violation),
         "explanation": explanation(violation.rule),
         "seed": report.seed,
