@@ -53,7 +53,7 @@ class FailingLog(SqliteStore):
     async def write(
         self, batch: Sequence[Append], recorded_at_us: int, *, meanwhile: Callable[[], object] | None = None
     ) -> list[Outcome]:
-        if not any(each.id.startswith("process/") for each in batch):
+        if not any(each.id.startswith("twofold/process/") for each in batch):
             return await super().write(batch, recorded_at_us, meanwhile=meanwhile)
         self.writes += 1
         if self.writes % 10 == 5:
@@ -150,7 +150,7 @@ class CountingLog(SqliteStore):
     async def write(
         self, batch: Sequence[Append], recorded_at_us: int, *, meanwhile: Callable[[], object] | None = None
     ) -> list[Outcome]:
-        self.writes += any(each.id.startswith("process/") for each in batch)
+        self.writes += any(each.id.startswith("twofold/process/") for each in batch)
         return await super().write(batch, recorded_at_us, meanwhile=meanwhile)
 
 

@@ -22,7 +22,7 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 def decided_each_time(patch: pytest.MonkeyPatch) -> None:
     """What is followed once more is decided once more."""
     numbers = count()
-    patch.setattr(carrying_out, "carried_id", lambda sender, _: f"command/{sender}/{next(numbers)}")
+    patch.setattr(carrying_out, "carried_id", lambda sender, _: f"twofold/command/{sender}/{next(numbers)}")
 
 
 def refused_on_what_may_have_passed(patch: pytest.MonkeyPatch) -> None:
@@ -30,7 +30,7 @@ def refused_on_what_may_have_passed(patch: pytest.MonkeyPatch) -> None:
     submit = Log.submit_recorded
 
     def submit_recorded(self: Log, recorded: Any, guards: Sequence[Guard], id: str, digest: bytes) -> Ticket:
-        return submit(self, recorded, () if id.startswith("command/") else guards, id, digest)
+        return submit(self, recorded, () if id.startswith("twofold/command/") else guards, id, digest)
 
     patch.setattr(Log, "submit_recorded", submit_recorded)
 

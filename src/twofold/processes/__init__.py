@@ -11,6 +11,7 @@ from twofold.processes.outcomes import Accepted, Compensated, Refused
 from twofold.processes.process import Process, migrate, react
 from twofold.processes.process_handler import ProcessHandler
 from twofold.processes.reading import Definition, definitions_of
+from twofold.processes.recording import check_id
 from twofold.processes.records import (
     RECORDS,
     CommandSent,
@@ -79,6 +80,7 @@ __all__ = [
     "begin_schedules",
     "cancel",
     "carried_id",
+    "check_id",
     "check_start",
     "compensate",
     "definitions_of",

@@ -10,7 +10,7 @@ from twofold.clock import Clock, microseconds
 from twofold.errors import DeclarationError, LogCorrupted
 from twofold.followers import FollowerStore, claiming
 from twofold.log import Appended, Log
-from twofold.processes.recording import record
+from twofold.processes.recording import own_id, record
 from twofold.processes.records import FollowerBegan
 
 Start: TypeAlias = Literal["now", "first"] | datetime
@@ -65,7 +65,7 @@ async def _place(follower: str, start: Start, log: Log, clock: Clock) -> int:
 
 async def _noted(follower: str, log: Log, clock: Clock) -> int:
     """Return where a follower has begun, which is where that was noted: now, or the first time."""
-    outcome = await record(log, [FollowerBegan(follower=follower)], f"begin/{follower}", clock)
+    outcome = await record(log, [FollowerBegan(follower=follower)], own_id("begin", follower), clock)
     if not isinstance(outcome, Appended):
         raise LogCorrupted(f"The log answered the record of where {follower} begins with {outcome!r}.")
     return outcome.last

@@ -27,7 +27,7 @@ from twofold.followers import Decision, EventFailed, Failure, FollowerStore, Key
 from twofold.limits import HandlerLimits
 from twofold.log import Criterion, Log, RecordedEvent, Reused
 from twofold.messages import Command, Event, decode, encode, plain, reader
-from twofold.processes.recording import record
+from twofold.processes.recording import own_id, record
 from twofold.processes.records import CommandSent, CommandSettled, heard
 
 COMMANDS: Final = "commands"
@@ -166,6 +166,6 @@ def carried_id(sender: str, command_id: str) -> str:
     """Return the id under which the outcome of a command is appended: no other sender, and nobody else's append, has it.
 
     >>> carried_id("sales", "Fulfilment/order:7/12/0")
-    'command/sales/Fulfilment/order:7/12/0'
+    'twofold/command/sales/Fulfilment/order:7/12/0'
     """
-    return f"command/{sender}/{command_id}"
+    return own_id("command", sender, command_id)

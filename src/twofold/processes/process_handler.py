@@ -29,7 +29,7 @@ from twofold.messages import Event, encode, reader
 from twofold.processes.instances import instance_id, instance_key, key_text
 from twofold.processes.keeping import Instances, NewerVersion
 from twofold.processes.reading import Definition
-from twofold.processes.recording import record
+from twofold.processes.recording import own_id, record
 from twofold.processes.records import RECORDS, CommandSettled, TimerDue, heard
 from twofold.processes.stepping import Cause, Stepped, as_recorded, take
 from twofold.views import ViewStore
@@ -204,7 +204,7 @@ class ProcessHandler(KeyedHandler):
 
     def _queued(self, stepped: Stepped, cause: Cause, before: Ticket | None = None) -> Ticket:
         metadata = encode(cause.metadata)
-        return record(self._log, stepped.records, f"process/{cause.id}", self._clock, metadata, succeeds=before)
+        return record(self._log, stepped.records, own_id("process", cause.id), self._clock, metadata, succeeds=before)
 
     async def _recorded(self, stepped: Stepped, key: str, cause: Cause) -> Stepped:
         """Append what follows from a step, and return the step as it is in the log then."""

@@ -3,10 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from twofold.clock import Clock
+from twofold.errors import InvalidMessage
 from twofold.log import Guard, Log, Ticket, recordable
 from twofold.messages import Event
+
+_OWN: Final = "twofold/"
+
+
+def own_id(*parts: object) -> str:
+    """Return the id of what a service appends by itself, from what it derives from: no client can take it before.
+
+    >>> own_id("process", "Fulfilment/order:7", 12)
+    'twofold/process/Fulfilment/order:7/12'
+    """
+    return _OWN + "/".join(map(str, parts))
+
+
+def check_id(id: str) -> None:
+    """Check that the id which a client has chosen for a command is none under which a service appends by itself.
+
+    Raises:
+        InvalidMessage: it is one.
+    """
+    if id.startswith(_OWN):
+        raise InvalidMessage(
+            f"The id {id!r:.200} begins with {_OWN!r}, as those of the service itself do. Choose another."
+        )
 
 
 def record(

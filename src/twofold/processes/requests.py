@@ -23,7 +23,7 @@ from twofold.errors import (
 )
 from twofold.log import Appended, Criterion, Log, RecordedEvent
 from twofold.messages import Command, Metadata, Receipt, Tag, content_digest, current, encode, reader
-from twofold.processes.recording import record
+from twofold.processes.recording import own_id, record
 from twofold.processes.records import CommandSettled, heard
 from twofold.processes.sending import sent
 
@@ -70,7 +70,7 @@ class Requests:
         made = sent(command, id, self._service)
         circumstances = (metadata or current.get()).caused(id, id)
         outcome = await record(
-            self._log, [made], f"sent/{made.service}/{id}", self._clock, encode(circumstances),
+            self._log, [made], own_id("sent", made.service, id), self._clock, encode(circumstances),
             digest=content_digest(command),
         )  # fmt: skip
         if not isinstance(outcome, Appended):
@@ -184,7 +184,7 @@ def refusal(settled: CommandSettled, command: type[Command]) -> Rejected | Inval
         return InvalidMessage(f"{settled.command} was not taken: {settled.reason}")
     declared = {each.__name__: each for each in command.message_rejections}.get(settled.rejection)
     # One that is made in another way is raised with the text that it had there.
-    with suppress(TypeError):
+    with suppress(Exception):
         if declared is not None:
             return declared(*settled.arguments)
     return _made_up(settled.rejection)(settled.reason, settled.arguments)

@@ -11,7 +11,7 @@ from twofold.followers import EventFailed, FollowerStore, KeyedHandler, checkpoi
 from twofold.limits import HandlerLimits
 from twofold.log import Criterion, Guard, Log, RecordedEvent
 from twofold.messages import Command, Event, Tag, encode, reader, source_location
-from twofold.processes.recording import record
+from twofold.processes.recording import own_id, record
 from twofold.processes.records import TimerDue, TimerSet
 from twofold.processes.schedules import Schedule, Tick
 from twofold.processes.sending import sent
@@ -59,7 +59,7 @@ class ScheduleHandler(KeyedHandler):
         except Exception as error:
             raise EventFailed(event.position, key, error) from error
         # If the schedule has been changed meanwhile, its timer has been set already.
-        await record(self._log, records, f"{due.id}/{event.position}", self._clock, event.encoded_metadata)
+        await record(self._log, records, own_id(due.id, event.position), self._clock, event.encoded_metadata)
 
     def _records(self, schedule: Schedule, due: TimerDue, event: RecordedEvent) -> list[Event]:
         commands = [
@@ -91,7 +91,7 @@ async def begin_schedules(schedules: Iterable[Schedule], log: Log, store: Follow
             # Where two processes start at the same time, one of them sets it.
             position = known[0].position if known else 0
             timer = _timer(schedule, clock.now_us())
-            await record(log, [timer], f"{timer.id}/after/{position}", clock, b"{}", Guard(criteria, position))
+            await record(log, [timer], own_id(timer.id, "after", position), clock, b"{}", Guard(criteria, position))
 
 
 async def _is_to_be_set(schedule: Schedule, last: RecordedEvent, store: FollowerStore) -> bool:

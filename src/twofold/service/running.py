@@ -15,7 +15,7 @@ from twofold.followers import Coordinator, PositionWaiter, Progress, checkpoints
 from twofold.log import Log
 from twofold.messages import Command, Metadata, Query, Receipt
 from twofold.messaging import Delivery, Outbox, Transport, inbox_name
-from twofold.processes import DelayedCommands, Requests, addressee
+from twofold.processes import DelayedCommands, Requests, addressee, check_id
 from twofold.queries import After, EncodedAnswer, QueryFailure, QueryHandler, Subscription, Update, ViewVersions
 from twofold.service.background import Background
 from twofold.service.closing import InFlight
@@ -85,12 +85,13 @@ class Running:
             Rejected: the decision refused it.
             TooManyConflicts: others changed its states each time it was decided.
             IdReused: the id was that of another command, or of this one at another time.
-            InvalidMessage: it does not fit its type, or names what is no identity; or ``at`` has no zone.
+            InvalidMessage: it does not fit its type, or names what is no identity; ``at`` has no zone, or the id is none.
             UnknownMessage: nothing decides on it here.
             UnrecordableEvent, TypeError: the decision is wrong; the text says how.
             LogUnavailable: the log failed.
         """
         self.check_role("commands")
+        check_id(id)
         with self._sending:
             if at is not None:
                 delayed = await self._delayed.send(command, at, id or self.clock.new_id(), metadata)
@@ -117,6 +118,7 @@ class Running:
         if not self._is_for_others(command):
             return await self.send(command, id=id, metadata=metadata)
         self.check_role("commands")
+        check_id(id)
         return await self._requests.request(command, id or self.clock.new_id(), metadata, timeout_seconds)
 
     async def cancel(self, id: str) -> bool:
