@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import msgspec
 import pytest
@@ -13,7 +13,7 @@ from tests.support.process_cases import at_rest
 from tests.support.timer_service import Ask, Forget, Ring, Rung, Unheard, plain, reminders
 from tests.support.waiting import until
 from twofold.errors import IdReused, InvalidMessage, UnknownMessage
-from twofold.followers import claiming
+from twofold.followers import claiming, parking
 from twofold.messages import Metadata, reader
 from twofold.processes import TIMERS, PendingTimer, TimerDue
 from twofold.service import Running, Settings
@@ -22,6 +22,7 @@ from twofold.views import layout
 
 FULL = os.environ.get("TWOFOLD_TEST_FULL") == "1"
 START = datetime(2026, 3, 1, tzinfo=UTC)
+BEYOND = datetime.max.replace(tzinfo=timezone(-timedelta(hours=1)))
 
 
 async def rung(running: Running) -> list[str]:
@@ -203,6 +204,10 @@ class TimerCases:
                     await running.send(Unheard(item="tea"), at=in_minutes(5))
                 with pytest.raises(InvalidMessage, match="no zone"):
                     await running.send(Ring(item="tea"), at=datetime(2026, 1, 1))  # noqa: DTZ001 -- that is the point
+                with pytest.raises(InvalidMessage, match="beyond the years 1 to 9999"):
+                    await running.send(Ring(item="tea"), at=BEYOND)
+                with pytest.raises(InvalidMessage, match="Choose another"):
+                    await running.send(Ring(item="tea"), at=in_minutes(5), id="twofold/begin/timers")
                 with pytest.raises(InvalidMessage):
                     await running.send(Ring(item=7), at=in_minutes(5))  # type: ignore[arg-type]
                 await running.send(Ring(item="tea"), at=in_minutes(5), id="r-1")
@@ -213,6 +218,23 @@ class TimerCases:
         run(scenario)
 
     # What may go wrong.
+
+    def test_a_timer_for_a_time_that_does_not_come_stops_no_other(self, settings: Settings) -> None:
+        """Its instance is parked, and says why: no table could keep it, and no calendar could show it."""
+
+        async def scenario() -> None:
+            clock = MovableClock(START)
+            async with reminders.run(settings, clock=clock) as running:
+                await running.send(Ask(item="tea", due=BEYOND))
+                await running.send(Ask(item="cake", due=in_minutes(10), label="cake"))
+                await settled(running)
+                (left,) = await parking.parked(running.views)
+                assert (left.key, left.error.partition(":")[0]) == ("item:tea", "ValueError")
+                clock.move(minutes=10)
+                await settled(running)
+                assert await rung(running) == ["cake"]
+
+        run(scenario)
 
     def test_nothing_comes_twice_if_all_that_is_remembered_is_lost(self, settings: Settings) -> None:
         """The follower begins at the first event then, and what had come due by the log is not pending any more."""

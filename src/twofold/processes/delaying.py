@@ -15,7 +15,7 @@ from twofold.messages import Command, Metadata, content_digest, current, encode
 from twofold.processes.recording import record
 from twofold.processes.records import TimerCancelled, TimerSet
 from twofold.processes.sending import sent
-from twofold.processes.timers import about
+from twofold.processes.timers import about, check_due
 
 _DIGEST_BYTES = 16
 _NOTHING = msgspec.Raw(b"null")
@@ -34,7 +34,7 @@ class DelayedCommands:
         """Record that a command is to be sent at a time, once for an id, and return where.
 
         Raises:
-            InvalidMessage: it does not fit its type, or names what is no identity; or the time has no zone.
+            InvalidMessage: it does not fit its type, or names what is no identity; or the time has no zone, or will not come.
             UnknownMessage: nothing decides on it here, and the service does not say that it sends it to another one.
             IdReused: the id was that of another command, or of this one at another time.
             UnrecordableEvent: the id is too long.
@@ -51,6 +51,10 @@ class DelayedCommands:
                 f"{kind.__name__} is to be sent at {due}, which has no zone. Write datetime(…, tzinfo=UTC) or another zone."
             )
         due_us = microseconds(due)
+        try:
+            check_due(due_us, command)
+        except ValueError as error:
+            raise InvalidMessage(str(error)) from error
         timer = TimerSet(
             id=delayed_timer(id), due_us=due_us, kind=kind.message_name, data=_NOTHING,
             command=sent(command, id, self._service),

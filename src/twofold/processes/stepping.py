@@ -19,7 +19,7 @@ from twofold.processes.outcomes import Accepted, Compensated, Refused
 from twofold.processes.reading import Definition, Plan, Reaction, subject_of
 from twofold.processes.records import CommandSent, CommandSettled, ProcessEnded, TimerCancelled, TimerDue, TimerSet
 from twofold.processes.sending import sent
-from twofold.processes.timers import Timer
+from twofold.processes.timers import Timer, check_due
 
 
 class Cause(msgspec.Struct, frozen=True):
@@ -271,6 +271,7 @@ class _Work:
             due_us = self._cause.recorded_at_us + due // timedelta(microseconds=1)
         else:
             due_us = microseconds(due)
+        check_due(due_us, timer)
         self._timers[kind] = due_us
         data = msgspec.Raw(encode(received(timer)))
         self._records.append(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from zlib import crc32
 
+from twofold.clock import microseconds
 from twofold.followers import Segment, storable_key
 from twofold.log import Criteria, Criterion, RecordedEvent
 from twofold.messages import Event, Message, encode
@@ -44,6 +46,22 @@ TIMER_RECORDS: Final[dict[str, type[Event]]] = {
     each.message_name: each for each in (TimerSet, TimerCancelled, TimerDue)
 }
 """What the log has of timers, by name. The last of these about a timer says what has become of it."""
+
+
+_FIRST_US = microseconds(datetime.min.replace(tzinfo=UTC))
+_LAST_US = microseconds(datetime.max.replace(tzinfo=UTC))
+
+
+def check_due(due_us: int, what: object) -> None:
+    """Check that something is to be due at a time that can be kept in a table, and be shown.
+
+    Raises:
+        ValueError: no calendar has that time.
+    """
+    if not _FIRST_US <= due_us <= _LAST_US:
+        raise ValueError(
+            f"{what!r:.200} is to come due at a time beyond the years 1 to 9999 in UTC. Give one that will come."
+        )
 
 
 def timer_tag(timer: str) -> str:
