@@ -62,6 +62,7 @@ async def several(event: Deposited, context: HandlerContext) -> list[Deposit | E
         (plain, {"start": "now", "key": str}, r"key=<class 'str'> is no identity. Write key=OrderId"),
         (plain, {"start": "now", "key": ItemId}, "handles Deposited by the identity 'item', and Deposited has none"),
         (plain, {"start": "now", "policy": 3}, r"policy=3 is none. Write policy=retries\(…\)"),
+        (plain, {"start": "now", "name": "a/b"}, "name='a/b' is not a name"),
         (without_event, {"start": "now"}, "annotate its parameter 'account' with the Event that it handles"),
         (of_everything, {"start": "now"}, "Event stands for no event of its own"),
         (with_a_text, {"start": "now"}, "annotate its parameter 'mailer' with the class of what it needs"),

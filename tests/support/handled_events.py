@@ -109,6 +109,10 @@ async def is_through(running: Running) -> bool:
     return bool(mine) and all(each.position >= head for each in mine) and not await parked(running)
 
 
+class Torn(BaseException):
+    """Some libraries raise what nobody is to catch."""
+
+
 class HandledEvents:
     """Derive a class from it whose module has a fixture ``places``."""
 
@@ -223,6 +227,48 @@ class HandledEvents:
 
         asyncio.run(scenario())
         assert sorted(api.calls) == [("ann", 1), ("bob", 1)]
+
+    def test_a_failure_is_one_whatever_its_class_derives_from(self, start: Any) -> None:
+        """It is parked, and all others go on."""
+        api = Api()
+        api.fails = lambda event: Torn("apart") if event.account == "ann" else None
+
+        async def scenario() -> None:
+            async with start(api, telling(policy=retries(0, []))) as running:
+                await deposit(running, "ann", 1)
+                await deposit(running, "bob", 1)
+                await api.has_done(1)
+                await until(lambda: parked(running))
+                (left,) = await parked(running)
+                assert (left.key, left.error) == ("account:ann", "Torn: apart")
+
+        asyncio.run(scenario())
+
+    def test_an_event_is_not_done_whose_handling_was_cancelled(
+        self, start: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A handler that cancels the task it runs in is told of, and gets its event again."""
+        done: list[int] = []
+
+        @handle(start="first", name="tell")
+        async def tell(event: Deposited, api: Api) -> None:
+            task = asyncio.current_task()
+            if task is not None and not done:
+                done.append(0)
+                task.cancel()
+                await asyncio.sleep(0)
+            done.append(event.amount)
+
+        async def is_done() -> bool:
+            return done == [0, 1]
+
+        async def scenario() -> None:
+            async with start(Api(), tell) as running:
+                await deposit(running, "ann", 1)
+                await until(is_done)
+
+        asyncio.run(scenario())
+        assert "cancelled the task it was handled in" in caplog.text
 
     def test_bytes_that_do_not_fit_are_parked_as_they_are(self, start: Any) -> None:
         """The handler is not called; what is after it goes on."""

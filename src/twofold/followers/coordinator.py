@@ -187,7 +187,10 @@ class Coordinator:
         follower, name = work.follower, work.follower.name
         try:
             await follower.follow(work.claim)
-        except Exception as error:
+        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            # Whatever it is derived from: nobody else would say that this does not go on.
             self._stopped(follower, error)
         finally:
             work.rests = True
@@ -198,7 +201,7 @@ class Coordinator:
         del self._work[place]
         self._again.set()
 
-    def _stopped(self, follower: Follower, error: Exception) -> None:
+    def _stopped(self, follower: Follower, error: BaseException) -> None:
         if self._telemetry.has_listeners:
             self._telemetry.emit(FollowerStopped(follower.name, type(error).__name__))
         if isinstance(error, LeaseLost):

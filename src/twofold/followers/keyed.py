@@ -325,6 +325,10 @@ class KeyedHandler:
             await self._finish(left)
             ended = [each for each in tasks.values() if each.done() and not each.cancelled()]
             errors += [error for each in ended if (error := each.exception()) is not None]
+            if not self._ending and any(each.cancelled() for each in tasks.values()):
+                errors.append(
+                    RuntimeError(f"{self.name} has handled an event that cancelled the task it was handled in")
+                )
         if errors:
             raise errors[0]
 

@@ -16,6 +16,7 @@ from twofold.errors import DeclarationError
 from twofold.folding import alternatives, annotated, is_async, parameters
 from twofold.followers import Policy, retries
 from twofold.messages import Command, Event, Metadata, Tag, source_location, tag_fields, tag_of, type_hints
+from twofold.messages.classes import check_name
 from twofold.processes.beginning import Start, check_start
 from twofold.processes.transaction import HandlerTransaction
 
@@ -112,7 +113,7 @@ def handle(*, start: Start, key: Any = None, policy: Policy = DEFAULT_POLICY, na
     'handler:welcome'
 
     Raises:
-        DeclarationError: the function is not async or not annotated, or where it begins is not said.
+        DeclarationError: the function is not async or not annotated, its name is none, or where it begins is not said.
     """
 
     def declare(function: H) -> H:
@@ -144,6 +145,7 @@ def _read(function: Any, start: Any, key: Any, policy: Any, name: str) -> EventH
             "`async def`, and return commands in a list."
         )
     check_start(start, location)
+    check_name(name or function.__name__, location)
     if not callable(policy):
         raise DeclarationError(f"{location()}: policy={policy!r} is none. Write policy=retries(…).")
     events = annotated(function, 0, Event)

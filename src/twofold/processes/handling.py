@@ -13,7 +13,7 @@ from twofold.limits import HandlerLimits
 from twofold.log import Criterion, Log, RecordedEvent
 from twofold.messages import current, encode, reader
 from twofold.processes.event_handlers import EventHandler, HandlerContext
-from twofold.processes.recording import record
+from twofold.processes.recording import own_id, record
 from twofold.processes.records import CommandSent
 from twofold.processes.sending import sent
 from twofold.processes.transaction import HandlerTransaction
@@ -95,18 +95,14 @@ class EventHandling(KeyedHandler):
             commands = self._handler.returned(await self._handler.function(decoded, **given))
             id = self._id(event, key)
             return [sent(each, f"{id}/{number}", self._service) for number, each in enumerate(commands)]
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+        except BaseException as error:
+            if _is_an_end(error):
                 raise
-            # Nobody has cancelled this: the handler awaited something that was.
-            raise EventFailed(event.position, key, error) from error
-        except Exception as error:
             raise EventFailed(event.position, key, error) from error
 
     def _id(self, event: RecordedEvent, key: str) -> str:
         """Return the id under which what a handler sends is appended, so that it is sent once."""
-        return f"handler/{self._handler.name}/{key}/{event.position}"
+        return own_id("handler", self._handler.name, key, event.position)
 
     async def _store_with(self, transaction: HandlerTransaction, event: RecordedEvent, key: str) -> None:
         """Store what the handler writes, and that the event is handled, in one transaction."""
@@ -119,3 +115,12 @@ class EventHandling(KeyedHandler):
     async def commit(self, checkpoint: Checkpoint) -> None:
         await super().commit(checkpoint)
         self._handled = {position for position in self._handled if position > checkpoint.position}
+
+
+def _is_an_end(error: BaseException) -> bool:
+    """Say whether an error ends the work, or the program; any other is a failure of the handler, whatever its base."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        # If nobody has cancelled this, the handler awaited something that was.
+        return task is None or task.cancelling() > 0
+    return isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit))
