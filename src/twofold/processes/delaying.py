@@ -11,7 +11,7 @@ import msgspec
 from twofold.clock import Clock, microseconds
 from twofold.errors import IdReused, InvalidMessage, UnknownMessage
 from twofold.log import Appended, Guard, Log
-from twofold.messages import Command, Metadata, content_digest, current, encode
+from twofold.messages import Command, Metadata, content_digest, current, encode, identity_text
 from twofold.processes.recording import record
 from twofold.processes.records import TimerCancelled, TimerSet
 from twofold.processes.sending import sent
@@ -34,10 +34,10 @@ class DelayedCommands:
         """Record that a command is to be sent at a time, once for an id, and return where.
 
         Raises:
-            InvalidMessage: it does not fit its type, or names what is no identity; or the time has no zone, or will not come.
+            InvalidMessage: it does not fit its type, or names what is no identity; its id is none; or the time has no zone, or
+                will not come.
             UnknownMessage: nothing decides on it here, and the service does not say that it sends it to another one.
             IdReused: the id was that of another command, or of this one at another time.
-            UnrecordableEvent: the id is too long.
             LogUnavailable: the log failed.
         """
         kind = type(command)
@@ -56,7 +56,7 @@ class DelayedCommands:
         except ValueError as error:
             raise InvalidMessage(str(error)) from error
         timer = TimerSet(
-            id=delayed_timer(id), due_us=due_us, kind=kind.message_name, data=_NOTHING,
+            id=identity_text(delayed_timer(id)), due_us=due_us, kind=kind.message_name, data=_NOTHING,
             command=sent(command, id, self._service),
         )  # fmt: skip
         said = b"%b %d" % (content_digest(command), due_us)

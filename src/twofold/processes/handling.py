@@ -13,6 +13,7 @@ from twofold.limits import HandlerLimits
 from twofold.log import Criterion, Log, RecordedEvent
 from twofold.messages import current, encode, reader
 from twofold.processes.event_handlers import EventHandler, HandlerContext
+from twofold.processes.instances import instance_key
 from twofold.processes.recording import own_id, record
 from twofold.processes.records import CommandSent
 from twofold.processes.sending import sent
@@ -102,7 +103,7 @@ class EventHandling(KeyedHandler):
 
     def _id(self, event: RecordedEvent, key: str) -> str:
         """Return the id under which what a handler sends is appended, so that it is sent once."""
-        return own_id("handler", self._handler.name, key, event.position)
+        return own_id("handler", self._handler.name, instance_key(key), event.position)
 
     async def _store_with(self, transaction: HandlerTransaction, event: RecordedEvent, key: str) -> None:
         """Store what the handler writes, and that the event is handled, in one transaction."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from twofold.views import Index, View
 
 _LONGEST_KEY = 200
 _SHOWN = 60
+_DIGEST = re.compile("~[0-9a-f]{16}$")
 
 
 class Undo(msgspec.Struct, frozen=True):
@@ -83,14 +85,17 @@ class ProcessInstance(View, key=InstanceId):
 def instance_key(key: str) -> str:
     """Return the text of an instance's key, as it is ordered, parked and named by: of a long one the beginning, and a digest.
 
-    So there is room for it in the ids of all that it sends.
+    So there is room for it in the ids of all that it sends. One that looks like that itself is given a digest, too, as no two
+    keys have one text.
 
     >>> instance_key("order:7")
     'order:7'
     >>> instance_key("order:" + 500 * "x")[52:]
     'xxxxxxxx~d1d59523bf5afe70'
+    >>> instance_key("order:~d1d59523bf5afe70")
+    'order:~d1d59523bf5afe70~c89357f340992007'
     """
-    if len(key) > _LONGEST_KEY:
+    if len(key) > _LONGEST_KEY or _DIGEST.search(key):
         key = f"{key[:_SHOWN]}~{sha256(key.encode()).hexdigest()[:16]}"
     return storable_key(key)
 

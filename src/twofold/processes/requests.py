@@ -22,7 +22,7 @@ from twofold.errors import (
     UnknownMessage,
 )
 from twofold.log import Appended, Criterion, Log, RecordedEvent
-from twofold.messages import Command, Metadata, Receipt, Tag, content_digest, current, encode, reader
+from twofold.messages import Command, Metadata, Receipt, Tag, content_digest, current, encode, identity_text, reader
 from twofold.processes.recording import own_id, record
 from twofold.processes.records import CommandSettled, heard
 from twofold.processes.sending import sent
@@ -57,7 +57,7 @@ class Requests:
 
         Raises:
             UnknownMessage: the service does not say that it sends it.
-            InvalidMessage: it does not fit its type, or names what is no identity.
+            InvalidMessage: it does not fit its type, or names what is no identity; or the id is none.
             IdReused: the id was that of another command.
             LogUnavailable: the log failed.
         """
@@ -67,7 +67,7 @@ class Requests:
                 f"{self._service} does not say that it sends {kind.__name__} to {kind.message_service}. Add it to sends=[…] "
                 "of the service."
             )
-        made = sent(command, id, self._service)
+        made = sent(command, identity_text(id), self._service)
         circumstances = (metadata or current.get()).caused(id, id)
         outcome = await record(
             self._log, [made], own_id("sent", made.service, id), self._clock, encode(circumstances),
