@@ -16,7 +16,7 @@ from twofold.simulation.probing import Called, Calls
 from twofold.simulation.violations import Violation
 from twofold.views import ViewStore
 
-_PREFIX = "handler/"
+_PREFIX = "twofold/handler/"
 
 
 def handling_violations(

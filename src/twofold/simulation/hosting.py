@@ -164,7 +164,8 @@ class Hosts:
         """Decide at which of its turns something happens to a process."""
         faults = self._mishaps.faults
         process.strike = lambda: self._strike(process)
-        process.turns_left = self._chance.turns_until(faults.death + faults.pause)
+        # The more services there are in a process, the more turns it takes until it is there at all.
+        process.turns_left = self._chance.turns_until(faults.death + faults.pause) * len(process.release.services)
 
     def _strike(self, process: Process) -> None:
         faults = self._mishaps.faults

@@ -21,7 +21,7 @@ from twofold.simulation.viewing import rows_of
 from twofold.simulation.violations import Violation
 from twofold.views import ViewStore, layout
 
-_PREFIX = "process/"
+_PREFIX = "twofold/process/"
 
 
 def process_violations(

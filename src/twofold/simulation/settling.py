@@ -69,7 +69,7 @@ def settling_violations(
     yield from _of_receipts(service, sent, told)
     known = {each.command_id for each in told}
     for position, each in sent.items():
-        is_of_code = each.instance is not None or each.id.startswith(("handler/", "schedule/"))
+        is_of_code = each.instance is not None or each.id.startswith(("twofold/handler/", "schedule/"))
         if not is_of_code and each.id not in known and addressee(events[position - 1]) != service.name:
             yield Violation(
                 "What is in the log was sent.", f"{service.name}, position {position}", "a command", each.id

@@ -164,6 +164,8 @@ class World:
         while self.loop.time() < deadline:
             self.behind = [each for service in self.services for each in self._behind(service)]
             if not self.behind and len(self.hosts.up()) == len(self.plan.processes):
+                # Whoever waits for something that has just ended has its turn before all is judged.
+                await asyncio.sleep(_LOOK_SECONDS)
                 return
             await asyncio.sleep(_LOOK_SECONDS)
 
