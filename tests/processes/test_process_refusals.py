@@ -31,6 +31,7 @@ from twofold import (
     step,
 )
 from twofold.followers import parking
+from twofold.operations.waves import cause
 from twofold.service import Running
 from twofold.testing import running
 
@@ -172,6 +173,7 @@ def test_an_undoing_that_is_refused_waits_for_somebody_and_is_sent_again(tmp_pat
             assert stuck.key == "door:front"
             assert "undoes what it did, and its Shut was refused: IsJammed (The door is jammed. (front))" in stuck.error
             assert "@react def …(self, outcome: Refused[Shut])" in stuck.error
+            assert cause(stuck.error).startswith("Unrecoverable: … undoes"), "all that fail so are one group"
             await retried(started)
             assert len(await parked(started)) == 1
             await started.send(Jam(door="front", jammed=False))

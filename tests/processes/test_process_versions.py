@@ -213,7 +213,9 @@ def test_an_instance_of_a_version_that_is_gone_is_parked_and_both_cures_help(set
             assert await texts(running) == ["first", "second"]
             (stuck,) = await parked(running)
             assert stuck.key == "trip:a"
-            assert "Travel/trip:a was begun by version 1 of its process, and this service has version 2" in stuck.error
+            assert (
+                "'Travel/trip:a' was begun by version 1 of its process, and this service has version 2" in stuck.error
+            )
             assert "with name='Travel' and version=1" in stuck.error
             assert "or write @migrate(1) in" in stuck.error
         async with travel(Second, First).run(settings) as running:
@@ -270,7 +272,7 @@ def test_a_changed_shape_without_a_version_is_parked(settings: Settings) -> None
             await running.send(Leave(trip="a"))
             await at_rest(running)
             (stuck,) = await parked(running)
-            assert "The state of Travel/trip:a does not fit" in stuck.error
+            assert "The state of 'Travel/trip:a' does not fit" in stuck.error
             assert "version= one higher" in stuck.error
 
     asyncio.run(scenario())

@@ -200,7 +200,7 @@ def test_an_undoing_that_is_refused_is_set_aside_and_sent_again_when_that_is_ret
     steps.happens(asked("do=1"))
     steps.settles("a/1/0")
     steps.happens(asked("undo"))
-    with pytest.raises(Unrecoverable, match=r"Work/job:a undoes what it did, and its Undo was refused: NotUndone"):
+    with pytest.raises(Unrecoverable, match=r"'Work/job:a' undoes what it did, and its Undo was refused: NotUndone"):
         steps.settles("a/3/0", rejection="NotUndone")
     again = steps.settles("a/3/0", rejection="NotUndone", attempt=2)
     (sent,) = again.records
@@ -283,7 +283,7 @@ def test_an_instance_that_has_ended_takes_no_part() -> None:
     over = given(Work, asked("do=1 end")).when(asked("tell")).sends()
     assert over.state("a").heard == ("do=1 end",)
     with pytest.raises(
-        Unrecoverable, match=r"Asked is about Strict/job:a, which has ended; that such events are parked"
+        Unrecoverable, match=r"Asked is about 'Strict/job:a', which has ended; that such events are parked"
     ):
         given(Strict, asked("end")).when(asked(""))
     anew = given(Anew, asked("do=1 end")).when(asked("do=2")).sends(do(2))

@@ -172,7 +172,7 @@ class ProcessCases:
                 await at_rest(running)
                 (stray,) = await parked(running)
                 assert (stray.follower, stray.key, stray.attempts) == ("process:Race", "team:a", 1)
-                assert "Finished is about Race/team:a, which has not been started" in stray.error
+                assert "Finished is about 'Race/team:a', which has not been started" in stray.error
                 await running.send(Leg(team="b"))
                 await running.send(Finish(team="b"))
                 await running.send(Finish(team="b"))

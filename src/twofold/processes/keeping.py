@@ -94,7 +94,7 @@ def row_of(process: str, instance: Instance) -> ProcessInstance:
 def _instance(definition: Definition, row: ProcessInstance) -> Instance:
     if row.version > definition.latest.version:
         raise NewerVersion(
-            f"{row.key} is of version {row.version}, and {source_location(definition.latest.process)} is version "
+            f"{row.key!r} is of version {row.version}, and {source_location(definition.latest.process)} is version "
             f"{definition.latest.version}: newer code has begun it. Deploy that code here too."
         )
     version, state = _state(definition, row)
@@ -115,7 +115,7 @@ def _state(definition: Definition, row: ProcessInstance) -> tuple[int, Any]:
         if step is None:
             name = source_location(plan.process)
             raise Unrecoverable(
-                f"{row.key} was begun by version {row.version} of its process, and this service has version {plan.version}: "
+                f"{row.key!r} was begun by version {row.version} of its process, and this service has version {plan.version}: "
                 f"{name}. List the class of version {row.version} beside it, with name={plan.name!r} and "
                 f"version={row.version}, so that it goes on as it was begun; or write @migrate({version}) in {name}. Then "
                 "have this retried."
@@ -129,6 +129,6 @@ def _read(plan: Plan, row: ProcessInstance, data: bytes) -> Any:
         return decoder(plan.process).decode(data)
     except msgspec.ValidationError as error:
         raise Unrecoverable(
-            f"The state of {row.key} does not fit {source_location(plan.process)}, version {plan.version}: {error}. A changed "
-            f"shape needs version= one higher, and @migrate({row.version}) or the class of before beside it."
+            f"The state of {row.key!r} does not fit {source_location(plan.process)}, version {plan.version}: {error}. A "
+            f"changed shape needs version= one higher, and @migrate({row.version}) or the class of before beside it."
         ) from error

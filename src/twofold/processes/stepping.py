@@ -88,7 +88,7 @@ def _started(plan: Plan, ended: Instance | None, event: Event, key: Any, cause: 
     if stray == "park":
         found = "which has ended" if ended else "which has not been started"
         raise Unrecoverable(
-            f"{type(event).__name__} is about {cause.instance}, {found}; that such events are parked is declared in "
+            f"{type(event).__name__} is about {cause.instance!r}, {found}; that such events are parked is declared in "
             f"{reaction.where if reaction else source_location(plan.process)}. Discard it, or mend what has led to it."
         )
     return None
@@ -191,7 +191,7 @@ class _Work:
         kind = self._plan.commands.get(name)
         if kind is None:
             raise Unrecoverable(
-                f"{self._cause.instance} has sent {name}, and {source_location(self._plan.process)} does not send it any "
+                f"{self._cause.instance!r} has sent {name}, and {source_location(self._plan.process)} does not send it any "
                 "more. Name it in the annotation of a reaction, and have this retried."
             )
         return decode(kind, bytes(data))
@@ -200,7 +200,7 @@ class _Work:
         """Send the undoing that was refused once more if somebody asks for it, and else set it aside."""
         if self._cause.attempt == 1:
             raise Unrecoverable(
-                f"{self._cause.instance} undoes what it did, and its {record.command} was refused: {record.rejection} "
+                f"{self._cause.instance!r} undoes what it did, and its {record.command} was refused: {record.rejection} "
                 f"({record.reason or 'without a reason'}). Mend what keeps it from being undone, and have this retried: it "
                 f"is sent again then. Or write @react def …(self, outcome: Refused[{record.command}]): it goes on after that."
             )
