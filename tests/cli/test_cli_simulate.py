@@ -122,6 +122,45 @@ def test_a_failure_that_does_not_repeat_is_told(twofold: CommandLine) -> None:
     assert "in one process, and not in another" in twofold("simulate", "once:bank", "--jobs", "1").errors
 
 
+GOES_BY_A_SET = """
+from collections.abc import Iterator
+from typing import Annotated, Self
+from twofold import Aggregate, Command, Event, Service, Tag, decide, evolve
+
+BoxId = Annotated[str, Tag("box")]
+
+class Label(Command):
+    box: BoxId
+    labels: set[str]
+
+class Labelled(Event):
+    box: BoxId
+    labels: list[str]
+
+class Box(Aggregate, key=BoxId):
+    @decide
+    def label(self, command: Label) -> Iterator[Labelled]:
+        yield Labelled(box=command.box, labels=list(command.labels))
+
+    @evolve
+    def labelled(self, event: Labelled) -> Self:
+        return self
+
+boxes = Service("boxes", aggregates=[Box])
+"""
+
+
+def test_what_goes_by_the_order_of_a_set_repeats(twofold: CommandLine) -> None:
+    """To the byte, though each process would hash texts in another way: all are started with the same hashes."""
+    twofold.environment.pop("PYTHONHASHSEED", None)
+    twofold.write("labels.py", GOES_BY_A_SET)
+    found = twofold("simulate", "labels:boxes", "--jobs", "1", "--json")
+    told = msgspec.json.decode(found.output)
+    assert (found.code, told["rule"]) == (1, "A decision is made on what the log holds before it.")
+    first, second = (twofold(*shlex.split(told["again"])[1:]) for _ in range(2))
+    assert (first.code, first.output) == (1, second.output)
+
+
 def test_what_cannot_be_simulated_is_told(twofold: CommandLine) -> None:
     """A service that hears of one which is not there, a plan that is none, a target that is none."""
     told = twofold("simulate", "examples.shop.stock:stock").complaint

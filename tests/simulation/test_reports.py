@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from examples.bank import Account, Balance, bank
 from examples.shop import shop
@@ -13,7 +14,9 @@ from twofold import Views
 from twofold.errors import DeclarationError
 from twofold.simulation import Plan, invariant, read_plan, simulate, simulate_once
 from twofold.simulation.plan import drawn_plan, plan_text
+from twofold.simulation.report import described
 from twofold.simulation.rules import explained
+from twofold.simulation.shrinking import shrunk
 from twofold.simulation.simulate import Simulation
 
 SIMULATION = Path(__file__).parents[2] / "src/twofold/simulation"
@@ -58,6 +61,14 @@ def test_a_failure_always_shrinks_to_the_same() -> None:
     """What is tried is bounded by what happens, and not by time."""
     first, second = (smallest(closing.bank, closing.what_is_closed_is_empty) for _ in range(2))
     assert (first.seed, first.plan, str(first.trace)) == (second.seed, second.plan, str(second.trace))
+
+
+def test_a_failure_that_something_outside_hides_is_told() -> None:
+    """Such as a global that outlives a world: then nothing smaller is found, and the reader is told why."""
+    report = simulate_once(clock.tickets, 0)
+    hidden = shrunk(report, lambda seed, plan: replace(report, violations=[]))
+    assert (hidden.repeats, hidden.plan) == (False, report.plan)
+    assert "look for a global first" in " ".join(described(hidden, 0, "again").split())
 
 
 def test_a_plan_is_read_back() -> None:

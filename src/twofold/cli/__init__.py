@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -13,6 +14,8 @@ def main() -> None:
 
 
 def _main() -> None:
+    if sys.argv[1:2] == ["simulate"]:
+        _hash_alike()
     try:
         import click  # noqa: F401
         import rich  # noqa: F401
@@ -24,6 +27,13 @@ def _main() -> None:
     from twofold.cli.program import twofold
 
     twofold(prog_name="twofold")
+
+
+def _hash_alike() -> None:
+    """Start this program anew with hashes that all its processes share, so that what goes by a set's order repeats as well."""
+    if "PYTHONHASHSEED" not in os.environ:
+        arguments = [sys.executable, *sys.orig_argv[1:]]
+        os.execve(sys.executable, arguments, os.environ | {"PYTHONHASHSEED": "0"})  # noqa: S606  # It is this very program.
 
 
 __all__ = ["main"]

@@ -16,6 +16,10 @@ from twofold.simulation.violations import Violation
 _WIDTH = 100
 _FIRST_SHOWN = 8
 _LAST_SHOWN = 40
+_UNREPEATED = (
+    "It could not be made smaller: run again in the same process, the same world did not break this rule. So something "
+    "outlives a world, or depends on neither messages nor states: look for a global first, such as a cache or a counter."
+)
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -32,6 +36,8 @@ class Report(msgspec.Struct, frozen=True):
     faults: Mapping[str, int]
     violations: list[Violation]
     trace: Trace
+    repeats: bool = True
+    """False if its world was run again in the same process, and the rule was not broken."""
 
     @property
     def python(self) -> str:
@@ -55,6 +61,7 @@ def described(report: Report, found: int, again: str) -> str:
             "",
             *textwrap.wrap(explanation(violation.rule), _WIDTH),
             "",
+            *([] if report.repeats else [*textwrap.wrap(_UNREPEATED, _WIDTH), ""]),
             f"The shortest history that was found, {_summary(report)}:",
             "",
             *_lanes(report.trace.happenings),

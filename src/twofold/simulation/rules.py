@@ -14,11 +14,13 @@ _EXPLAINED = {
     "A decision is made on what the log holds before it.": (
         "A command was decided a second time, on the same states, at the same time and with the same ids, and came to "
         f"something else. {_PURE}Look for one that reads the clock, chance, a global or a file, or that goes through a set; "
-        "and for an @evolve that does: a state is folded again from the log whenever it is not in memory."
+        "and for an @evolve that does, or that changes a value in place: a state is folded again from the log whenever it is "
+        "not in memory."
     ),
     "A rejection is borne out by the log.": (
         "A command was refused, and at no moment between sending it and the answer does the log hold states on which the "
-        f"decision refuses it like that. {_PURE}Look for one that depends on something else, or for an @evolve that does."
+        f"decision refuses it like that. {_PURE}Look for one that depends on something else, or for an @evolve that does, or "
+        "that changes a value in place."
     ),
     "Nothing is parked.": (
         "A view, a projection or a process could not handle an event, so that the event's key waits. Look at the step for "

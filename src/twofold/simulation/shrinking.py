@@ -44,6 +44,8 @@ def shrunk(report: Report, again: Again, tell: Callable[[int, int], None] = lamb
     while search.is_made_smaller_by(_moves()):
         pass
     _leave_out(search)
+    if search.best is report and not search.tries(report.plan, seeds=1):
+        return replace(report, repeats=False)
     return search.best
 
 
