@@ -30,10 +30,13 @@ def test_help_names_every_command(twofold: CommandLine) -> None:
         "log",
         "new",
         "parked",
+        "processes",
         "run",
         "segments",
         "simulate",
+        "timers",
         "views",
+        "waiting",
     ]
     assert twofold("-h").output == found.output
 

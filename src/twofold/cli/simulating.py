@@ -119,7 +119,9 @@ class _Pool:
         ready = wait([*self._looks_at], patience)
         if not ready:
             seeds = ", ".join(map(str, self._looks_at.values()))
-            raise Complaint(f"The world of seed {seeds} does not come to an end: does a decision or an answer loop?")
+            raise Complaint(
+                f"The world of seed {seeds} does not come to an end: does a decision, an answer or a process loop?"
+            )
         for told in ready:
             if isinstance(told, Connection):
                 run = self._told(told)

@@ -30,7 +30,8 @@ _EXPLAINED = {
     ),
     "A view is a fold of what it has handled.": (
         "A view's row is not what its @evolve steps make of the log, from the first event on. Look for a step that reads the "
-        "clock, chance or a global, or changes a value in place instead of returning another one."
+        "clock, chance or a global, or changes a value in place instead of returning another one; and, where code is "
+        "deployed, for a step that means something else now: give the view a higher `version=`."
     ),
     "A projection writes the same rows again.": (
         "A projection that was run once more on the whole log has written other rows. Look for one that reads the clock, "
@@ -57,7 +58,8 @@ _EXPLAINED = {
     "A decision sees every event of its states.": (
         "While something is deployed, processes with the old code decide beside those with the new one. What the old code "
         "does not know it does not fold, and what it decides is decided on less. Deploy a new event in two steps: first "
-        "everywhere the code that reads it, then the code that decides it."
+        "everywhere the code that reads it, then the code that decides it. If it is the new code that does not know it, keep "
+        "the event under its old name (`name=`)."
     ),
     "A process ends when it is asked to.": "A process of the system could not go on. " + _TWOFOLD,
     "What fails, somebody looks at.": (
