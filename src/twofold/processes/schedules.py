@@ -2,7 +2,7 @@
 
 A schedule is a timer that is set anew each time that it comes due, so it ticks once, however many processes there are. Which
 times those are is found by `cronsim <https://pypi.org/project/cronsim/>`_, which does as Debian's cron does: where clocks are
-set forwards, what falls into the hour that is left out comes right after it; where they are set back, a fixed time comes once.
+set forwards, a fixed time in the hour that is left out comes right after it; where they are set back, one comes once.
 """
 
 from __future__ import annotations
