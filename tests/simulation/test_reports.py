@@ -2,15 +2,15 @@
 
 import ast
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from msgspec.structs import replace
 
-from examples.bank import Account, Balance, bank
+from examples.bank import Account, AccountId, Balance, Deposited, bank
 from examples.shop import shop
 from examples.simulated import clock, closing, counter, on_call
-from twofold import Views
+from twofold import Aggregate, Service, Views, evolve
 from twofold.errors import DeclarationError
 from twofold.simulation import Plan, invariant, read_plan, simulate, simulate_once
 from twofold.simulation.plan import drawn_plan, plan_text
@@ -124,6 +124,26 @@ def test_an_invariant_over_all_states_names_the_event_that_broke_it() -> None:
     assert violation.rule == "The invariant few_are_rich holds."
     assert "position 2, after Deposited" in violation.where
     assert "AssertionError: ['account-" in violation.found
+
+
+class Purse(Aggregate, key=AccountId):
+    gifts: int = 0
+
+    @evolve
+    def deposited(self, event: Deposited) -> Self:
+        return type(self)(key=self.key, gifts=self.gifts + 1)
+
+
+@invariant
+def a_purse_takes_one_gift(purse: Purse) -> bool:
+    """Nothing comes twice."""
+    return purse.gifts <= 1
+
+
+def test_an_invariant_is_checked_over_a_state_on_which_nothing_is_decided() -> None:
+    """As that it is not may be the very mistake."""
+    purses = Service("purses", aggregates=[Account, Purse])
+    assert smallest(purses, a_purse_takes_one_gift).violations[0].rule == "The invariant a_purse_takes_one_gift holds."
 
 
 def test_an_invariant_over_views_is_checked_while_all_runs() -> None:

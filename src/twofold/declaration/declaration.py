@@ -68,6 +68,7 @@ class Declaration(msgspec.Struct, frozen=True):
     handlers: tuple[EventHandler, ...] = ()
     resources: Resources = NO_RESOURCES
     schedules: tuple[Schedule, ...] = ()
+    aggregates: tuple[type[Aggregate], ...] = ()
 
     @property
     def commands(self) -> dict[str, type[Command]]:
@@ -198,6 +199,7 @@ def declare(
         tuple(event_handler_of(function) for function in handlers),
         resources,
         tuple(listed(name, "schedules", schedules, Schedule)),
+        tuple(aggregates),
     )
     check_schedules(name, declaration.schedules, declaration.commands)
     check_unique(name, "are the state", _named_states(aggregates, deciders))

@@ -78,10 +78,10 @@ def _is_state(hint: Any) -> bool:
 
 
 def folds_of(service: Service) -> dict[type[State], Fold[Any]]:
-    """Return the folds of a service by their states: those that are decided on, and views."""
+    """Return the folds of a service by their states: all of its aggregates, whatever else is decided on, and views."""
     declaration = service.declaration
     decided = [boundary.fold for decider in declaration.deciders for boundary in decider.boundaries]
-    folds = [*decided, *[fold_of(view) for view in declaration.folded]]
+    folds = [*decided, *[fold_of(each) for each in (*declaration.aggregates, *declaration.folded)]]
     return {fold.state: fold for fold in folds if fold.state is not None}
 
 
