@@ -166,7 +166,9 @@ def test_labels_are_few(told: list[tuple[TelemetryEvent, str]]) -> None:
     assert found["rejection"] == {"Backwards"}
     assert found["state"] == {"Meter"}
     assert found["query"] == {"ReadingOf", "Read"}
-    assert found["follower"] == {"latest_v1", "heard_v1", "handler:tell", "inbox:metering", "relay"}
+    listening = {"latest_v1", "heard_v1", "handler:tell", "inbox:metering", "relay"}
+    # What follows commands and timers, of which there are none, tells of that only where it takes long.
+    assert listening <= found["follower"] <= listening | {"commands", "timers"}
     assert found["error"] <= {"IdReused", "ValueError", "LeaseLost", "ConnectionError"}
 
 
