@@ -109,6 +109,8 @@ def test_while_it_is_on_one_is_tried_at_a_time_after_pauses_that_grow() -> None:
         under_way[0] -= 1
         if len(at_once) == 4:
             about.succeeded()
+        elif about.is_on:
+            about.failed("a", OSError("down"))
 
     async def scenario() -> None:
         for key in "abc":

@@ -161,3 +161,35 @@ class SlowHandlers:
                 assert sorted(gates.done) == [(f"a{number}", 1) for number in range(6)]
 
         asyncio.run(scenario())
+
+    def test_retries_that_fail_hold_up_nothing_that_is_new(self, places: Places) -> None:
+        """That many of them fail in a row looks like an outage; what would succeed is tried, and shows that it is none."""
+
+        @handle(start="first", policy=retries(immediate=0, delays_seconds=[0.2] * 50))
+        async def stubborn(event: Deposited, gates: Gates) -> None:
+            await gates.call(event)
+
+        async def scenario() -> None:
+            gates = Gates()
+            gates.fails |= {f"a{number}" for number in range(8)}
+
+            @asynccontextmanager
+            async def opened() -> AsyncIterator[Gates]:
+                yield gates
+
+            service = Service("bank", aggregates=[Account], handlers=[stubborn], resources={Gates: opened})
+            handlers = HandlerLimits(outage_keys=3, longest_probe_seconds=0.3)
+            async with service.run(replace(places("bank"), limits=Limits(handlers=handlers))) as running:
+                for number in range(8):
+                    await running.send(Deposit(account=f"a{number}", amount=1))
+                    await running.send(Deposit(account=f"b{number}", amount=1))
+                await gates.has(*[(f"b{number}", 1) for number in range(8)])
+                for number in range(8):
+                    await gates.has_begun((f"a{number}", 1))
+                for amount in (2, 3):
+                    await running.send(Deposit(account="b0", amount=amount))
+                    await gates.has(("b0", amount))
+                gates.fails.clear()
+                await gates.has(*[(f"a{number}", 1) for number in range(8)])
+
+        asyncio.run(scenario())

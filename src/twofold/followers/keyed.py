@@ -152,7 +152,11 @@ class KeyedHandler:
     async def retry(self, keys: Sequence[str]) -> Collection[str]:
         self._check_slow()
         free: list[str] = []
-        await self._to_the_end({key: self._retry(key, free) for key in keys if key not in self._slow})
+        waiting = [key for key in keys if key not in self._slow]
+        if self._outage.is_on:
+            # One of them is tried, when it is time for that: what is new has its turn meanwhile, and may well succeed.
+            waiting = waiting[:1] if self._outage.is_time else []
+        await self._to_the_end({key: self._retry(key, free) for key in waiting})
         return free
 
     # One batch.
@@ -202,8 +206,11 @@ class KeyedHandler:
 
     async def _retry(self, key: str, free: list[str]) -> None:
         """Handle the parked events of a key that are due, in order; take note of the key if none is left."""
+        was_on = self._outage.is_on
         with suppress(_Ending):
             async with self._turns:
+                if self._outage.is_on and not was_on:
+                    return
                 # To the store, the key '' means any.
                 parked = await parking.parked(self._store, self.name, key)
                 for each in [each for each in parked if each.key == key]:
@@ -211,7 +218,7 @@ class KeyedHandler:
                         return
                     (event,) = await self._log.read(after=each.position - 1, limit=1)
                     event = await as_edited(self._log, event, self.name, key)
-                    if await self._attempt(event, key, each.attempts) is None:
+                    if await self._attempt(event, key, each.attempts, is_parked=True) is None:
                         return
                     await self._save(self._position, (), [(key, event.position)])
             free.append(key)
@@ -226,18 +233,21 @@ class KeyedHandler:
             return False
         return not parked.error or 0 < parked.retry_at_us <= self._clock.now_us()
 
-    async def _attempt(self, event: RecordedEvent, key: str, attempts: int) -> int | None:
+    async def _attempt(self, event: RecordedEvent, key: str, attempts: int, *, is_parked: bool = False) -> int | None:
         """Handle an event as often as the policy says; return how many attempts have failed, None if the key has to wait."""
         while True:
+            begin = partial(self._begin, event, key, attempts + 1)
             try:
-                await self._outage.run(partial(self._begin, event, key, attempts + 1))
+                await (begin() if is_parked else self._outage.run(begin))
             except EventFailed as failed:
                 cause = failed.__cause__ or failed
             else:
                 self._outage.succeeded()
                 return attempts
             if self._may_pass(event, key, cause) and self._outage.failed(key, cause):
-                # It is not the event's fault, so that does not count.
+                # It is not the event's fault, so that does not count. What is parked waits where it is.
+                if is_parked:
+                    return None
                 continue
             attempts += 1
             decision = self._judged(event, key, cause, attempts)

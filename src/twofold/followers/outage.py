@@ -35,7 +35,14 @@ class Outage:
         self._probing = asyncio.Lock()
         self._pause: asyncio.Future[None] | None = None
         self._since = 0.0
+        self._pause_seconds = 0.0
+        self._next = 0.0
         self.is_on = False
+
+    @property
+    def is_time(self) -> bool:
+        """Whether the pause since the last probe is over, so that there may be another one."""
+        return self._clock.monotonic() >= self._next
 
     async def run(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do a piece of work; while it is on, when it is its turn, after a pause."""
@@ -48,9 +55,7 @@ class Outage:
         await work()
 
     async def _wait(self) -> None:
-        self._probes += 1
-        pause_seconds = self._backoff.pause_seconds(self._probes, self._clock.random())
-        self._pause = asyncio.ensure_future(self._clock.sleep(pause_seconds))
+        self._pause = asyncio.ensure_future(self._clock.sleep(self._pause_seconds))
         try:
             await asyncio.wait([self._pause])
         finally:
@@ -64,6 +69,10 @@ class Outage:
     def failed(self, key: str, error: BaseException) -> bool:
         """Take note that a key's work has failed for a reason that may pass, and say whether it is on now."""
         self._failing.add(key)
+        if self.is_on or len(self._failing) >= self._keys:
+            self._probes += 1
+            self._pause_seconds = self._backoff.pause_seconds(self._probes, self._clock.random())
+            self._next = self._clock.monotonic() + self._pause_seconds
         if not self.is_on and len(self._failing) >= self._keys:
             self.is_on = True
             self._since = self._clock.monotonic()
