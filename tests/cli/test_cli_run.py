@@ -81,7 +81,7 @@ def test_a_system_serves_each_service_under_its_name(twofold: CommandLine) -> No
     assert [address.split(";")[0].rpartition("/")[2] for address in addresses] == [
         "sales", "stock", "ledger", "reporting"
     ]  # fmt: skip
-    assert messages(logged)[-1] == "sales, stock, ledger, reporting ended."
+    assert messages(logged)[-1] == "sales, stock, ledger, reporting, payments, shipping ended."
     assert {line["service"] for line in logged} == {"shop"}
 
 

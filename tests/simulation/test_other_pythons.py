@@ -50,7 +50,9 @@ def installed(version: str, folder: Path) -> Path:
     if run(named, "-m", "venv", "--without-pip", str(folder), version=version).returncode:
         pytest.skip(f"Python {version} is there, and makes no environment: it lacks the module venv.")
     python = folder / "bin" / "python"
-    done = run(sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-compile", ".[cli]")
+    done = run(
+        sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-compile", ".[cli,http]"
+    )
     if done.returncode:
         pytest.skip(
             f"Python {version} is there, and what Twofold needs cannot be installed for it: {done.stderr[-200:]}"

@@ -1,12 +1,10 @@
 """A recorded log to start from: what was decided long ago is there, and all rules hold of it as of what comes."""
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from examples.shop import payment_provider, shop
 from tests.simulation.garage import Car, Parked, Wash, garage
 from tests.simulation.warehouse import system as warehouse
 from twofold.copies import export_log
@@ -14,7 +12,7 @@ from twofold.errors import DeclarationError, LogUnavailable
 from twofold.log import Log, RecordedEvent, recordable
 from twofold.service import System
 from twofold.service.adapters import clock_of, open_log
-from twofold.simulation import Plan, StandIn, invariant, recorded_events, simulate, simulate_once
+from twofold.simulation import Plan, invariant, recorded_events, simulate, simulate_once
 from twofold.simulation.releases import releases_of
 from twofold.simulation.simulate import Simulation
 from twofold.simulation.starting import MOST_EVENTS
@@ -60,9 +58,9 @@ def test_a_rule_that_the_log_breaks_already_is_told() -> None:
     assert "position 1, after Parked" in report.violations[0].where
 
 
-def logs_of(system: System, stand_ins: Sequence[StandIn] = ()) -> dict[str, list[RecordedEvent]]:
+def logs_of(system: System) -> dict[str, list[RecordedEvent]]:
     """Return the logs of a system after a while."""
-    world = World(releases_of(system, None), 1, Plan(commands=60, identities=20, clients=4), Usage(), stand_ins)
+    world = World(releases_of(system, None), 1, Plan(commands=60, identities=20, clients=4), Usage(), [])
     try:
         world.run()
         return {name: disk.events() for name, disk in world.logs.items()}
@@ -70,13 +68,9 @@ def logs_of(system: System, stand_ins: Sequence[StandIn] = ()) -> dict[str, list
         world.close()
 
 
-@pytest.mark.parametrize(
-    ("system", "stand_ins"), [(shop, [payment_provider]), (warehouse, [])], ids=["shop", "warehouse"]
-)
-def test_a_system_goes_on_where_its_logs_end(system: System, stand_ins: Sequence[StandIn]) -> None:
+def test_a_system_goes_on_where_its_logs_end() -> None:
     """What was heard is not recorded again, what was not is, and views are filled from all of it."""
-    logs = logs_of(system, stand_ins)
-    assert simulate(system, runs=3, start=logs, stand_ins=stand_ins) >= 300
+    assert simulate(warehouse, runs=3, start=logs_of(warehouse)) >= 300
 
 
 def test_the_logs_of_a_system_fit_together() -> None:

@@ -56,7 +56,7 @@ class Background:
         if "followers" in self._roles:
             self._start(self._takeover.run(), "takes over")
         if "processes" in self._roles and not self._declaration.carries_out:
-            self._start(self._carry_out(), "looks for commands in its log")
+            self._start(self._carry_out(), "waits for commands in its log")
 
     async def _carry_out(self) -> None:
         """Follow commands and timers in the log as soon as there is one: most services never have any."""

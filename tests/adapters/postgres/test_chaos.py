@@ -163,6 +163,6 @@ def check_heard(logs: dict[str, list[RecordedEvent]]) -> None:
     for name, service in shop.services.items():
         for source in service.declaration.sources:
             heard = [each.metadata.source_position for each in logs[name] if each.metadata.source == source]
-            published = {event.message_name for event in shop.services[source].declaration.publishes}
-            told = [event.position for event in logs[source] if event.type in published]
+            subscribed = [each.message_name for each in service.declaration.subscribes]
+            told = [event.position for event in logs[source] if f"{source}.{event.type}" in subscribed]
             assert heard == told, (name, source)
