@@ -13,6 +13,7 @@ from examples.bank import Account, Deposit, Deposited
 from tests.support.handled_events import FOLLOWER, Places
 from tests.support.waiting import until
 from twofold import HandlerContext, Service, handle
+from twofold.errors import LogUnavailable
 from twofold.followers import parking, retries
 from twofold.limits import HandlerLimits, Limits
 from twofold.service import Running
@@ -141,6 +142,39 @@ class SlowHandlers:
                 await settled(running)
             assert first.done == [("bob", 1), ("cem", 1)]
             assert second.done == [("ann", 1)]
+
+        asyncio.run(scenario())
+
+    def test_nothing_is_passed_by_where_that_it_takes_long_cannot_be_stored(self, start: Any) -> None:
+        """The follower begins again, and each event is handled, whatever of the claim before has still to come to its end."""
+
+        async def scenario() -> None:
+            gates = Gates("ann")
+            async with start(gates) as running:
+                views: Any = running.views
+                commit, failures = views.commit, [0]
+
+                async def fails_at_times(checkpoint: Any, writes: Any = ()) -> None:
+                    if checkpoint.claim.follower == FOLLOWER and checkpoint.parked and failures[0] < 3:
+                        failures[0] += 1
+                        raise LogUnavailable("The disk is away.")
+                    await commit(checkpoint, writes)
+
+                views.commit = fails_at_times
+                for amount in range(1, 6):
+                    await running.send(Deposit(account="ann", amount=amount))
+                    await running.send(Deposit(account="bob", amount=amount))
+
+                async def have_failed() -> bool:
+                    return failures == [3]
+
+                await until(have_failed)
+                for amount in range(6, 9):
+                    await running.send(Deposit(account="bob", amount=amount))
+                gates.shut.clear()
+                gates.gates["ann"].set()
+                await settled(running)
+                assert {*gates.done} == {("ann", n) for n in range(1, 6)} | {("bob", n) for n in range(1, 9)}
 
         asyncio.run(scenario())
 

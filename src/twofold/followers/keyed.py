@@ -104,13 +104,18 @@ class KeyedHandler:
     # What the following loop asks.
 
     async def batches(self, after: int) -> AsyncIterator[Batch[RecordedEvent]]:
+        # What is begun by a later claim is not ended by what is left of this one.
+        slow = self._slow
         try:
             async for batch in sparing(self._log.follow(self.criteria, after, self._limits.batch_events)):
                 yield batch
         finally:
-            await self._finish([*self._slow.values()])
+            await self._finish(slow.values())
 
     async def start(self, claim: Claim) -> Collection[str]:
+        # Where storing a checkpoint has failed, something of the claim before may be under way still.
+        await self._finish(self._slow.values())
+        self._slow = {}
         self._claim = claim
         self._position = claim.position
         self._ending = False
@@ -124,8 +129,11 @@ class KeyedHandler:
         unparked: list[tuple[str, int]] = []
         try:
             await self._to_the_end({each.key: self._work(each, blocked, parked, unparked) for each in works})
+            if self._ending:
+                # What was not begun is not done, so this is no batch that is through.
+                raise _Ending(f"{self.name} comes to its end")
         except BaseException:
-            await self._finish([*self._slow.values()])
+            await self._finish(self._slow.values())
             await self._leave(position, works, parked, unparked)
             raise
         slow = [each for each in works if each.key in self._slow]
@@ -331,8 +339,7 @@ class KeyedHandler:
             await self._wait_for([*tasks.values()])
             self._slow |= {key: each for key, each in tasks.items() if not each.done()}
         finally:
-            left = [each for key, each in tasks.items() if not each.done() and key not in self._slow]
-            await self._finish(left)
+            await self._finish([each for key, each in tasks.items() if key not in self._slow])
             ended = [each for each in tasks.values() if each.done() and not each.cancelled()]
             errors += [error for each in ended if (error := each.exception()) is not None]
             if not self._ending and any(each.cancelled() for each in tasks.values()):
@@ -349,7 +356,7 @@ class KeyedHandler:
         while pending:
             done, pending = await asyncio.wait(pending, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
             if any(not each.cancelled() and each.exception() for each in done):
-                await self._finish([*pending])
+                await self._finish(pending)
             elif len(self._slow) + len(pending) <= self._limits.concurrent_keys and not self._outage.is_on:
                 return
 
@@ -365,10 +372,18 @@ class KeyedHandler:
                 if not task.cancelled() and (error := task.exception()) is not None:
                     raise error
 
-    async def _finish(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+    async def _finish(self, begun: Iterable[asyncio.Task[None]]) -> None:
         """Let come to its end what is under way, for some seconds, and begin nothing more."""
-        if not tasks:
-            return
+        begun = [*begun]
+        tasks = [each for each in begun if not each.done()]
+        if tasks:
+            await self._end(tasks)
+        for each in begun:
+            if not each.cancelled():
+                # Whoever goes on asks for it again; where nobody does, it is no news.
+                each.exception()
+
+    async def _end(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         self._ending = True
         self._outage.end()
         try:

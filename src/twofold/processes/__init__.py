@@ -13,6 +13,7 @@ from twofold.processes.process_handler import ProcessHandler
 from twofold.processes.reading import Definition, definitions_of
 from twofold.processes.recording import check_id
 from twofold.processes.records import (
+    CARRIED_OUT,
     RECORDS,
     CommandSent,
     CommandSettled,
@@ -34,6 +35,7 @@ from twofold.processes.timers import PendingTimer, Timer
 from twofold.processes.transaction import HandlerTransaction
 
 __all__ = [
+    "CARRIED_OUT",
     "COMMANDS",
     "NO_RESOURCES",
     "RECORDS",

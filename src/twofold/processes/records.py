@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
-from twofold.log import RecordedEvent
+from twofold.log import Criteria, Criterion, RecordedEvent
 from twofold.messages import Event, Tag, reader
 
 InstanceId: TypeAlias = Annotated[str, Tag("twofold.process")]
@@ -115,6 +115,10 @@ def addressee(event: RecordedEvent) -> str:
     """Return the service that an event is for: who is to decide on a command, or is told what became of it; '' for all."""
     kind = _ADDRESSED.get(event.type)
     return reader(kind, event.version)(event.data).service if kind else ""
+
+
+CARRIED_OUT: Final[Criteria] = (Criterion(types=(CommandSent.message_name, TimerSet.message_name)),)
+"""Selects what somebody has to carry out, at once or at its time."""
 
 
 @functools.cache

@@ -13,15 +13,14 @@ from twofold.compatibility.comparing import tell_unread
 from twofold.declaration import Declaration
 from twofold.errors import LogUnavailable
 from twofold.followers import BatchHandler, Coordinator
-from twofold.log import Criterion, Log
-from twofold.processes import CommandSent, PendingTimer, TimerSet
+from twofold.log import Log
+from twofold.processes import CARRIED_OUT, PendingTimer
 from twofold.service.roles import Role
 from twofold.service.takeover import Takeover
 from twofold.views import ViewStore, layout, schema
 
 _COMPARING_SECONDS = 0.5
 _AWAY_SECONDS = 0.5
-_CARRIED_OUT = (Criterion(types=(CommandSent.message_name, TimerSet.message_name)),)
 
 _logger = logging.getLogger("twofold.service")
 
@@ -66,7 +65,7 @@ class Background:
     async def _has_begun_to_carry_out(self) -> bool:
         """Wait for the first command or timer, and begin to follow them; False if a database is away."""
         with suppress(LogUnavailable):
-            async for batch in self._log.follow(_CARRIED_OUT):
+            async for batch in self._log.follow(CARRIED_OUT):
                 if batch.events:
                     await schema.create(self._views, layout(PendingTimer))
                     self._coordinator.add(self._carrying_out)

@@ -7,15 +7,13 @@ from collections.abc import AsyncIterator, Mapping
 
 from twofold.followers import Segment, checkpoints, parking
 from twofold.followers.shadow import shadowed
-from twofold.log import Criterion
 from twofold.messaging.names import RELAY, carries_events, source_of
-from twofold.processes import COMMANDS, TIMERS, CommandSent, TimerSet
+from twofold.processes import CARRIED_OUT, COMMANDS, TIMERS
 from twofold.processes.timers import due_timers
 from twofold.service import Running
 
 _LOOK_SECONDS = 0.01
 _CARRYING_OUT = {COMMANDS, TIMERS}
-_CARRIED_OUT = (Criterion(types=(CommandSent.message_name, TimerSet.message_name)),)
 
 
 async def settled(*services: Running, timeout_seconds: float = 10.0) -> None:
@@ -50,7 +48,7 @@ async def _behind(running: Running, heads: Mapping[str, int]) -> AsyncIterator[s
         goal = heads.get(source_of(name), 0) if carries_events(name) and name != RELAY else heads[running.name]
         if reached.get(name, -1) < goal and not shadowed(name):
             yield f"{name} of {running.name} is at {reached.get(name, 0)} of {goal}"
-    if not names >= _CARRYING_OUT and await running.log.read(_CARRIED_OUT, limit=1):
+    if not names >= _CARRYING_OUT and await running.log.read(CARRIED_OUT, limit=1):
         yield f"{running.name} has not begun to carry out what is in its log"
     if reached.get(TIMERS) and await due_timers(running.views, Segment(), now_us, 1):
         yield f"{running.name} has a timer that is due"
