@@ -35,6 +35,38 @@ class Words(KeyedHandler):
         self.handled.append(event.position)
 
 
+def test_a_checkpoint_is_stored_also_where_all_ends_meanwhile() -> None:
+    """What it is about is done, and would be done again by whoever goes on."""
+
+    async def scenario() -> None:
+        clock = SystemClock()
+        log = await Log.open(MemoryStore(), clock)
+        store = open_views("memory:", clock, Limits())
+        await store.open()
+        await log.append([NewEvent("id", "good", 1, (), b"{}")])
+        claim = await claimed(store, "words")
+        handler, storing, may_store = Words(log, store), asyncio.Event(), asyncio.Event()
+        commit = handler.commit
+
+        async def slowly(checkpoint: Checkpoint) -> None:
+            storing.set()
+            await may_store.wait()
+            await commit(checkpoint)
+
+        handler.commit = slowly  # type: ignore[method-assign]
+        await handler.start(claim)
+        applying = asyncio.create_task(handler.apply(await log.read(), 1, {}))
+        await storing.wait()
+        applying.cancel()
+        asyncio.get_running_loop().call_soon(may_store.set)
+        await asyncio.wait([applying])
+        assert (handler.handled, await checkpoints.position(store, "words")) == ([1], 1)
+        await store.close()
+        await log.close()
+
+    asyncio.run(scenario())
+
+
 def test_a_batch_that_is_not_begun_is_not_passed_by() -> None:
     """A retry has ended everything, and a batch had its turn before anybody knew: what it has is handled by who goes on."""
 

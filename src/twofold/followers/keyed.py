@@ -142,7 +142,7 @@ class KeyedHandler:
             blocked[each.key] = Block(each.events[0].position)
             parked += [self._behind(event, each.key) for event in each.events]
         try:
-            await self._save(position, parked, unparked)
+            await self._save_even_if_ended(position, parked, unparked)
         finally:
             for each in slow:
                 if each.waits is not None:
@@ -325,6 +325,17 @@ class KeyedHandler:
             position = max(position, self._position)
             await self.commit(Checkpoint(self._claim, position, tuple(parked), tuple(unparked)))
             self._position = position
+
+    async def _save_even_if_ended(
+        self, position: int, parked: Iterable[Parked], unparked: Iterable[tuple[str, int]]
+    ) -> None:
+        """Store a checkpoint, also where all is to end meanwhile: what is done would be done again."""
+        saving = asyncio.ensure_future(self._save(position, parked, unparked))
+        try:
+            await asyncio.shield(saving)
+        except asyncio.CancelledError:
+            await self._finish([saving])
+            raise
 
     # Coming to an end.
 
