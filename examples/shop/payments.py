@@ -1,7 +1,8 @@
 """Payments: money that is asked for at somebody else's API, and given back. No decision and no order waits for that API.
 
 A charge is decided first, and asked for by an event handler afterwards: as often as it takes, under one idempotency key, so
-that the money is taken once. What the API says comes back as a command.
+that the money is taken once. What the API says comes back as a command, which names the charge by an id that only the handler
+and the API know, so that nobody else can say it.
 """
 
 import os
@@ -15,6 +16,7 @@ from examples.shop.payment_api import PORT
 from twofold import (
     Aggregate,
     Command,
+    Context,
     Event,
     HandlerContext,
     Meta,
@@ -36,6 +38,7 @@ from twofold.queries import Page
 OrderId = Annotated[str, Tag("order"), Meta(pattern="^[A-Za-z0-9-]{1,40}$", examples=["order-17"])]
 API_VARIABLE: Final = "SHOP_PAYMENT_API"
 
+ChargeId = Annotated[str, Meta(max_length=60, description="Under which the payment API was asked for the money.")]
 Mills = Annotated[int, Meta(gt=0, le=100_000_000_000, description="Thousandths of a pound.")]
 
 
@@ -57,12 +60,14 @@ class RecordTaken(Command):
     "The payment API has taken the money."
 
     order: OrderId
+    charge_id: ChargeId
 
 
 class RecordRefused(Command):
     "The payment API has refused to take the money."
 
     order: OrderId
+    charge_id: ChargeId
     reason: Annotated[str, Meta(max_length=200)]
 
 
@@ -70,10 +75,12 @@ class RecordGivenBack(Command):
     "The payment API has given the money back."
 
     order: OrderId
+    charge_id: ChargeId
 
 
 class ChargeAsked(Event):
     order: OrderId
+    charge_id: ChargeId
     card: str
     amount_mills: int
 
@@ -94,6 +101,7 @@ class PaymentRefused(Event):
 
 class RefundAsked(Event):
     order: OrderId
+    charge_id: ChargeId
     amount_mills: int
 
 
@@ -106,44 +114,58 @@ class AlreadyCharged(Rejected):
     "An order is charged once."
 
 
+class NotAskedFor(Rejected):
+    "The payment API was asked for no such charge."
+
+
 class Payment(Aggregate, key=OrderId):
     status: Literal["new", "asked", "withdrawn", "taken", "refused", "refunding", "given back"] = "new"
+    charge_id: str = ""
     amount_mills: int = 0
 
     @decide
-    def charge(self, command: Charge) -> Iterator[ChargeAsked]:
+    def charge(self, command: Charge, context: Context) -> Iterator[ChargeAsked]:
         if self.status != "new":
             raise AlreadyCharged(command.order)
-        yield ChargeAsked(order=command.order, card=command.card, amount_mills=command.amount_mills)
+        yield ChargeAsked(
+            order=command.order, charge_id=context.new_id(), card=command.card, amount_mills=command.amount_mills
+        )
 
     @decide
     def record_taken(self, command: RecordTaken) -> Iterator[PaymentTaken | RefundAsked]:
+        self._check(command.charge_id)
         if self.status in ("asked", "withdrawn"):
             yield PaymentTaken(order=command.order, amount_mills=self.amount_mills)
         if self.status == "withdrawn":
-            yield RefundAsked(order=command.order, amount_mills=self.amount_mills)
+            yield RefundAsked(order=command.order, charge_id=self.charge_id, amount_mills=self.amount_mills)
 
     @decide
     def record_refused(self, command: RecordRefused) -> Iterator[PaymentRefused]:
+        self._check(command.charge_id)
         if self.status in ("asked", "withdrawn"):
             yield PaymentRefused(order=command.order, reason=command.reason)
 
     @decide
     def refund(self, command: Refund) -> Iterator[RefundAsked | ChargeWithdrawn]:
         if self.status == "taken":
-            yield RefundAsked(order=command.order, amount_mills=self.amount_mills)
+            yield RefundAsked(order=command.order, charge_id=self.charge_id, amount_mills=self.amount_mills)
         elif self.status == "asked":
             # A call whose answer was lost may have taken the money, which only the API can say: it is asked until it does.
             yield ChargeWithdrawn(order=command.order)
 
     @decide
     def record_given_back(self, command: RecordGivenBack) -> Iterator[MoneyGivenBack]:
+        self._check(command.charge_id)
         if self.status == "refunding":
             yield MoneyGivenBack(order=command.order, amount_mills=self.amount_mills)
 
+    def _check(self, charge_id: str) -> None:
+        if charge_id != self.charge_id:
+            raise NotAskedFor(charge_id)
+
     @evolve
     def charge_asked(self, event: ChargeAsked) -> Self:
-        return replace(self, status="asked", amount_mills=event.amount_mills)
+        return replace(self, status="asked", charge_id=event.charge_id, amount_mills=event.amount_mills)
 
     @evolve
     def charge_withdrawn(self, event: ChargeWithdrawn) -> Self:
@@ -212,15 +234,17 @@ PATIENTLY: Final = retries(immediate=1, delays_seconds=(0.2, 0.5, 1, 2, 5, 10, 6
 
 
 @handle(start="first", policy=PATIENTLY)
-async def ask_for_money(event: ChargeAsked, api: PaymentApi, context: HandlerContext) -> RecordTaken | RecordRefused:
-    reason = await api.charge(event.order, event.card, event.amount_mills, idempotency_key=context.id)
-    return RecordRefused(order=event.order, reason=reason) if reason else RecordTaken(order=event.order)
+async def ask_for_money(event: ChargeAsked, api: PaymentApi) -> RecordTaken | RecordRefused:
+    reason = await api.charge(event.order, event.card, event.amount_mills, idempotency_key=event.charge_id)
+    if reason:
+        return RecordRefused(order=event.order, charge_id=event.charge_id, reason=reason)
+    return RecordTaken(order=event.order, charge_id=event.charge_id)
 
 
 @handle(start="first", policy=PATIENTLY)
 async def give_money_back(event: RefundAsked, api: PaymentApi, context: HandlerContext) -> RecordGivenBack:
     await api.give_back(event.order, idempotency_key=context.id)
-    return RecordGivenBack(order=event.order)
+    return RecordGivenBack(order=event.order, charge_id=event.charge_id)
 
 
 # What is told.
