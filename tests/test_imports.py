@@ -182,6 +182,7 @@ DECODE = {
     "log/model.py": "tags and metadata",
     "messages/codec.py": "commands and queries, and what is stored of events",
     "messages/types.py": "defaults",
+    "messaging/wire.py": "data of a broker's messages, to see that it is JSON",
     "operations/processes.py": "keys of instances, of their states",
     "processes/keeping.py": "states of processes",
     "processes/schedule_handler.py": "the times of a schedule",

@@ -7,7 +7,8 @@
     ├── SettingsError           the environment is wrong: raised when a service starts
     ├── Rejected                a decision said no: an ordinary outcome, subclassed by users
     ├── InvalidMessage          a command, query or event does not fit its type
-    │   └── UnknownMessage      there is no such command or query here
+    │   ├── UnknownMessage      there is no such command or query here
+    │   └── Undecodable         what a broker has brought is no event; it is set aside as it came
     ├── Unrecoverable           an event handler says that trying again would not help: raised by users
     ├── RequestTimeout          the outcome of a command to another service did not come in time
     ├── UnrecordableEvent       a decision yields what the log could not give back as it is: mend the decision
@@ -79,6 +80,13 @@ class InvalidMessage(TwofoldError):
 
 class UnknownMessage(InvalidMessage):
     """A name for which this service has no command or query."""
+
+
+class Undecodable(InvalidMessage):
+    """A message of a broker that is no event: it lacks an attribute, or has one that says nothing, or its data is no JSON.
+
+    Adapters set it aside byte for byte where operators find it, and go on.
+    """
 
 
 class UnrecordableEvent(TwofoldError, TypeError):

@@ -261,6 +261,26 @@ class FeedLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("FEED")
     shorter: more requests meanwhile."""
 
 
+class BrokerLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("BROKER")):
+    """Messages of a broker, whichever it is."""
+
+    batch_events: Annotated[int, Meta(ge=1, le=10_000)] = 500
+    """How many events are handed on, and settled, at once. Fewer: more commits; more: memory, and more comes again after a
+    crash."""
+    answer_seconds: Annotated[float, Meta(ge=1, le=600)] = 30.0
+    """How long the broker may take to confirm or to answer. Longer: it is told later that it is away; shorter: one that is
+    slow counts as away."""
+    missing_seconds: Annotated[float, Meta(ge=1, le=3600)] = 30.0
+    """How long what came too early waits for what belongs before it, until that is told as missing and all is read again.
+    Shorter: what is only late is told as missing; longer: what is missing is told later."""
+    early_events: Annotated[int, Meta(ge=100, le=10_000_000)] = 100_000
+    """How many events may wait for what belongs before them. Fewer: a partition that is behind holds up the others; more:
+    memory."""
+    longest_pause_seconds: Annotated[float, Meta(ge=0.1, le=3600)] = 5.0
+    """How long to wait at the most before a broker that is away is asked again. Longer: it is used later when it is back;
+    shorter: more attempts meanwhile."""
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     """All limits of a process.
 
@@ -282,6 +302,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True)
     sqlite: SqliteLimits = SqliteLimits()
     postgresql: PostgresqlLimits = PostgresqlLimits()
     feed: FeedLimits = FeedLimits()
+    broker: BrokerLimits = BrokerLimits()
 
     def __post_init__(self) -> None:
         """Check that each group is in its own place.

@@ -43,7 +43,8 @@ WRONG = {
     "out of order": Delivery("till", [published(2), published(1)], 3),
     "with an event twice": Delivery("till", [published(2), published(2)], 3),
     "with an event behind its position": Delivery("till", [published(4)], 3),
-    "with an event without a position": Delivery("till", [published(0)], 3),
+    "with an event from before it begins": Delivery("till", [published(2)], 3, after=2),
+    "that ends before it begins": Delivery("till", [], 3, after=4),
 }
 
 
@@ -71,6 +72,20 @@ def test_a_delivery_that_cannot_be_is_not_published(delivery: Delivery) -> None:
         with pytest.raises(AssertionError, match="is no delivery"):
             await Deliveries(transport, Telemetry(SystemClock())).publish(delivery)
         assert not transport.deliveries
+
+    asyncio.run(scenario())
+
+
+def test_a_log_gives_each_event_a_position() -> None:
+    """So what has none comes from somebody who keeps no log, and can be heard, but not be published."""
+
+    async def scenario() -> None:
+        unplaced = Delivery("till", [published(0), published(1)], 1)
+        transport = Carrying(unplaced)
+        deliveries = Deliveries(transport, Telemetry(SystemClock()))
+        assert await anext(deliveries.subscribe("buying", "till", 0)) is unplaced
+        with pytest.raises(AssertionError, match="has no position"):
+            await deliveries.publish(unplaced)
 
     asyncio.run(scenario())
 

@@ -187,7 +187,8 @@ def told_before_it_is_published(patch: pytest.MonkeyPatch) -> None:
 
     async def apply(self: RelayHandler, events: Sequence[RecordedEvent], position: int, blocked: Any) -> None:
         await self._store.commit(Checkpoint(self._claim, position))
-        await self._deliveries.publish(self._outbox.delivery(events, position))
+        await self._deliveries.publish(self._outbox.delivery(events, position, self._position))
+        self._position = position
 
     patch.setattr(RelayHandler, "apply", apply)
 

@@ -7,20 +7,27 @@ from twofold.messaging.message import Delivery, Published, published
 from twofold.messaging.names import RELAY, carries_events, inbox_name
 from twofold.messaging.outbox import Outbox
 from twofold.messaging.relay import RelayHandler
+from twofold.messaging.resequencing import InOrder, Resequencer
 from twofold.messaging.transport import Transport, check_not_replaced
+from twofold.messaging.wire import Message, messages, part_of
 
 __all__ = [
     "RELAY",
     "Deliveries",
     "Delivery",
+    "InOrder",
     "InboxHandler",
     "LogTransport",
+    "Message",
     "Outbox",
     "Published",
     "RelayHandler",
+    "Resequencer",
     "Transport",
     "carries_events",
     "check_not_replaced",
     "inbox_name",
+    "messages",
+    "part_of",
     "published",
 ]

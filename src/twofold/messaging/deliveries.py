@@ -25,7 +25,7 @@ class Deliveries:
 
     async def publish(self, delivery: Delivery) -> None:
         """Hand a delivery over, and return once no subscriber can miss it any more."""
-        if flaw := _flaw(delivery, delivery.source):
+        if flaw := _flaw(delivery, delivery.source) or _unplaced(delivery):
             raise AssertionError(f"what is published is no delivery: {flaw}")
         began = self._telemetry.began()
         await self._transport.publish(delivery)
@@ -47,7 +47,7 @@ class Deliveries:
             if self._telemetry.has_listeners:
                 events = delivery.events
                 age_seconds = self._telemetry.age(events[0].recorded_at_us) if events else 0.0
-                self._telemetry.emit(TransportDelivered(len(events), age_seconds, source))
+                self._telemetry.emit(TransportDelivered(len(events), delivery.redelivered, age_seconds, source))
             yield delivery
 
     async def close(self) -> None:
@@ -59,11 +59,18 @@ def _flaw(delivery: Delivery, source: str) -> str:
     """Return what is wrong with a delivery of a source, '' if nothing is."""
     if delivery.source != source:
         return f"it is of {delivery.source}"
-    position = 0
+    if delivery.after > delivery.position:
+        return f"it begins after {delivery.after} and goes up to {delivery.position}"
+    position = delivery.after
     for event in delivery.events:
         if event.source != source:
             return f"its event {event.id} is of {event.source}"
-        if not position < event.position <= delivery.position:
+        if event.position and not position < event.position <= delivery.position:
             return f"its event {event.id} has position {event.position}, after {position} and up to {delivery.position}"
-        position = event.position
+        position = event.position or position
     return ""
+
+
+def _unplaced(delivery: Delivery) -> str:
+    """Return which event of a delivery has no position, as a log gives one to each; '' if none has not."""
+    return next((f"its event {event.id} has no position" for event in delivery.events if not event.position), "")

@@ -27,7 +27,8 @@ class LogTransport:
         outbox = self._outboxes[source]
         check_not_replaced(group, source, after, await outbox.end())
         async for batch in outbox.follow(after):
-            yield outbox.delivery(batch.events, batch.position)
+            yield outbox.delivery(batch.events, batch.position, after)
+            after = batch.position
 
     async def close(self) -> None:
         pass

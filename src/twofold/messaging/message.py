@@ -12,7 +12,8 @@ class Published(msgspec.Struct, frozen=True):
 
     ``key`` is the event's first tag: order holds among events of one key. ``position`` is that in the source's log, and
     ``data`` JSON that is passed on untouched. ``to`` is the one service that it is for, '' if it is for all who subscribe to
-    it; only what is for one says who is the ``actor``.
+    it; only what is for one says who is the ``actor``. What comes through a broker from somebody who keeps no log has position
+    0: nothing is known of what it follows.
     """
 
     id: str
@@ -27,14 +28,20 @@ class Published(msgspec.Struct, frozen=True):
     traceparent: str = ""
     to: str = ""
     actor: str = ""
+    causation: str = ""
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """Published events of one source, in order, and the position up to which it has published nothing else."""
+    """All that one source has published after one position of its log and up to another, in order.
+
+    ``redelivered`` is how many of the events come again, as far as the transport knows.
+    """
 
     source: str
     events: list[Published]
     position: int
+    after: int = 0
+    redelivered: int = 0
 
 
 def published(source: str, event: RecordedEvent, to: str = "") -> Published:
@@ -54,4 +61,5 @@ def published(source: str, event: RecordedEvent, to: str = "") -> Published:
         metadata.traceparent,
         to,
         metadata.actor if to else "",
+        metadata.causation,
     )

@@ -39,7 +39,7 @@ class Outbox:
         position = events[-1].position if events else 0
         if len(events) < limit:
             position = max(head, position)
-        return self.delivery(events, position)
+        return self.delivery(events, position, after)
 
     def follow(self, after: int) -> AsyncIterator[Batch[RecordedEvent]]:
         """Yield what was published after a position and then what comes, for ever."""
@@ -49,9 +49,12 @@ class Outbox:
         """Return the position at which the log ends now."""
         return await self._log.head()
 
-    def delivery(self, events: Sequence[RecordedEvent], position: int) -> Delivery:
-        """Return events as others get them."""
+    def delivery(self, events: Sequence[RecordedEvent], position: int, after: int) -> Delivery:
+        """Return all events after a position and up to another, as others get them."""
         addressed = [(event, self._addressee(event)) for event in events]
         return Delivery(
-            self.source, [published(self.source, event, to) for event, to in addressed if to != self.source], position
+            self.source,
+            [published(self.source, event, to) for event, to in addressed if to != self.source],
+            position,
+            after,
         )

@@ -21,17 +21,20 @@ class RelayHandler:
         self._store = store
         self._deliveries = deliveries
         self._claim: Claim
+        self._position = 0
 
     def batches(self, after: int) -> AsyncIterator[Batch[RecordedEvent]]:
         return self._outbox.follow(after)
 
     async def start(self, claim: Claim) -> Collection[str]:
         self._claim = claim
+        self._position = claim.position
         return ()
 
     async def apply(self, events: Sequence[RecordedEvent], position: int, blocked: Mapping[str, Block]) -> None:
-        await self._deliveries.publish(self._outbox.delivery(events, position))
+        await self._deliveries.publish(self._outbox.delivery(events, position, self._position))
         await self._store.commit(Checkpoint(self._claim, position))
+        self._position = position
 
     async def retry(self, keys: Sequence[str]) -> Collection[str]:
         return keys

@@ -12,9 +12,9 @@ from twofold.messaging.message import Delivery
 class Transport(Protocol):
     """`twofold.testing.TransportConformance` says, by tests, all that an adapter must hold to.
 
-    Deliveries come at least once and in the order of the source's log, as each says up to which position there is nothing
-    else: an adapter for a broker that keeps order within partitions alone merges them. Whoever receives them recognises
-    repetitions by id.
+    Deliveries come at least once and in the order of the source's log, as each says after which position it begins and up to
+    which there is nothing else: an adapter for a broker that keeps order within partitions alone, or gives back what was not
+    settled later than the rest, has a `Resequencer` put them together. Whoever receives them recognises repetitions by id.
     """
 
     pushes: bool

@@ -273,9 +273,13 @@ class TransportPublished(TelemetryEvent, frozen=True, tag="transport.published")
 
 
 class TransportDelivered(TelemetryEvent, frozen=True, tag="transport.delivered"):
-    """A transport has brought what another service published; the oldest was recorded there ``age_seconds`` ago."""
+    """A transport has brought what another service published; the oldest was recorded there ``age_seconds`` ago.
+
+    As far as the transport knows, so many events were ``redelivered``: they had been brought before.
+    """
 
     events: int
+    redelivered: int
     age_seconds: float
     source: str
 

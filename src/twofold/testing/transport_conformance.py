@@ -80,7 +80,7 @@ class TransportConformance:
         )
 
         async def scenario(exchange: Exchange) -> None:
-            async with _publishing(exchange, [[event]]):
+            async with _publishing(exchange, [_delivery(event)]):
                 (received,) = await _receive(exchange, "ledger", 1)
                 assert _content(received) == _content(event)
 
@@ -105,7 +105,7 @@ class TransportConformance:
         )
 
         async def scenario(exchange: Exchange) -> None:
-            async with _publishing(exchange, [[event]]):
+            async with _publishing(exchange, [_delivery(event)]):
                 (received,) = await _receive(exchange, "ledger", 1)
                 assert _content(received) == _content(event)
 
@@ -119,7 +119,9 @@ class TransportConformance:
             async with _publishing(exchange, deliveries):
                 received = await asyncio.gather(*[_receive(exchange, group, 506) for group in SUBSCRIBERS])
             for events in received:
-                assert [_content(event) for event in events] == [_content(e) for each in deliveries for e in each]
+                assert [_content(event) for event in events] == [
+                    _content(e) for each in deliveries for e in each.events
+                ]
 
         self.run(exchanges, scenario)
 
@@ -166,15 +168,15 @@ class TransportConformance:
         """The source forgets a delivery when `publish` returns: by then it must be settled, or kept for everyone."""
 
         async def scenario(exchange: Exchange) -> None:
-            (events,) = _deliveries([1])
-            publishing = asyncio.create_task(exchange.publish(_delivery(events)))
+            (delivery,) = _deliveries([1])
+            publishing = asyncio.create_task(exchange.publish(delivery))
             async with aclosing(_subscription(exchange, "ledger")) as subscription:
                 assert await _next_positions(subscription) == [1]
             await _turns()
             if not publishing.done():
                 # Here nothing is kept: the source still waits, and would publish again after a restart.
                 await _cancel(publishing)
-                publishing = asyncio.create_task(exchange.publish(_delivery(events)))
+                publishing = asyncio.create_task(exchange.publish(delivery))
             for group in SUBSCRIBERS:
                 assert [event.position for event in await _receive(exchange, group, 1)] == [1]
             await publishing
@@ -188,7 +190,7 @@ class TransportConformance:
             first, second = _deliveries([1, 1])
             async with aclosing(_subscription(exchange, "ledger")) as subscription:
                 for taken in (False, True):
-                    publishing = asyncio.create_task(exchange.publish(_delivery(first)))
+                    publishing = asyncio.create_task(exchange.publish(first))
                     await (_next_positions(subscription) if taken else asyncio.sleep(0))
                     await _cancel(publishing)
                 async with _publishing(exchange, [first, second], beside="stock") as others:
@@ -260,23 +262,24 @@ def _event(position: int, key: str, data: bytes = b"{}", **circumstances: str) -
     return Published(f"id-{position}", SOURCE, "Ordered", 2, key, position, 5, raw, **circumstances)
 
 
-def _deliveries(sizes: Iterable[int]) -> list[list[Published]]:
-    """Return the events of deliveries of these sizes; one without events takes a position all the same."""
-    deliveries: list[list[Published]] = []
-    position = 0
+def _deliveries(sizes: Iterable[int]) -> list[Delivery]:
+    """Return deliveries of these sizes; one without events takes a position all the same."""
+    deliveries: list[Delivery] = []
+    after = 0
     for size in sizes:
-        deliveries.append([_event(position + n, f"order:{n % 3}") for n in range(1, size + 1)])
-        position += max(size, 1)
+        events = [_event(after + n, f"order:{n % 3}") for n in range(1, size + 1)]
+        deliveries.append(Delivery(SOURCE, events, after + max(size, 1), after))
+        after = deliveries[-1].position
     return deliveries
 
 
-def _delivery(events: Sequence[Published], position: int = 0) -> Delivery:
-    return Delivery(SOURCE, list(events), position or events[-1].position)
+def _delivery(event: Published) -> Delivery:
+    return Delivery(SOURCE, [event], event.position)
 
 
 @asynccontextmanager
 async def _publishing(
-    exchange: Exchange, deliveries: Sequence[Sequence[Published]], beside: str = ""
+    exchange: Exchange, deliveries: Sequence[Delivery], beside: str = ""
 ) -> AsyncIterator[Callable[[int], Awaitable[list[int]]]]:
     """Publish one delivery after the other beside what the block does, and let a group receive them.
 
@@ -297,11 +300,9 @@ async def _publishing(
             await _cancel(task)
 
 
-async def _publish(exchange: Exchange, deliveries: Sequence[Sequence[Published]]) -> None:
-    position = 0
-    for events in deliveries:
-        position = events[-1].position if events else position + 1
-        await exchange.publish(_delivery(events, position))
+async def _publish(exchange: Exchange, deliveries: Sequence[Delivery]) -> None:
+    for delivery in deliveries:
+        await exchange.publish(delivery)
 
 
 async def _drain(exchange: Exchange, group: str, received: asyncio.Queue[int]) -> None:
@@ -367,5 +368,5 @@ def _content(event: Published) -> tuple[object, ...]:
     """Return all of an event but the time at which it was recorded, which some exchanges set themselves."""
     return (
         event.id, event.source, event.type, event.version, event.key, event.position, bytes(event.data),
-        event.correlation, event.traceparent,
+        event.correlation, event.traceparent, event.to, event.actor, event.causation,
     )  # fmt: skip

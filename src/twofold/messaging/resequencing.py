@@ -1,0 +1,99 @@
+"""Putting what a source has published back into the order of its log, by whatever way it has come."""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import Generic, TypeVar
+
+import msgspec
+
+from twofold.errors import LogUnavailable
+from twofold.messaging.message import Delivery, Published
+
+T = TypeVar("T")
+
+
+class InOrder(msgspec.Struct, Generic[T], frozen=True):
+    """What may be handed on now, and the tokens of all that is settled with it, of repetitions as well."""
+
+    delivery: Delivery
+    tokens: list[T]
+
+
+class Resequencer(Generic[T]):
+    """Takes parts of what one source has published as a broker brings them, and gives deliveries in the order of the log.
+
+    A part is a delivery that says after which position it begins; so whether something is missing before it is known without
+    a look at any other partition. A part that comes again adds nothing, and one that comes too early is held until what
+    belongs before it is there. What has no position goes on at once. Each part comes with a ``token``, by which whoever
+    brings it knows what is settled::
+
+        >>> waiting = Resequencer[str]("sales", after=0)
+        >>> waiting.add(Delivery("sales", [], position=2, after=1), "second")
+        >>> waiting.take() is None
+        True
+        >>> waiting.add(Delivery("sales", [], position=1, after=0), "first")
+        >>> taken = waiting.take()
+        >>> taken.delivery.position, taken.tokens
+        (2, ['first', 'second'])
+    """
+
+    def __init__(self, source: str, after: int) -> None:
+        self._source = source
+        self._reached = after
+        self._early: list[tuple[int, int, Delivery, T]] = []
+        self._number = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._events: list[Published] = []
+        self._tokens: list[T] = []
+        self._redelivered = 0
+        self._after = self._reached
+
+    def add(self, part: Delivery, token: T) -> None:
+        """Take a part."""
+        if part.after > self._reached:
+            # The number keeps apart what begins at the same position, as parts that come again may.
+            self._number += 1
+            heappush(self._early, (part.after, self._number, part, token))
+            return
+        self._append(part, token)
+        while self._early and self._early[0][0] <= self._reached:
+            *_, part, token = heappop(self._early)
+            self._append(part, token)
+
+    def _append(self, part: Delivery, token: T) -> None:
+        new = [event for event in part.events if not event.position or event.position > self._reached]
+        self._events += new
+        self._tokens.append(token)
+        self._redelivered += min(part.redelivered, len(new))
+        self._reached = max(self._reached, part.position)
+
+    def take(self) -> InOrder[T] | None:
+        """Return what has come in order since the last time, None if nothing has."""
+        if not self._tokens:
+            return None
+        delivery = Delivery(self._source, self._events, self._reached, self._after, self._redelivered)
+        taken = InOrder(delivery, self._tokens)
+        self._begin()
+        return taken
+
+    @property
+    def events(self) -> int:
+        """How many events `take` would return."""
+        return len(self._events)
+
+    @property
+    def held(self) -> int:
+        """How many parts have come too early."""
+        return len(self._early)
+
+    def missing(self) -> LogUnavailable:
+        """Return an error that says what has not come, for whoever has waited long enough for it."""
+        return LogUnavailable(
+            f"What {self._source} has published after position {self._reached} and up to {self._early[0][0]} has not come, "
+            f"and {self.held} messages that follow it have. If its relay or a part of the broker is away, it comes when that "
+            f"is back. If the broker has removed it (by age, size or hand), have {self._source} publish it again: rewind its "
+            "follower `relay` to that position, or to 0."
+        )
