@@ -1,7 +1,7 @@
 """What travels between services, when it is read by others' types, told twice, cut off or joined late."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -149,10 +149,10 @@ class Unreliable(PushingTransport):
         if self._mishap():
             raise LogUnavailable("The broker's answer was lost.")
 
-    def subscribe(self, group: str, source: str, after: int) -> AsyncIterator[Delivery]:
+    def subscribe(self, group: str, source: str, after: int) -> AsyncGenerator[Delivery, None]:
         return self._repeating(super().subscribe(group, source, after))
 
-    async def _repeating(self, deliveries: AsyncIterator[Delivery]) -> AsyncIterator[Delivery]:
+    async def _repeating(self, deliveries: AsyncGenerator[Delivery, None]) -> AsyncGenerator[Delivery, None]:
         async for delivery in deliveries:
             if self._mishap():
                 some = delivery.events[: self._dice.randrange(len(delivery.events) + 1)]
@@ -204,7 +204,7 @@ class Forgetful(PushingTransport):
         super().__init__(subscriptions)
         self.repeated = 0
 
-    async def subscribe(self, group: str, source: str, after: int) -> AsyncIterator[Delivery]:
+    async def subscribe(self, group: str, source: str, after: int) -> AsyncGenerator[Delivery, None]:
         async for delivery in super().subscribe(group, source, after):
             yield delivery
             yield Delivery(delivery.source, delivery.events, delivery.position)

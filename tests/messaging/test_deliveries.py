@@ -1,7 +1,7 @@
 """The facade in front of every transport: what cannot have been published is not recorded, whatever carries it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
@@ -29,7 +29,7 @@ class Carrying:
     async def publish(self, delivery: Delivery) -> None:
         self.deliveries.append(delivery)
 
-    async def subscribe(self, group: str, source: str, after: int) -> AsyncIterator[Delivery]:
+    async def subscribe(self, group: str, source: str, after: int) -> AsyncGenerator[Delivery, None]:
         for delivery in self.deliveries:
             yield delivery
 

@@ -118,7 +118,7 @@ def test_a_subscription_to_a_log_that_was_replaced_is_an_error() -> None:
     async def scenario() -> None:
         async with till.run(Settings(log="memory:", views="memory:")) as running:
             transport = LogTransport({"till": running.outbox})
-            async with aclosing(transport.subscribe("buying", "till", 7)) as subscription:  # type: ignore[type-var]
+            async with aclosing(transport.subscribe("buying", "till", 7)) as subscription:
                 with pytest.raises(LogCorrupted, match="ends at position 0, and buying has heard everything up to 7"):
                     await anext(subscription)
 

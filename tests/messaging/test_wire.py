@@ -54,7 +54,7 @@ def test_a_stretch_without_events_is_a_message_too() -> None:
 
 def test_who_keeps_no_log_needs_an_id_and_a_type() -> None:
     """All else has a default, as far as CloudEvents 1.0 has one."""
-    part = part_of({"id": "1", "type": "Sold"}, b'{"a": 1}', "till", redelivered=True)
+    part = part_of({"id": "1", "type": "Sold"}, b'{"a": 1}', "till", is_redelivered=True)
     (event,) = part.events
     assert (event.source, event.version, event.position, event.key) == ("till", 1, 0, "")
     assert (part.position, part.redelivered) == (0, 1)

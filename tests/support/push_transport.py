@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 
 from twofold.messaging import Delivery
 
@@ -28,7 +28,7 @@ class _Desk:
                     self._delivery = None
                     self._turn.notify_all()
 
-    async def deliveries(self) -> AsyncIterator[Delivery]:
+    async def deliveries(self) -> AsyncGenerator[Delivery, None]:
         while True:
             async with self._turn:
                 await self._turn.wait_for(lambda: self._delivery is not None)
@@ -60,7 +60,7 @@ class PushingTransport:
         desks = self._desks.get(delivery.source, {}).values()
         await asyncio.gather(*[desk.hand_over(delivery) for desk in desks])
 
-    def subscribe(self, group: str, source: str, after: int) -> AsyncIterator[Delivery]:
+    def subscribe(self, group: str, source: str, after: int) -> AsyncGenerator[Delivery, None]:
         return self._desks.setdefault(source, {}).setdefault(group, _Desk()).deliveries()
 
     async def close(self) -> None:

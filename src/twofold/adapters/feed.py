@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from urllib.parse import urlsplit
 
 import httpx
@@ -44,7 +44,7 @@ class FeedTransport:
     async def publish(self, delivery: Delivery) -> None:
         raise NotImplementedError("What is in the log is published; nothing has to be pushed.")
 
-    def subscribe(self, group: str, source: str, after: int) -> AsyncIterator[Delivery]:
+    def subscribe(self, group: str, source: str, after: int) -> AsyncGenerator[Delivery, None]:
         """Yield what a source publishes from the position on.
 
         Raises:
@@ -53,7 +53,7 @@ class FeedTransport:
         """
         return self._deliveries(group, source, url_of(source, self._sources), after)
 
-    async def _deliveries(self, group: str, source: str, url: str, after: int) -> AsyncIterator[Delivery]:
+    async def _deliveries(self, group: str, source: str, url: str, after: int) -> AsyncGenerator[Delivery, None]:
         wait = 0
         while True:
             delivery = await self._page(source, url, after, wait)

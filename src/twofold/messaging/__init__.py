@@ -1,5 +1,6 @@
 """Telling others: the transport port, the relay that publishes from the log, the inbox that records into it."""
 
+from twofold.messaging.brokers import Broker, BrokerTransport, Content, Incoming
 from twofold.messaging.deliveries import Deliveries
 from twofold.messaging.inbox import InboxHandler
 from twofold.messaging.logs import LogTransport
@@ -13,10 +14,14 @@ from twofold.messaging.wire import Message, messages, part_of
 
 __all__ = [
     "RELAY",
+    "Broker",
+    "BrokerTransport",
+    "Content",
     "Deliveries",
     "Delivery",
     "InOrder",
     "InboxHandler",
+    "Incoming",
     "LogTransport",
     "Message",
     "Outbox",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from twofold.errors import LogCorrupted
 from twofold.messaging.message import Delivery
@@ -32,23 +33,27 @@ class Deliveries:
         if began is not None:
             self._telemetry.emit(TransportPublished(self._telemetry.since(began), len(delivery.events)))
 
-    async def subscribe(self, group: str, source: str, after: int) -> AsyncIterator[Delivery]:
+    async def subscribe(self, group: str, source: str, after: int) -> AsyncGenerator[Delivery, None]:
         """Yield a source's deliveries to a group; asking for the next one says that the last one is settled.
 
         Raises:
             LogCorrupted: what comes is not what the source can have published.
         """
-        async for delivery in self._transport.subscribe(group, source, after):
-            if flaw := _flaw(delivery, source):
-                raise LogCorrupted(
-                    f"The transport has brought {group} what {source} cannot have published: {flaw}. Look at what carries it, "
-                    "or at its adapter: `twofold.testing.TransportConformance` tells where."
-                )
-            if self._telemetry.has_listeners:
-                events = delivery.events
-                age_seconds = self._telemetry.age(events[0].recorded_at_us) if events else 0.0
-                self._telemetry.emit(TransportDelivered(len(events), delivery.redelivered, age_seconds, source))
-            yield delivery
+        async with aclosing(self._transport.subscribe(group, source, after)) as deliveries:
+            async for delivery in deliveries:
+                if flaw := _flaw(delivery, source):
+                    raise LogCorrupted(
+                        f"The transport has brought {group} what {source} cannot have published: {flaw}. Look at what carries "
+                        "it, or at its adapter: `twofold.testing.TransportConformance` tells where."
+                    )
+                self._tell(delivery)
+                yield delivery
+
+    def _tell(self, delivery: Delivery) -> None:
+        if self._telemetry.has_listeners:
+            events = delivery.events
+            age_seconds = self._telemetry.age(events[0].recorded_at_us) if events else 0.0
+            self._telemetry.emit(TransportDelivered(len(events), delivery.redelivered, age_seconds, delivery.source))
 
     async def close(self) -> None:
         """Let go of connections."""

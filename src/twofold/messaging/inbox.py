@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import aclosing
 
 from twofold.clock import Clock
 from twofold.errors import ValueRefused
@@ -47,10 +48,11 @@ class InboxHandler:
         self._claim: Claim
 
     async def batches(self, after: int) -> AsyncIterator[Batch[Published]]:
-        async for delivery in self._deliveries.subscribe(self._service, self._source, after):
-            # What is delivered again is older than what has been settled, and takes nothing of that back.
-            after = max(after, delivery.position)
-            yield Batch(delivery.events, after, after)
+        async with aclosing(self._deliveries.subscribe(self._service, self._source, after)) as deliveries:
+            async for delivery in deliveries:
+                # What is delivered again is older than what has been settled, and takes nothing of that back.
+                after = max(after, delivery.position)
+                yield Batch(delivery.events, after, after)
 
     async def start(self, claim: Claim) -> Collection[str]:
         self._claim = claim

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 
 from twofold.messaging.message import Delivery
 from twofold.messaging.outbox import Outbox
@@ -23,7 +23,7 @@ class LogTransport:
     async def publish(self, delivery: Delivery) -> None:
         raise NotImplementedError("What is in the log is published; nothing has to be pushed.")
 
-    async def subscribe(self, group: str, source: str, after: int) -> AsyncIterator[Delivery]:
+    async def subscribe(self, group: str, source: str, after: int) -> AsyncGenerator[Delivery, None]:
         outbox = self._outboxes[source]
         check_not_replaced(group, source, after, await outbox.end())
         async for batch in outbox.follow(after):

@@ -31,7 +31,7 @@ class Published(msgspec.Struct, frozen=True):
     causation: str = ""
 
 
-class Delivery(msgspec.Struct, frozen=True):
+class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     """All that one source has published after one position of its log and up to another, in order.
 
     ``redelivered`` is how many of the events come again, as far as the transport knows.

@@ -39,7 +39,7 @@ class Resequencer(Generic[T]):
     """
 
     def __init__(self, source: str, after: int) -> None:
-        self._source = source
+        self.source = source
         self._reached = after
         self._early: list[tuple[int, int, Delivery, T]] = []
         self._number = 0
@@ -74,7 +74,7 @@ class Resequencer(Generic[T]):
         """Return what has come in order since the last time, None if nothing has."""
         if not self._tokens:
             return None
-        delivery = Delivery(self._source, self._events, self._reached, self._after, self._redelivered)
+        delivery = Delivery(self.source, self._events, self._reached, self._after, self._redelivered)
         taken = InOrder(delivery, self._tokens)
         self._begin()
         return taken
@@ -92,8 +92,8 @@ class Resequencer(Generic[T]):
     def missing(self) -> LogUnavailable:
         """Return an error that says what has not come, for whoever has waited long enough for it."""
         return LogUnavailable(
-            f"What {self._source} has published after position {self._reached} and up to {self._early[0][0]} has not come, "
+            f"What {self.source} has published after position {self._reached} and up to {self._early[0][0]} has not come, "
             f"and {self.held} messages that follow it have. If its relay or a part of the broker is away, it comes when that "
-            f"is back. If the broker has removed it (by age, size or hand), have {self._source} publish it again: rewind its "
+            f"is back. If the broker has removed it (by age, size or hand), have {self.source} publish it again: rewind its "
             "follower `relay` to that position, or to 0."
         )

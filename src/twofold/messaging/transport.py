@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from twofold.errors import LogCorrupted
@@ -24,12 +24,12 @@ class Transport(Protocol):
         """Hand a delivery over, and return once no subscriber can miss it any more."""
         ...
 
-    def subscribe(self, group: str, source: str, after: int) -> AsyncIterator[Delivery]:
+    def subscribe(self, group: str, source: str, after: int) -> AsyncGenerator[Delivery, None]:
         """Yield a source's deliveries to a group of which one member reads at a time.
 
         Asking for the next delivery says that the last one is settled; what is not settled is delivered again to whoever
         subscribes next. ``after`` is the position that the group has settled by its own account; a transport that keeps
-        account itself need not look at it.
+        account itself need not look at it. Closing it, as cancelling does, lets go of what it has of the broker.
         """
         ...
 

@@ -82,7 +82,7 @@ def _position_message(delivery: Delivery) -> Message:
     return Message(attributes, b"", POSITION_TYPE)
 
 
-def part_of(attributes: Mapping[str, str], data: bytes, source: str, *, redelivered: bool = False) -> Delivery:
+def part_of(attributes: Mapping[str, str], data: bytes, source: str, *, is_redelivered: bool = False) -> Delivery:
     """Return the part of a source's deliveries that a message is.
 
     Of somebody who keeps no log, ``id`` and ``type`` are enough: then nothing is known of its place among the others.
@@ -100,7 +100,7 @@ def part_of(attributes: Mapping[str, str], data: bytes, source: str, *, redelive
     event = _event(attributes, data, source)
     if event.position and not after < event.position <= through:
         raise Undecodable(f"its position is {event.position}, after {after} and up to {through}")
-    return Delivery(source, [event], through, after, int(redelivered))
+    return Delivery(source, [event], through, after, int(is_redelivered))
 
 
 def _event(attributes: Mapping[str, str], data: bytes, source: str) -> Published:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from functools import partial
 from operator import getitem
 
@@ -26,7 +26,7 @@ class SimulatedTransport:
     async def publish(self, delivery: Delivery) -> None:
         await self._wire.write(partial(self._broker.publish, delivery), f"a delivery up to {delivery.position}")
 
-    async def subscribe(self, group: str, source: str, after: int) -> AsyncIterator[Delivery]:
+    async def subscribe(self, group: str, source: str, after: int) -> AsyncGenerator[Delivery, None]:
         mishaps = self._wire.mishaps
         deliveries, settled, key = self._broker.deliveries[source], self._broker.settled, (group, source)
         place = settled[key]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
@@ -32,7 +32,7 @@ class Exchange(Protocol):
         """Publish for `SOURCE`. Deliveries come with positions from 1 on, without gaps between them."""
         ...
 
-    def subscribe(self, group: str, source: str, after: int) -> AsyncIterator[Delivery]:
+    def subscribe(self, group: str, source: str, after: int) -> AsyncGenerator[Delivery, None]:
         """Subscribe as one of `SUBSCRIBERS`."""
         ...
 
@@ -344,7 +344,7 @@ async def _positions_up_to(subscription: Any, position: int) -> list[int]:
     return [event.position async for delivery in _until(subscription, position) for event in delivery.events]
 
 
-async def _until(subscription: Any, position: int) -> AsyncIterator[Delivery]:
+async def _until(subscription: Any, position: int) -> AsyncGenerator[Delivery, None]:
     while True:
         delivery: Delivery = await anext(subscription)
         yield delivery

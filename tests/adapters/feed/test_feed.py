@@ -78,7 +78,7 @@ def test_a_feed_is_read_page_by_page() -> None:
         await running.send(Count(item="i1"))
         transport = FeedTransport({"till": url}, CLOCK, FeedLimits(page_events=100))
         deliveries = []
-        async with aclosing(transport.subscribe("buying", "till", 0)) as subscription:  # type: ignore[type-var]
+        async with aclosing(transport.subscribe("buying", "till", 0)) as subscription:
             async for delivery in subscription:
                 deliveries.append(delivery)
                 if delivery.position == 251:
@@ -103,7 +103,12 @@ def test_only_what_is_published_is_in_the_feed_and_its_position_moves_all_the_sa
                 ("Sold", "item:tea", {"item": "tea", "units": 2})
             ]
             assert page["position"] == 2
-            assert (await http.get("/feed?after=1")).json() == {"source": "till", "events": [], "position": 2}
+            assert (await http.get("/feed?after=1")).json() == {
+                "source": "till",
+                "events": [],
+                "position": 2,
+                "after": 1,
+            }
             assert (await http.get("/feed?after=1&wait=30")).json()["position"] == 2
             assert (await http.get("/feed?limit=1")).json()["position"] == 1
 
