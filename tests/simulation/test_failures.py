@@ -9,7 +9,7 @@ import pytest
 
 from twofold import Aggregate, Command, Event, Service, System, Tag, View, Views, decide, evolve, project, replace
 from twofold.errors import DeclarationError
-from twofold.simulation import Report, invariant, simulate, simulate_once
+from twofold.simulation import Faults, Plan, Report, invariant, simulate, simulate_once
 from twofold.views import Transaction
 
 LampId = Annotated[str, Tag("lamp")]
@@ -180,3 +180,12 @@ def test_what_is_heard_and_does_not_fit_is_told() -> None:
         Service("power", views=[Watts], subscribes=[PressedElsewhere]),
     )
     assert "Nothing is parked." in rules(system)
+
+
+def test_that_no_process_can_start_for_a_while_is_an_accident() -> None:
+    """Clients give up, and in the end, when the databases can be read again, all processes have to be there."""
+    lamps = Service("lamps", decisions=[press])
+    plan = Plan(commands=2, faults=Faults(refused_read=1.0))
+    report = simulate_once(lamps, 0, plan=plan)
+    assert (report.violations, report.commands) == ([], 0)
+    assert "gives up, as there is no process that takes commands" in str(report.trace)

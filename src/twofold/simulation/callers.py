@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from typing import Any
@@ -71,7 +72,8 @@ class Caller:
             if isinstance(request, Visit):
                 await self._visit(request)
             else:
-                await self._request(request, plan)
+                with suppress(Unanswered):
+                    await self._request(request, plan)
             await asyncio.sleep(request.chance.between(0, plan.pace_seconds))
 
     async def _request(self, request: Request, plan: Plan) -> None:
@@ -196,6 +198,10 @@ class Caller:
         """Return a process that does what is wanted, and the service in it; it may take a while until there is one.
 
         It is one whose code takes the message, if there is such a one.
+
+        Raises:
+            Unanswered: there was none for a long time, in which something has gone wrong.
+            Standstill: there was none, and nothing has gone wrong.
         """
         for _ in range(_LOOKS):
             if up := self._processes(role):
@@ -203,4 +209,8 @@ class Caller:
                 if process.instance is not None:
                     return process, process.instance[service]
             await asyncio.sleep(_LOOK_SECONDS)
+        if self._mishaps.counts:
+            # Whoever starts at such a time may fail again and again; in the end, when all is calm, each has to be there.
+            self._trace.tell(self._name, f"gives up, as there is no process that takes {role}")
+            raise Unanswered(f"{self._name} finds no process that takes {role}.")
         raise Standstill(f"{self._name} finds no process that takes {role}.")

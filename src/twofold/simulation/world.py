@@ -163,11 +163,12 @@ class World:
         deadline = self.loop.time() + _CATCHING_UP_SECONDS
         while self.loop.time() < deadline:
             self.behind = [each for service in self.services for each in self._behind(service)]
-            if not self.behind and len(self.hosts.up()) == len(self.plan.processes):
-                # Whoever waits for something that has just ended has its turn before all is judged.
-                await asyncio.sleep(_LOOK_SECONDS)
-                return
+            if (up := len(self.hosts.up())) < len(self.plan.processes):
+                self.behind += [f"{up} of {len(self.plan.processes)} processes have started"]
             await asyncio.sleep(_LOOK_SECONDS)
+            # Whoever waits for something that has just ended has had its turn now, before all is judged.
+            if not self.behind:
+                return
 
     def _behind(self, service: Service) -> Iterator[str]:
         return behind(service, self.logs, self.view_store(service.name), self.plan, self._now_us())
