@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from twofold.followers import Checkpoint, Claim, PositionWaiter, Segment, checkp
 from twofold.followers.session import Fetch, Steps
 from twofold.log import Guard, Log, RecordedEvent, Ticket
 from twofold.log.following import Head
-from twofold.messaging import InboxHandler, Published, RelayHandler
+from twofold.messaging import BrokerTransport, Delivery, InboxHandler, Published, RelayHandler, Resequencer
 from twofold.views import ViewHandler, Write, replacing
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -193,6 +193,27 @@ def told_before_it_is_published(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(RelayHandler, "apply", apply)
 
 
+def handed_on_as_it_comes(patch: pytest.MonkeyPatch) -> None:
+    """What a broker brings goes on at once, whatever belongs before it."""
+    patch.setattr(Resequencer, "add", Resequencer._append)
+
+
+def settled_before_it_is_recorded(patch: pytest.MonkeyPatch) -> None:
+    """The broker is told that it need not bring again what nobody has recorded yet."""
+
+    async def subscribe(self: Any, group: str, source: str, after: int) -> AsyncGenerator[Delivery, None]:
+        async with self._broker.incoming(group, source) as incoming:
+            waiting = Resequencer[Any](source, after)
+            while True:
+                for message in await incoming.receive(500, 1.0):
+                    await self._add(waiting, incoming, message)
+                if taken := waiting.take():
+                    await incoming.settle(taken.tokens)
+                    yield taken.delivery
+
+    patch.setattr(BrokerTransport, "subscribe", subscribe)
+
+
 def commits_overtake(patch: pytest.MonkeyPatch) -> None:
     """What is heard is recorded behind a commit that has failed as if that had not."""
     patch.setattr(Ticket, "is_lost", False)
@@ -219,6 +240,8 @@ OF_ONE_SERVICE: list[Plant] = [
 BETWEEN_SERVICES: list[Plant] = [
     heard_before_it_is_recorded,
     told_before_it_is_published,
+    handed_on_as_it_comes,
+    settled_before_it_is_recorded,
     commits_overtake,
 ]
 """Those that take two services which hear of each other."""

@@ -8,10 +8,10 @@ import pytest
 from twofold.clock import SystemClock
 from twofold.log import LogStore
 from twofold.simulation.chance import Chance
-from twofold.simulation.disks import Broker, LogDisk, ViewDisk
+from twofold.simulation.disks import BrokerDisk, LogDisk, ViewDisk
 from twofold.simulation.faults import Faults, Mishaps
 from twofold.simulation.log_store import SimulatedLogStore
-from twofold.simulation.transport import SimulatedTransport
+from twofold.simulation.transport import simulated_transport
 from twofold.simulation.view_store import SimulatedViewStore
 from twofold.simulation.wire import Wire
 from twofold.testing import LogConformance, TransportConformance, ViewConformance
@@ -39,6 +39,6 @@ class TestSimulatedTransport(TransportConformance):
         @asynccontextmanager
         async def exchange() -> AsyncIterator[Exchange]:
             mishaps = Mishaps(Chance(1, "transport"), Faults())
-            yield SimulatedTransport(Broker(), Wire(mishaps))
+            yield simulated_transport(BrokerDisk(), Wire(mishaps), SystemClock())
 
         return exchange

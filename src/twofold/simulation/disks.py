@@ -14,7 +14,7 @@ from twofold.adapters.memory import MemoryStore
 from twofold.adapters.sqlite.failures import failure_of
 from twofold.clock import Clock
 from twofold.log import ALL, Append, Appended, Outcome, RecordedEvent
-from twofold.messaging import Delivery
+from twofold.messaging import Message
 from twofold.simulation.history import Read
 from twofold.simulation.starting import remembered
 from twofold.simulation.wire import at_once
@@ -131,17 +131,15 @@ class ViewDisk:
         self._connection.close()
 
 
-class Broker:
-    """What was published, by source, in the order in which it came, for good; and how many of them each group has settled."""
+class BrokerDisk:
+    """What was published, for good: messages by source and partition, and how many of each partition a group has settled."""
 
     def __init__(self) -> None:
-        self.deliveries: defaultdict[str, list[Delivery]] = defaultdict(list)
-        self.settled: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self.messages: defaultdict[tuple[str, int], list[Message]] = defaultdict(list)
+        self.settled: defaultdict[tuple[str, str, int], int] = defaultdict(int)
         self.bell = Bell()
 
-    def publish(self, delivery: Delivery) -> None:
-        """Keep a delivery, now; one that is kept already is not kept twice."""
-        kept = self.deliveries[delivery.source]
-        if delivery not in kept:
-            kept.append(delivery)
-            self.bell.ring()
+    def keep(self, source: str, partition: int, messages: Sequence[Message]) -> None:
+        """Keep messages, now."""
+        self.messages[source, partition] += messages
+        self.bell.ring()

@@ -11,7 +11,7 @@ from twofold.service import Settings
 from twofold.service.roles import Role
 from twofold.simulation.chance import Chance
 from twofold.simulation.clock import Calendar, SimulatedClock
-from twofold.simulation.disks import Broker, LogDisk, ViewDisk
+from twofold.simulation.disks import BrokerDisk, LogDisk, ViewDisk
 from twofold.simulation.faults import Mishaps
 from twofold.simulation.log_store import SimulatedLogStore
 from twofold.simulation.loop import SimulatedLoop
@@ -20,7 +20,7 @@ from twofold.simulation.process import Process
 from twofold.simulation.releases import Release
 from twofold.simulation.stand_ins import Outside
 from twofold.simulation.trace import Trace
-from twofold.simulation.transport import SimulatedTransport
+from twofold.simulation.transport import simulated_transport
 from twofold.simulation.view_store import SimulatedViewStore
 from twofold.simulation.wire import Wire
 
@@ -67,7 +67,7 @@ class Hosts:
         self._logs = logs
         self._views = views
         self._outside = outside
-        self._broker = Broker()
+        self._broker = BrokerDisk()
         self._plan = plan
         self._seed = seed
         self._loop = loop
@@ -147,7 +147,7 @@ class Hosts:
 
     def _settings(self, process: Process) -> dict[str, Settings]:
         wire = Wire(self._mishaps, process)
-        broker = SimulatedTransport(self._broker, wire) if self._plan.has_broker else ""
+        broker = simulated_transport(self._broker, wire, process.clock) if self._plan.has_broker else ""
         return {
             name: Settings(
                 log=SimulatedLogStore(disk, wire),
