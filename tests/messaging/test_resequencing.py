@@ -108,7 +108,7 @@ def test_who_waits_in_vain_says_for_what() -> None:
     waiting.add(Delivery("till", [published(9)], 9, 7), 1)
     assert (waiting.take(), waiting.held) == (None, 1)
     assert "after position 5 and up to 7 has not come, and 1 messages that follow it have" in str(waiting.missing())
-    assert "rewind its follower `relay`" in str(waiting.missing())
+    assert "twofold publish-again module:till" in str(waiting.missing())
 
 
 ORDERS: dict[str, Callable[[list[Any]], list[Any]]] = {"in order": list, "backwards": lambda parts: parts[::-1]}

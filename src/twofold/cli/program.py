@@ -13,6 +13,7 @@ from twofold.cli.log import log
 from twofold.cli.new import new
 from twofold.cli.parked import parked
 from twofold.cli.processes import processes
+from twofold.cli.publishing import publish_again
 from twofold.cli.run import run
 from twofold.cli.segments import segments
 from twofold.cli.simulate import simulate
@@ -60,5 +61,19 @@ def twofold() -> None:
     """
 
 
-for _command in (run, graph, check, log, views, waiting, segments, processes, timers, parked, simulate, new):
+for _command in (
+    run,
+    graph,
+    check,
+    log,
+    views,
+    waiting,
+    segments,
+    publish_again,
+    processes,
+    timers,
+    parked,
+    simulate,
+    new,
+):
     twofold.add_command(_command)

@@ -94,6 +94,6 @@ class Resequencer(Generic[T]):
         return LogUnavailable(
             f"What {self.source} has published after position {self._reached} and up to {self._early[0][0]} has not come, "
             f"and {self.held} messages that follow it have. If its relay or a part of the broker is away, it comes when that "
-            f"is back. If the broker has removed it (by age, size or hand), have {self.source} publish it again: rewind its "
-            "follower `relay` to that position, or to 0."
+            "is back. If the broker has removed it (by age, size or hand), have it published again: twofold publish-again "
+            f"module:{self.source}."
         )
