@@ -276,9 +276,6 @@ class BrokerLimits(_Group, frozen=True, kw_only=True, rename=_variables_of("BROK
     early_events: Annotated[int, Meta(ge=100, le=10_000_000)] = 100_000
     """How many events may wait for what belongs before them. Fewer: a partition that is behind holds up the others; more:
     memory."""
-    longest_pause_seconds: Annotated[float, Meta(ge=0.1, le=3600)] = 5.0
-    """How long to wait at the most before a broker that is away is asked again. Longer: it is used later when it is back;
-    shorter: more attempts meanwhile."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):

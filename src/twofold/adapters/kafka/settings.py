@@ -1,0 +1,86 @@
+"""What a URL says of a Kafka cluster, and what its clients are told."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from twofold.adapters.broker_url import BrokerUrl
+from twofold.errors import SettingsError
+
+EXAMPLE: Final = "For example kafka://user:password@one:9092,two:9092?topic=*.events&partitions=6"
+
+_PORT = 9092
+_OPTIONS = (
+    "ca", "certificate", "create", "dead_letters", "key", "mechanism", "partitions", "replication", "security", "topic",
+)  # fmt: skip
+_SECURITY = ("plaintext", "ssl", "sasl_plaintext", "sasl_ssl")
+_CHOICES = {
+    "create": ("yes", "no"),
+    "mechanism": ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
+    "security": _SECURITY,
+}
+_FILES = {"ca": "ssl.ca.location", "certificate": "ssl.certificate.location", "key": "ssl.key.location"}
+
+_PARTITIONS = 6
+_BY_THE_BROKER = -1
+
+
+class KafkaSettings(msgspec.Struct, frozen=True):
+    """How a cluster is reached, and what its topics are like."""
+
+    url: BrokerUrl
+    partitions: int
+    replication: int
+    creates: bool
+    answer_seconds: float
+
+    @classmethod
+    def of(cls, url: str, answer_seconds: float) -> KafkaSettings:
+        """Read a URL.
+
+        Raises:
+            SettingsError: it cannot be meant.
+        """
+        found = BrokerUrl.of(url, _PORT, _OPTIONS, EXAMPLE)
+        if found.path:
+            raise SettingsError(f"{found}: nothing stands after the servers but ?options. {EXAMPLE}")
+        for option, choices in _CHOICES.items():
+            if found.options.get(option, choices[0]) not in choices:
+                raise SettingsError(f"{found}: {option} has to be one of {', '.join(choices)}. {EXAMPLE}")
+        replication = found.number("replication", 1, EXAMPLE) if "replication" in found.options else _BY_THE_BROKER
+        return cls(
+            found,
+            found.number("partitions", _PARTITIONS, EXAMPLE),
+            replication,
+            found.options.get("create") != "no",
+            answer_seconds,
+        )
+
+    def topic(self, source: str) -> str:
+        """Return where a source's events are."""
+        return self.url.place("topic", "*.events", source)
+
+    def dead_letters(self, group: str) -> str:
+        """Return where what is no event is kept, of all that comes for a group."""
+        return self.url.place("dead_letters", "*.dead-letters", group)
+
+    def client(self) -> dict[str, Any]:
+        """Return what any client has to be told; what goes wrong it tells by calls, and need not print."""
+        options = self.url.options
+        security = options.get("security", "sasl_ssl" if self.url.user else "plaintext")
+        milliseconds = int(self.answer_seconds * 1000)
+        config: dict[str, Any] = {
+            "bootstrap.servers": ",".join(self.url.servers),
+            "client.id": "twofold",
+            "security.protocol": security,
+            "socket.timeout.ms": milliseconds,
+            "reconnect.backoff.max.ms": 1000,
+            "log_level": 0,
+        }
+        if self.url.user:
+            config["sasl.mechanism"] = options.get("mechanism", "PLAIN")
+            config["sasl.username"] = self.url.user
+            config["sasl.password"] = self.url.password
+        return config | {_FILES[option]: options[option] for option in _FILES if option in options}

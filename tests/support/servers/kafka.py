@@ -1,0 +1,145 @@
+"""A real Apache Kafka for tests: one broker that is its own controller, on free ports and in a temporary folder.
+
+It needs Java 17 and, the first time, Maven, which fetches the broker into the environment of these tests.
+``TWOFOLD_TEST_KAFKA`` names a running one instead, such as ``kafka://127.0.0.1:9092``.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from tests.support.servers.process import ServerProcess, free_ports
+from tests.support.servers.sharing import NoServer, keep
+
+USER, PASSWORD = "shop", "open sesame"
+
+_JARS = Path(sys.prefix) / "servers" / "kafka-4.4.0"
+_START_SECONDS = 60.0
+_CLUSTER = "dHdvZm9sZC1pbi10ZXN0cw"
+_JAVA = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listener.name.sasl.sasl.enabled.mechanisms=PLAIN
+listener.name.sasl.plain.sasl.jaas.config=\
+org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";
+log.dirs={folder}/data
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=3
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=3000
+log.cleaner.dedupe.buffer.size=16777216
+"""
+
+
+class KafkaServer:
+    """A broker with a life that a test may interrupt; ``sasl_url`` is where it wants to know who asks."""
+
+    def __init__(self, folder: Path) -> None:
+        plain, sasl, controller = free_ports(3)
+        self.servers = f"127.0.0.1:{plain}"
+        self.url = f"kafka://{self.servers}"
+        self.sasl_servers = f"127.0.0.1:{sasl}"
+        properties = folder / "server.properties"
+        properties.write_text(
+            _PROPERTIES.format(
+                plain=plain, sasl=sasl, controller=controller, folder=folder, user=USER, password=PASSWORD
+            )
+        )
+        java = ["java", *_JAVA, "-cp", f"{_jars()}/*"]
+        _run([*java, "kafka.tools.StorageTool", "format", "-t", _CLUSTER, "-c", str(properties)])
+        self._process = ServerProcess([*java, "kafka.Kafka", str(properties)], folder / "server.log")
+
+    def start(self) -> None:
+        """Start it, or start again what was stopped or killed, on the same ports and data."""
+        self._process.start()
+        deadline = time.monotonic() + _START_SECONDS
+        # A client of its own for each try: one that has found nobody waits ever longer before it looks again.
+        while not _answers(self.servers):
+            assert not self._process.has_ended(), self._process.log()
+            assert time.monotonic() < deadline, f"Kafka did not start within {_START_SECONDS} s:\n{self._process.log()}"
+
+    def stop(self) -> None:
+        """Stop it at once, as a power cut would."""
+        self._process.end(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Stop it for good."""
+        self._process.close()
+
+
+@contextmanager
+def running_kafka() -> Iterator[KafkaServer]:
+    """Start a broker, and take all of it away in the end.
+
+    Raises:
+        NoServer: it cannot be had here.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="twofold-kafka-"))
+    try:
+        server = KafkaServer(folder)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _answers(servers: str) -> bool:
+    try:
+        AdminClient({"bootstrap.servers": servers, "log_level": 0}).list_topics(timeout=2)
+    except KafkaException:
+        return False
+    return True
+
+
+def _jars() -> Path:
+    """Return the folder of what Kafka is made of, fetched if it is not there yet."""
+    if not shutil.which("java"):
+        raise NoServer("These tests need Java 17 or later: apt-get install default-jre-headless maven")
+    if not _JARS.exists():
+        if not shutil.which("mvn"):
+            raise NoServer("These tests need Maven, which fetches Kafka once: apt-get install maven")
+        _JARS.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=_JARS.parent) as draft:
+            _run(["mvn", "-q", "-B", "-f", str(Path(__file__).with_name("kafka_jars.xml")),
+                  "dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={draft}/jars"])  # fmt: skip
+            Path(draft, "jars").rename(_JARS)
+    return _JARS
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
+
+
+@contextmanager
+def _url() -> Iterator[str]:
+    with running_kafka() as server:
+        yield server.url
+
+
+if __name__ == "__main__":
+    keep(_url(), Path(sys.argv[1]), "kafka")
