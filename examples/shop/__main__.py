@@ -5,7 +5,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -21,11 +21,11 @@ from starlette.types import ASGIApp
 from examples.shop import shop
 from examples.shop.customers import show_orders
 from examples.shop.generate import generate
-from examples.shop.load import Send, deliver_again, load, over, rebuild, within
+from examples.shop.load import Send, client, deliver_again, load, over, rebuild, within
 from examples.shop.orders import BadFile, Order, last_lines, read_orders
 from examples.shop.payment_api import PaymentProvider
 from examples.shop.payments import API_VARIABLE, PaymentApi, open_payment_api
-from examples.shop.processes import NotServing, databases, workers
+from examples.shop.processes import NotServing, apart, databases, together
 from examples.shop.totals import Refused, ask_for_result, tables
 from twofold import Receipt
 from twofold.cli.streams import run as run_to_its_end
@@ -72,6 +72,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--processes", type=int, default=0, metavar="N", help="run the services in N processes (default: in this one)"
     )
+    parser.add_argument(
+        "--transport", metavar="URL", help="run each service in a process of its own; this broker is between them"
+    )
     parser.add_argument("--twice", action="store_true", help="submit every document twice")
     parser.add_argument("--deliver-twice", action="store_true", help="deliver every published event twice")
     parser.add_argument("--rebuild", action="store_true", help="rebuild every view from the first event after the load")
@@ -86,11 +89,11 @@ async def run(arguments: argparse.Namespace) -> None:
     with nullcontext(arguments.data) if arguments.data else TemporaryDirectory() as data:
         folder = Path(data)
         path = arguments.orders or week(folder, notes)
-        running = in_processes if arguments.processes else in_this_process
+        running = in_processes if arguments.processes or arguments.transport else in_this_process
         async with (
             serving(PaymentProvider(folder / "payment-api.json").app, port=0) as (api_url, _),
             running(arguments, folder, api_url) as services,
-            httpx.AsyncClient(base_url=services.url, timeout=60) as http,
+            client(services.urls) as http,
             httpx.AsyncClient(base_url=api_url) as api,
         ):
             receipts = await take_in(path, services.send, services.followed, arguments, notes)
@@ -100,14 +103,14 @@ async def run(arguments: argparse.Namespace) -> None:
             else:
                 Console().print(tables(result))
                 await show_orders(http, api)
-                await question_time(services.url, services.server)
+                await question_time(services.urls["reporting"], services.server)
 
 
 class Services(msgspec.Struct):
     """The services as they run: where they answer, what ends with them, how to send to them, and where they leave things."""
 
-    url: str
-    server: asyncio.Future[None]
+    urls: Mapping[str, str]
+    server: Awaitable[object]
     send: Send
     followed: Mapping[str, Running | Databases]
 
@@ -120,17 +123,18 @@ async def in_this_process(arguments: argparse.Namespace, folder: Path, api_url: 
         ) as services,
         serving(asgi(services), arguments.port) as (url, server),
     ):
-        yield Services(url, server, within(services), services)
+        yield Services(dict.fromkeys(shop.services, url), server, within(services), services)
 
 
 @asynccontextmanager
 async def in_processes(arguments: argparse.Namespace, folder: Path, api_url: str) -> AsyncIterator[Services]:
-    async with (
-        workers(arguments.processes, arguments.port, {**environment(folder), API_VARIABLE: api_url}) as (url, server),
-        over(url) as send,
-        databases(settings(folder)) as followed,
-    ):
-        yield Services(url, server, send, followed)
+    variables = {**environment(folder), API_VARIABLE: api_url}
+    if arguments.transport:
+        starting = apart(arguments.port, variables | {"TWOFOLD_TRANSPORT": arguments.transport})
+    else:
+        starting = together(arguments.processes, arguments.port, variables)
+    async with starting as (urls, server), over(urls) as send, databases(settings(folder)) as followed:
+        yield Services(urls, server, send, followed)
 
 
 async def take_in(
@@ -146,18 +150,18 @@ async def take_in(
     with progress(notes, len(documents)) as sent:
         receipts = await load(send, twice(orders) if arguments.twice else orders, sent)
     if arguments.deliver_twice:
-        await deliver_again(followed)
+        await deliver_again(followed, has_broker=bool(arguments.transport))
     if arguments.rebuild:
         await rebuild(followed)
     return receipts
 
 
-async def question_time(url: str, server: asyncio.Future[None]) -> None:
+async def question_time(url: str, server: Awaitable[object]) -> None:
     """Stay up for whoever sits at the terminal; where nobody does, ask the question that would be suggested."""
     question = f"{url}/reporting/queries/RevenueByCountry?limit=3"
     print(f"Ask for yourself:\n\n  curl '{question}'\n")
     if sys.stdin.isatty() and sys.stdout.isatty():
-        print(f"Whatever else there is: {url}/reporting/docs, and the same of sales, stock and ledger. Ctrl-C ends it.")
+        print(f"Whatever else there is: {url}/reporting/docs, and the same of the other services. Ctrl-C ends it.")
         await server
     else:
         async with httpx.AsyncClient() as http:

@@ -13,7 +13,7 @@ from examples.shop.totals import Refused
 from twofold import Command, Receipt
 from twofold.followers import checkpoints
 from twofold.messages import encode, parse_receipts
-from twofold.messaging import inbox_name
+from twofold.messaging import RELAY, inbox_name
 from twofold.operations.databases import Databases
 from twofold.service import Running
 from twofold.views import replacing
@@ -59,14 +59,32 @@ def within(services: Mapping[str, Running]) -> Send:
     return send
 
 
+class ByService(httpx.AsyncHTTPTransport):
+    """Sends each request to where its service answers, which the first part of the path names."""
+
+    def __init__(self, urls: Mapping[str, str], connections: int) -> None:
+        super().__init__(limits=httpx.Limits(max_connections=connections))
+        self._addresses = {name: httpx.URL(url) for name, url in urls.items()}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        address = self._addresses[request.url.path.split("/")[1]]
+        request.url = request.url.copy_with(host=address.host, port=address.port)
+        return await super().handle_async_request(request)
+
+
+def client(urls: Mapping[str, str], connections: int = 100) -> httpx.AsyncClient:
+    """Return a client of all services, wherever each of them answers."""
+    return httpx.AsyncClient(base_url="http://localhost", transport=ByService(urls, connections), timeout=60)
+
+
 @asynccontextmanager
-async def over(url: str) -> AsyncIterator[Send]:
+async def over(urls: Mapping[str, str]) -> AsyncIterator[Send]:
     """Send over HTTP for a block, each document again and again until somebody acknowledges it."""
     # A client looks through all of its connections for each request, so many with few are quicker than one with many.
-    limits = httpx.Limits(max_connections=SENDERS // CLIENTS)
+    connections = SENDERS // CLIENTS
     async with AsyncExitStack() as stack:
-        clients = [httpx.AsyncClient(base_url=url, limits=limits, timeout=60) for _ in range(CLIENTS)]
-        yield sending([await stack.enter_async_context(client) for client in clients])
+        clients = [await stack.enter_async_context(client(urls, connections)) for _ in range(CLIENTS)]
+        yield sending(clients)
 
 
 def sending(clients: Sequence[httpx.AsyncClient]) -> Send:
@@ -102,15 +120,17 @@ async def post(http: httpx.AsyncClient, service: str, command: Command, key: str
 # Followers that begin anew.
 
 
-async def deliver_again(services: Mapping[str, Running | Databases]) -> None:
-    """Have every published event delivered to every service that hears it a second time."""
-    await asyncio.gather(
-        *[
-            _repeat(service, inbox_name(source), services[source])
-            for service in services.values()
-            for source in service.declaration.sources
-        ]
-    )
+async def deliver_again(services: Mapping[str, Running | Databases], *, has_broker: bool) -> None:
+    """Have every published event delivered a second time to every service that hears it; a broker gets it again."""
+    heard = [(service, source) for service in services.values() for source in service.declaration.sources]
+    for service, source in heard:
+        await _reach(service, inbox_name(source), await services[source].log.head())
+        await replacing.rewind(service.views, inbox_name(source), ())
+    if has_broker:
+        for source in {source for _, source in heard}:
+            await replacing.rewind(services[source].views, RELAY, ())
+    for service, source in heard:
+        await _reach(service, inbox_name(source), await services[source].log.head())
 
 
 async def rebuild(services: Mapping[str, Running | Databases]) -> None:
@@ -118,14 +138,6 @@ async def rebuild(services: Mapping[str, Running | Databases]) -> None:
     await asyncio.gather(
         *[service.rebuild(follower) for service in services.values() for follower in service.declaration.followers]
     )
-
-
-async def _repeat(service: Running | Databases, follower: str, followed: Running | Databases) -> None:
-    """Send a follower back to the first event once it is through, and return when it is through again."""
-    head = await followed.log.head()
-    await _reach(service, follower, head)
-    await replacing.rewind(service.views, follower, ())
-    await _reach(service, follower, head)
 
 
 async def _reach(service: Running | Databases, follower: str, position: int) -> None:

@@ -1,9 +1,9 @@
-"""The shop in several processes at one address, each of which runs all services."""
+"""The shop in several processes: each runs all services, at one address; or each has a service of its own."""
 
 import asyncio
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import msgspec
@@ -20,15 +20,45 @@ class NotServing(Exception):
 
 
 @asynccontextmanager
-async def workers(
+async def apart(port: int, environment: Mapping[str, str]) -> AsyncIterator[tuple[dict[str, str], Awaitable[object]]]:
+    """Run each service in a process of its own for a block; give the URL of each, and what ends with them.
+
+    Raises:
+        NotServing: one does not start.
+    """
+    async with AsyncExitStack() as stack:
+        starting = [
+            stack.enter_async_context(workers(f"examples.shop.apart:{name}", 1, port and port + number, environment))
+            for number, name in enumerate(shop.services)
+        ]
+        served = await asyncio.gather(*starting)
+        urls = dict(zip(shop.services, [url for url, _ in served], strict=True))
+        yield urls, asyncio.gather(*[ended for _, ended in served])
+
+
+@asynccontextmanager
+async def together(
     count: int, port: int, environment: Mapping[str, str]
-) -> AsyncIterator[tuple[str, asyncio.Future[None]]]:
+) -> AsyncIterator[tuple[dict[str, str], Awaitable[object]]]:
+    """Run all services in each of so many processes for a block; give the URL of each, and what ends with them.
+
+    Raises:
+        NotServing: they do not start.
+    """
+    async with workers("examples.shop:shop", count, port, environment) as (url, ended):
+        yield dict.fromkeys(shop.services, url), ended
+
+
+@asynccontextmanager
+async def workers(
+    target: str, count: int, port: int, environment: Mapping[str, str]
+) -> AsyncIterator[tuple[str, Awaitable[object]]]:
     """Run so many processes for a block; give the URL at which they answer, and what ends with them.
 
     Raises:
         NotServing: they do not start.
     """
-    command = [sys.executable, "-m", "twofold.cli", "run", "examples.shop:shop", "--workers", str(count)]
+    command = [sys.executable, "-m", "twofold.cli", "run", target, "--workers", str(count)]
     command += ["--port", str(port), "--log-format", "json"]
     parent = await asyncio.create_subprocess_exec(*command, env=environment, stderr=PIPE)
     url: asyncio.Future[str] = asyncio.get_running_loop().create_future()

@@ -107,7 +107,11 @@ async def loaded(url: str, orders: Path, chaos: Chaos) -> tuple[dict[Order, Rece
     acknowledged: dict[Order, Receipt] = {}
     moved = asyncio.Condition()
 
-    async with over(url) as send, httpx.AsyncClient(base_url=url, timeout=60) as http, asyncio.TaskGroup() as tasks:
+    async with (
+        over(dict.fromkeys(shop.services, url)) as send,
+        httpx.AsyncClient(base_url=url, timeout=60) as http,
+        asyncio.TaskGroup() as tasks,
+    ):
 
         async def noted(order: Order) -> Receipt:
             receipt = acknowledged[order] = await send(order)
