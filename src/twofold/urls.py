@@ -38,11 +38,13 @@ def without_password(url: str) -> str:
     'postgresql://shop:***@db/shop?schema=orders&sslpassword=***&***'
     >>> without_password("feed:sales=http://me:secret@sales:8001,ledger=http://ledger/?token=secret")
     'feed:sales=http://***@sales:8001,ledger=http://ledger/?token=***'
+    >>> without_password("split:events=kafka://me:secret@one,two:9092,commands=amqp://me:secret@three")
+    'split:events=kafka://me:***@one,two:9092,commands=amqp://me:***@three'
     >>> without_password("host=db password=secret")
     '***'
     """
-    if url.startswith("feed:"):
-        return f"feed:{','.join(map(_feed_part, _FEED.split(url.removeprefix('feed:'))))}"
+    if of_several := re.match("feed:|split:", url):
+        return f"{of_several[0]}{','.join(map(_feed_part, _FEED.split(url[of_several.end() :])))}"
     scheme, slashes, rest = url.partition("://")
     if not slashes:
         return url if url in ("", "memory:") or _FILE.fullmatch(url) else _HIDDEN
