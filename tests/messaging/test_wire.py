@@ -52,6 +52,18 @@ def test_a_stretch_without_events_is_a_message_too() -> None:
     assert part_of(message.attributes, message.data, "till") == delivery
 
 
+def test_what_has_no_position_breaks_no_chain() -> None:
+    """A bridge carries it on between events of a log, each of which begins where the one before it ends."""
+    given = [published(3), published(0), published(5)]
+    parts = [part_of(each.attributes, each.data, "till") for each in messages(Delivery("till", given, 9, 2))]
+    assert [(part.after, part.position) for part in parts] == [(2, 3), (0, 0), (3, 9)]
+    assert [*messages(Delivery("till", [], 9, 9))] == []
+
+
+def published(position: int) -> Published:
+    return Published(f"id-{position}", "till", "Sold", 1, "item:tea", position, 5, msgspec.Raw(b"{}"))
+
+
 def test_who_keeps_no_log_needs_an_id_and_a_type() -> None:
     """All else has a default, as far as CloudEvents 1.0 has one."""
     part = part_of({"id": "1", "type": "Sold"}, b'{"a": 1}', "till", is_redelivered=True)

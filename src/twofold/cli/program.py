@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from twofold.cli.bridge import bridge
 from twofold.cli.check import check
 from twofold.cli.graph import graph
 from twofold.cli.log import log
@@ -70,6 +71,7 @@ for _command in (
     waiting,
     segments,
     publish_again,
+    bridge,
     processes,
     timers,
     parked,

@@ -1,5 +1,6 @@
 """Telling others: the transport port, the relay that publishes from the log, the inbox that records into it."""
 
+from twofold.messaging.bridging import BridgeHandler
 from twofold.messaging.brokers import Broker, BrokerTransport, Content, Incoming
 from twofold.messaging.deliveries import Deliveries
 from twofold.messaging.inbox import InboxHandler
@@ -14,6 +15,7 @@ from twofold.messaging.wire import Message, messages, part_of
 
 __all__ = [
     "RELAY",
+    "BridgeHandler",
     "Broker",
     "BrokerTransport",
     "Content",

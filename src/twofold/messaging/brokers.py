@@ -108,7 +108,8 @@ class BrokerTransport(Generic[M]):
         self._limits = limits
 
     async def publish(self, delivery: Delivery) -> None:
-        await self._broker.publish(delivery.source, [*messages(delivery)])
+        if told := [*messages(delivery)]:
+            await self._broker.publish(delivery.source, told)
 
     async def subscribe(self, group: str, source: str, after: int) -> AsyncGenerator[Delivery, None]:
         """Yield a source's deliveries, as `Transport` says.

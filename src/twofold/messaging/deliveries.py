@@ -26,7 +26,7 @@ class Deliveries:
 
     async def publish(self, delivery: Delivery) -> None:
         """Hand a delivery over, and return once no subscriber can miss it any more."""
-        if flaw := _flaw(delivery, delivery.source) or _unplaced(delivery):
+        if flaw := _flaw(delivery, delivery.source):
             raise AssertionError(f"what is published is no delivery: {flaw}")
         began = self._telemetry.began()
         await self._transport.publish(delivery)
@@ -74,8 +74,3 @@ def _flaw(delivery: Delivery, source: str) -> str:
             return f"its event {event.id} has position {event.position}, after {position} and up to {delivery.position}"
         position = event.position or position
     return ""
-
-
-def _unplaced(delivery: Delivery) -> str:
-    """Return which event of a delivery has no position, as a log gives one to each; '' if none has not."""
-    return next((f"its event {event.id} has no position" for event in delivery.events if not event.position), "")

@@ -35,17 +35,24 @@ class Message(msgspec.Struct, frozen=True):
 
 
 def messages(delivery: Delivery) -> Iterator[Message]:
-    """Yield a delivery as messages; each says after which position it begins, and up to which there is nothing else."""
+    """Yield a delivery as messages; each says after which position it begins, and up to which there is nothing else.
+
+    Of an event without a position neither is known.
+    """
     after = delivery.after
-    for number, event in enumerate(delivery.events, 1):
-        through = delivery.position if number == len(delivery.events) else event.position
-        yield Message(_attributes(event, after, through), bytes(event.data), event.key)
-        after = through
-    if not delivery.events:
+    last = max([event.position for event in delivery.events], default=0)
+    for event in delivery.events:
+        place: dict[str, str] = {}
+        if event.position:
+            through = delivery.position if event.position == last else event.position
+            place = {"position": str(event.position), "after": str(after), "through": str(through)}
+            after = through
+        yield Message(_attributes(event) | place, bytes(event.data), event.key)
+    if not last and delivery.position > delivery.after:
         yield _position_message(delivery)
 
 
-def _attributes(event: Published, after: int, through: int) -> dict[str, str]:
+def _attributes(event: Published) -> dict[str, str]:
     attributes = {
         "specversion": "1.0",
         "id": event.id,
@@ -54,9 +61,6 @@ def _attributes(event: Published, after: int, through: int) -> dict[str, str]:
         "time": moment(event.recorded_at_us).isoformat().replace("+00:00", "Z"),
         "datacontenttype": CONTENT_TYPE,
         "dataversion": str(event.version),
-        "position": str(event.position),
-        "after": str(after),
-        "through": str(through),
     }
     besides = {
         "partitionkey": event.key,
