@@ -23,7 +23,7 @@ $(VENV)/installed: pyproject.toml
 
 # What only checks and benchmarks need, the peers among it, is no part of a first impression.
 $(VENV)/checks: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[http,cli,kafka,postgresql,schedules]' --group dev --group bench
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[http,cli,kafka,postgresql,rabbitmq,schedules]' --group dev --group bench
 	@touch $@
 
 .PHONY: system-venv
@@ -39,8 +39,16 @@ lint: $(VENV)/checks
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Servers that tests start by themselves, where we may install them; else the tests that need one say what to install.
+SERVERS := rabbitmq-server
+.PHONY: servers
+servers:
+	@missing=$$(for each in $(SERVERS); do dpkg -s $$each >/dev/null 2>&1 || echo $$each; done); \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	apt-get update -q && apt-get install -qy --no-install-recommends $$missing || echo "Could not install $$missing" >&2; fi
+
 # What is quick to fail comes first; the suites share the cores; the last line is pytest's own.
-test: lint
+test: lint servers
 	$(BIN)/pytest --quiet --numprocesses 2 --dist loadfile
 
 # Worlds until one of them breaks a rule: RUNS of them, or as many as SECONDS allow, for each service.

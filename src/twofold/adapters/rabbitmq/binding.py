@@ -1,0 +1,96 @@
+"""CloudEvents in messages of AMQP, binary mode: attributes are headers, the content type is a property, the data is the body.
+
+Source: AMQP Protocol Binding for CloudEvents 1.0.2, section 3.1, whose properties are RabbitMQ's headers. Its ``cloudEvents:``
+is written; ``cloudEvents_`` is read as well, as the binding allows it for clients that cannot have a colon there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from aio_pika import DeliveryMode
+from aio_pika import Message as AmqpMessage
+from aio_pika.abc import AbstractMessage
+
+from twofold.errors import Undecodable
+from twofold.messaging import Message
+
+PREFIX: Final = "cloudEvents:"
+_PREFIXES = (PREFIX, "cloudEvents_")
+_CONTENT_TYPE = "datacontenttype"
+_SHORT_BYTES = 255
+
+
+def amqp_message(message: Message) -> AmqpMessage:
+    """Return a message as RabbitMQ keeps it, on disk; its id and type are where tools of RabbitMQ show them, too."""
+    headers: dict[str, Any] = {
+        PREFIX + name: value for name, value in message.attributes.items() if name != _CONTENT_TYPE
+    }
+    return AmqpMessage(
+        message.data,
+        headers=headers,
+        content_type=message.attributes.get(_CONTENT_TYPE),
+        delivery_mode=DeliveryMode.PERSISTENT,
+        message_id=_short(message.attributes["id"]),
+        type=_short(message.attributes["type"]),
+    )
+
+
+def routing_key(message: Message) -> str:
+    """Return by what other applications choose messages of an exchange: the event's type."""
+    return _short(message.attributes["type"]) or ""
+
+
+def attributes_of(message: AbstractMessage) -> dict[str, str]:
+    """Return a message's attributes by their names.
+
+    Raises:
+        Undecodable: one of them is nothing that has a text.
+    """
+    attributes = {"id": message.message_id or "", "type": message.type or ""}
+    for header, value in message.headers.items():
+        for prefix in _PREFIXES:
+            if header.startswith(prefix):
+                attributes[header.removeprefix(prefix)] = _text(header, value)
+    return attributes | {_CONTENT_TYPE: message.content_type or ""}
+
+
+def as_it_came(message: AbstractMessage, besides: Mapping[str, str]) -> AmqpMessage:
+    """Return a message as it came, with headers besides.
+
+    Two properties would not be taken as they are: by its expiration it would be dropped, and the user's name has to be ours.
+    """
+    return AmqpMessage(
+        message.body,
+        headers={**message.headers, **besides},
+        content_type=message.content_type,
+        content_encoding=message.content_encoding,
+        delivery_mode=DeliveryMode.PERSISTENT,
+        priority=message.priority,
+        correlation_id=message.correlation_id,
+        reply_to=message.reply_to,
+        message_id=message.message_id,
+        timestamp=message.timestamp,
+        type=message.type,
+        app_id=message.app_id,
+    )
+
+
+def _text(header: str, value: object) -> str:
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case datetime():
+            return value.isoformat()
+    raise Undecodable(f"its header {header!r} is {value!r}, and a text is expected")
+
+
+def _short(text: str) -> str | None:
+    """Return a text if it fits into a property of AMQP."""
+    return text if len(text.encode()) <= _SHORT_BYTES else None

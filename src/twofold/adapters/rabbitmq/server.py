@@ -1,0 +1,167 @@
+"""Where RabbitMQ is, how long it may take to answer, and what is told of it where it does not.
+
+The client's connections that heal themselves (`connect_robust`) are not used. They hide that a connection was lost, and with
+it which messages are acknowledged: these come again, and whoever waits for one to be confirmed is not told. Here a lost
+connection is an error, and whoever follows begins anew with what is not settled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
+
+import aio_pika
+from aio_pika.abc import AbstractConnection
+from aio_pika.exceptions import (
+    AMQPError,
+    ChannelInvalidStateError,
+    ChannelPreconditionFailed,
+    ConnectionClosed,
+    DeliveryError,
+    ProbableAuthenticationError,
+)
+from aiormq.exceptions import ChannelAccessRefused, ConnectionInternalError
+
+from twofold.adapters.rabbitmq.settings import RabbitMQSettings
+from twofold.clock import Clock
+from twofold.errors import LogUnavailable, SettingsError, TwofoldError
+from twofold.urls import without_passwords
+
+T = TypeVar("T")
+
+_CLOSING_SECONDS = 3.0
+_ELECTION_PAUSES_SECONDS = (0.05, 0.2, 1.0, 2.0)
+_NOT_ALLOWED = 530
+
+# What the client logs of a connection that is lost, it raises as well; that is told once, with what to do.
+for _each in ("aiormq", "aio_pika"):
+    if logging.getLogger(_each).level == logging.NOTSET:
+        logging.getLogger(_each).setLevel(logging.CRITICAL)
+
+
+class NoLeader(LogUnavailable):
+    """A queue has no leader yet: it was made a moment ago, or its node was lost."""
+
+
+class Server:
+    """A node of RabbitMQ, or several of one cluster, that are tried in turn."""
+
+    def __init__(self, settings: RabbitMQSettings, clock: Clock) -> None:
+        self.settings = settings
+        self.url = settings.url
+        self._clock = clock
+
+    async def connect(self, purpose: str) -> AbstractConnection:
+        """Open a connection that is shown to operators under the name of its purpose.
+
+        Raises:
+            LogUnavailable: no node can be reached, or the user is not let in.
+            SettingsError: there is no such virtual host.
+        """
+        for address in self.url.servers[:-1]:
+            with suppress(OSError):
+                return await self._connect(address, purpose)
+        return await self._connect(self.url.servers[-1], purpose)
+
+    async def _connect(self, address: str, purpose: str) -> AbstractConnection:
+        host, _, port = address.rpartition(":")
+        return await aio_pika.connect(
+            host=host.strip("[]"),
+            port=int(port),
+            login=self.settings.user,
+            password=self.url.password or "guest",
+            virtualhost=self.settings.vhost,
+            ssl=self.settings.tls is not None,
+            ssl_context=self.settings.tls,
+            client_properties={"connection_name": f"twofold {purpose}"},
+            # A process whose machine is gone hands over its queues when it has missed two of these.
+            heartbeat=max(1, int(self.settings.answer_seconds / 3)),
+        )
+
+    async def while_electing(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try something again for the few seconds in which a queue may be without a leader."""
+        for pause_seconds in _ELECTION_PAUSES_SECONDS:
+            with suppress(NoLeader):
+                return await attempt()
+            await self._clock.sleep(pause_seconds)
+        return await attempt()
+
+    @asynccontextmanager
+    async def answering(self) -> AsyncIterator[None]:
+        """Bound what the block waits for, and tell in one sentence what has kept RabbitMQ from doing it.
+
+        Raises:
+            LogUnavailable: it is away, or has not answered in time.
+            SettingsError: it does not do what it was asked, and would not do it later either.
+        """
+        try:
+            async with asyncio.timeout(self.settings.answer_seconds):
+                yield
+        except asyncio.CancelledError as error:
+            # So the client ends whatever waits on a connection that is lost.
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise
+            raise self._lost(error) from error
+        except TimeoutError as error:
+            raise LogUnavailable(
+                f"RabbitMQ at {self.url} has not answered within {self.settings.answer_seconds:g} s. Look whether it is "
+                "overloaded or stands still; TWOFOLD_BROKER_ANSWER_SECONDS is how long is waited."
+            ) from error
+        except (AMQPError, OSError, RuntimeError) as error:
+            raise self._told(error) from error
+
+    def _told(self, error: BaseException) -> TwofoldError:
+        """Return what to tell of an error of the client."""
+        said = said_by(error)
+        match error:
+            case ProbableAuthenticationError():
+                return LogUnavailable(
+                    f"RabbitMQ at {self.url} does not let {self.settings.user} in: {said} Mend the name or the password "
+                    "in the URL, or set it there: rabbitmqctl change_password."
+                )
+            case ConnectionClosed(args=(code, *_)) if code == _NOT_ALLOWED:
+                return SettingsError(
+                    f"RabbitMQ at {self.url} has no virtual host {self.settings.vhost!r} for this user: {said}. Create it "
+                    "(rabbitmqctl add_vhost, rabbitmqctl set_permissions), or name another one after the URL's server."
+                )
+            case ChannelPreconditionFailed():
+                return SettingsError(
+                    f"RabbitMQ at {self.url} has a queue or an exchange that is declared otherwise than is needed: {said}. "
+                    "Delete it once it is empty (rabbitmqctl delete_queue), or name others in the URL: ?exchange=…"
+                )
+            case ChannelAccessRefused():
+                return SettingsError(
+                    f"RabbitMQ at {self.url} does not allow {self.settings.user} to do this: {said}. Allow it: "
+                    "rabbitmqctl set_permissions."
+                )
+            case DeliveryError() | ConnectionInternalError():
+                return NoLeader(
+                    f"RabbitMQ at {self.url} refuses it: {said}. A queue may be full (x-max-length with reject-publish), or "
+                    "without a majority of its nodes: rabbitmqctl list_queues name state messages."
+                )
+            case ChannelInvalidStateError() | ConnectionClosed():
+                return self._lost(error)
+            case OSError():
+                return LogUnavailable(f"RabbitMQ at {self.url} cannot be reached: {said}. Start it, or mend the URL.")
+        return self._lost(error)
+
+    def _lost(self, error: BaseException) -> LogUnavailable:
+        return LogUnavailable(
+            f"The connection to RabbitMQ at {self.url} is lost: {said_by(error)}. It is opened again."
+        )
+
+
+async def close(connection: AbstractConnection) -> None:
+    """Close a connection, which gives back what was received by it and is not settled; one that is lost is only dropped."""
+    with suppress(AMQPError, OSError, RuntimeError):
+        async with asyncio.timeout(_CLOSING_SECONDS):
+            await connection.close()
+
+
+def said_by(error: BaseException) -> str:
+    """Return what RabbitMQ or the client says in an error, without what must not be shown."""
+    texts = [each for each in error.args if isinstance(each, str) and each]
+    return without_passwords(texts[-1] if texts else str(error) or type(error).__name__)
