@@ -10,6 +10,7 @@ pytest.register_assert_rewrite(
     *sorted(f"{__name__}.{each.stem}" for each in Path(__file__).parent.glob("*.py") if each.stem != "__init__")
 )
 
+from twofold.testing.broker_conformance import BrokerConformance
 from twofold.testing.clock import MovableClock
 from twofold.testing.given import Given, When, given
 from twofold.testing.given_process import GivenProcess, WhenProcess
@@ -20,6 +21,7 @@ from twofold.testing.transport_conformance import TransportConformance
 from twofold.testing.view_conformance import ViewConformance
 
 __all__ = [
+    "BrokerConformance",
     "Given",
     "GivenProcess",
     "LogConformance",

@@ -1,26 +1,20 @@
 """Kafka as a transport, certified by the suite that Twofold ships."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
-
 import pytest
 
-from twofold.clock import SystemClock
-from twofold.limits import Limits
-from twofold.messaging import Transport
-from twofold.service.adapters import open_transport
-from twofold.testing import TransportConformance
-from twofold.testing.transport_conformance import SOURCE
+from tests.adapters.kafka.conftest import places
+from tests.adapters.kafka.kafka_under_test import KafkaOfOurs, KafkaUnderTest
+from tests.support.servers.kafka import KafkaServer
+from twofold.testing import BrokerConformance
 
 
-class TestKafka(TransportConformance):
+class TestKafka(BrokerConformance):
+    tells_redelivery = False
+
     @pytest.fixture
-    def exchanges(self, url: str) -> Any:
-        @asynccontextmanager
-        async def exchange() -> AsyncIterator[Transport]:
-            transport = open_transport(url, SystemClock(), Limits(), [SOURCE])
-            yield transport
-            await transport.close()
+    def broker(self, url: str) -> KafkaUnderTest:
+        return KafkaUnderTest(url)
 
-        return exchange
+    @pytest.fixture
+    def broker_of_ours(self, own_kafka: KafkaServer) -> KafkaOfOurs:
+        return KafkaOfOurs(own_kafka, places())

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -22,7 +23,7 @@ from confluent_kafka.admin import AdminClient
 from tests.support.servers.process import ServerProcess, free_ports
 from tests.support.servers.sharing import NoServer, keep
 
-USER, PASSWORD = "shop", "open sesame"
+USER, PASSWORD, WRONG_PASSWORD = "shop", "open sesame", "open-poppy"
 
 _JARS = Path(sys.prefix) / "servers" / "kafka-4.4.0"
 _START_SECONDS = 60.0
@@ -53,13 +54,14 @@ log.cleaner.dedupe.buffer.size=16777216
 
 
 class KafkaServer:
-    """A broker with a life that a test may interrupt; ``sasl_url`` is where it wants to know who asks."""
+    """A broker with a life that a test may interrupt; ``sasl_url`` is where it asks for a password."""
 
     def __init__(self, folder: Path) -> None:
         plain, sasl, controller = free_ports(3)
         self.servers = f"127.0.0.1:{plain}"
         self.url = f"kafka://{self.servers}"
-        self.sasl_servers = f"127.0.0.1:{sasl}"
+        self.sasl_url = f"kafka://{USER}:{quote(PASSWORD)}@127.0.0.1:{sasl}?security=sasl_plaintext"
+        self.wrong_url = self.sasl_url.replace(quote(PASSWORD), WRONG_PASSWORD)
         properties = folder / "server.properties"
         properties.write_text(
             _PROPERTIES.format(

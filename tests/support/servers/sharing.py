@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 import pytest
 
@@ -23,6 +23,13 @@ _LOOK_SECONDS = 0.25
 
 class NoServer(Exception):
     """A server cannot be had here; the text says what to install."""
+
+
+def give_up(reason: NoServer) -> NoReturn:
+    """Skip what needs a server that cannot be had; where ``CI`` is set that is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(str(reason))
+    pytest.skip(str(reason))
 
 
 def folder_of_run(factory: pytest.TempPathFactory) -> Path:
@@ -69,7 +76,7 @@ def _said(folder: Path, name: str) -> bool:
 def _url(folder: Path, name: str) -> str:
     failure = folder / f"{name}.failure"
     if failure.exists():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(failure.read_text())
+        give_up(NoServer(failure.read_text()))
     return (folder / f"{name}.url").read_text()
 
 
