@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -58,7 +59,7 @@ def _attributes(event: Published) -> dict[str, str]:
         "id": event.id,
         "source": event.source,
         "type": event.type,
-        "time": moment(event.recorded_at_us).isoformat().replace("+00:00", "Z"),
+        "time": _timestamp(event.recorded_at_us),
         "datacontenttype": CONTENT_TYPE,
         "dataversion": str(event.version),
     }
@@ -71,6 +72,12 @@ def _attributes(event: Published) -> dict[str, str]:
         "actor": event.actor,
     }
     return attributes | {name: value for name, value in besides.items() if value}
+
+
+@lru_cache
+def _timestamp(microseconds: int) -> str:
+    """Return a moment as CloudEvents have it. Events that were committed together have the same, so it is made once."""
+    return moment(microseconds).isoformat().replace("+00:00", "Z")
 
 
 def _position_message(delivery: Delivery) -> Message:
@@ -145,6 +152,7 @@ def _number(attributes: Mapping[str, str], name: str, default: int = 0) -> int:
     return int(text)
 
 
+@lru_cache
 def _microseconds(text: str) -> int:
     if not text:
         return 0

@@ -27,6 +27,7 @@ from twofold.messaging.brokers import Content
 KafkaMessage: TypeAlias = "Message[bytes, bytes]"
 
 _TRY_SECONDS: Final = 1.0
+_LONGEST_SESSION_MS: Final = 300_000
 _KEPT_KILOBYTES: Final = 16 << 10
 
 _logger = logging.getLogger("twofold.messaging")
@@ -48,6 +49,7 @@ class KafkaIncoming:
         self._thread = ClientThread("kafka-consumer")
         self._noted = Noted()
         self._progress = Progress()
+        self._flaw: KafkaError | None = None
         self._consumer = made(
             Consumer,
             settings,
@@ -56,11 +58,14 @@ class KafkaIncoming:
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "error",
+                # Nobody is a member of the group, so there is no session; but for so long a commit waits for a coordinator.
+                "session.timeout.ms": min(int(settings.answer_seconds * 1000), _LONGEST_SESSION_MS),
                 # While the broker waits for something to come, it is not told of other partitions to look at.
                 "fetch.wait.max.ms": 100,
                 # What is fetched ahead and not asked for yet.
                 "queued.max.messages.kbytes": _KEPT_KILOBYTES,
                 "error_cb": self._noted,
+                "on_commit": self._take_note,
             },
         )
 
@@ -126,8 +131,7 @@ class KafkaIncoming:
         first: Any = None
         while first is None and not self._thread.is_ending and monotonic() < deadline:
             first = self._consumer.poll(SLICE_SECONDS)
-            if self._noted.last is not None:
-                raise self._failure(f"{self._topic} cannot be read", self._noted.last)
+            self._check()
         if first is None:
             return []
         messages = [first, *self._consumer.consume(most - 1, 0)]
@@ -136,6 +140,12 @@ class KafkaIncoming:
                 raise self._failure(f"{self._topic} cannot be read", flaw)
         self._progress.received(messages)
         return messages
+
+    def _check(self) -> None:
+        if self._flaw is not None:
+            raise self._failure(f"What {self._group} has read of {self._topic} is not taken note of", self._flaw)
+        if self._noted.last is not None:
+            raise self._failure(f"{self._topic} cannot be read", self._noted.last)
 
     def content(self, message: KafkaMessage) -> Content:
         return content_of(message)
@@ -152,14 +162,14 @@ class KafkaIncoming:
             await self._thread.run(self._commit, offsets)
 
     def _commit(self, offsets: list[TopicPartition]) -> None:
-        try:
-            for each in self._consumer.commit(offsets=offsets, asynchronous=False):
-                if each.error:
-                    raise KafkaException(each.error)
-        except KafkaException as error:
-            raise self._failure(
-                f"What {self._group} has read of {self._topic} is not taken note of", error.args[0]
-            ) from error
+        """Have offsets committed while the next messages are received, which fails if this has.
+
+        What becomes of it need not be waited for: an offset that is not kept makes messages come again, and no more.
+        """
+        self._consumer.commit(offsets=offsets, asynchronous=True)
+
+    def _take_note(self, error: KafkaError | None, offsets: Sequence[TopicPartition]) -> None:
+        self._flaw = error or next((each.error for each in offsets if each.error), None)
 
     def _failure(self, what: str, error: KafkaError) -> Exception:
         return failure(self._settings.url, what, error, self._noted)

@@ -19,17 +19,18 @@ Letter: TypeAlias = "tuple[bytes | None, bytes | None, Headers]"
 """A message as Kafka has it: key, data and headers."""
 
 _PREFIX: Final = "ce_"
+_SKIPPED: Final = len(_PREFIX)
 _CONTENT_TYPE: Final = "content-type"
-_OUTBOX: Final = {"id": "id", "eventType": "type"}
-"""What Debezium's outbox event router is told to write as headers: the attributes that they stand for."""
+_DATA_TYPE: Final = "datacontenttype"
+_OTHERS: Final = {_CONTENT_TYPE: _DATA_TYPE, "id": "id", "eventType": "type"}
+"""Headers without the prefix, and the attributes that they stand for; the last two are what Debezium makes of an outbox."""
 
 
 def letter_of(message: WireMessage) -> Letter:
     """Return a message as it is published."""
-    headers: Headers = [
-        (_CONTENT_TYPE if name == "datacontenttype" else f"{_PREFIX}{name}", value.encode())
-        for name, value in message.attributes.items()
-    ]
+    headers: Headers = [(_PREFIX + name, text) for name, text in message.attributes.items() if name != _DATA_TYPE]
+    if _DATA_TYPE in message.attributes:
+        headers.append((_CONTENT_TYPE, message.attributes[_DATA_TYPE]))
     return message.key.encode() or None, message.data, headers
 
 
@@ -39,27 +40,23 @@ def content_of(message: Any) -> Content:
     Raises:
         Undecodable: a header that says what it is is no text.
     """
-    headers = dict(message.headers() or ())
-    attributes = {
-        name.removeprefix(_PREFIX): _text(name, value) for name, value in headers.items() if name.startswith(_PREFIX)
-    }
+    headers = message.headers() or ()
+    try:
+        attributes = {name[_SKIPPED:]: value.decode() for name, value in headers if value and name.startswith(_PREFIX)}
+        others = {name: value.decode() for name, value in headers if value and name in _OTHERS}
+    except UnicodeDecodeError as error:
+        raise Undecodable(f"one of its headers is no UTF-8: {error}") from error
     if not attributes:
-        attributes = {_OUTBOX[name]: _text(name, headers[name]) for name in _OUTBOX if name in headers}
-    if _CONTENT_TYPE in headers:
-        attributes["datacontenttype"] = _text(_CONTENT_TYPE, headers[_CONTENT_TYPE])
+        attributes = {_OTHERS[name]: text for name, text in others.items()}
+    elif _CONTENT_TYPE in others:
+        attributes[_DATA_TYPE] = others[_CONTENT_TYPE]
     if "partitionkey" not in attributes and message.key():
         attributes["partitionkey"] = message.key().decode(errors="replace")
-    kind, milliseconds = message.timestamp()
-    if "time" not in attributes and kind != TIMESTAMP_NOT_AVAILABLE:
-        attributes["time"] = moment(milliseconds * 1000).isoformat()
+    if "time" not in attributes:
+        kind, milliseconds = message.timestamp()
+        if kind != TIMESTAMP_NOT_AVAILABLE:
+            attributes["time"] = moment(milliseconds * 1000).isoformat()
     return Content(attributes, message.value() or b"")
-
-
-def _text(name: str, value: bytes | None) -> str:
-    try:
-        return (value or b"").decode()
-    except UnicodeDecodeError as error:
-        raise Undecodable(f"its header {name!r} is no UTF-8: {error}") from error
 
 
 def set_aside_letter(message: Any, source: str, reason: str, now_us: int) -> Letter:
