@@ -23,7 +23,7 @@ $(VENV)/installed: pyproject.toml
 
 # What only checks and benchmarks need, the peers among it, is no part of a first impression.
 $(VENV)/checks: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[http,cli,kafka,postgresql,rabbitmq,schedules]' --group dev --group bench
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[http,cli,kafka,nats,postgresql,rabbitmq,schedules]' --group dev --group bench
 	@touch $@
 
 .PHONY: system-venv

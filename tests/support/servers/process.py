@@ -49,6 +49,12 @@ class ServerProcess:
         self.end(signal.SIGKILL)
         self._starter.shutdown()
 
+    @property
+    def pid(self) -> int:
+        """Its number, while it runs."""
+        assert self._running is not None
+        return self._running.pid
+
     def has_ended(self) -> bool:
         return self._running is None or self._running.poll() is not None
 

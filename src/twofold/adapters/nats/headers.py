@@ -1,0 +1,49 @@
+"""Attributes as headers: the CloudEvents binding for NATS 1.0.2, section 3.1.3."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote, unquote
+
+from twofold.errors import Undecodable
+
+_PREFIX: Final = "ce-"
+_CONTENT_TYPE: Final = "content-type"
+_AS_IT_IS: Final = "".join(set(string.punctuation) - {'"', "%"})
+
+
+def headers_of(attributes: Mapping[str, str]) -> dict[str, str]:
+    """Return attributes as headers, whose values are percent-encoded as those of HTTP are.
+
+    >>> headers_of({"id": "1", "partitionkey": "order:Ä b", "datacontenttype": "application/json"})
+    {'ce-id': '1', 'ce-partitionkey': 'order:%C3%84%20b', 'content-type': 'application/json'}
+    """
+    return {
+        _CONTENT_TYPE if name == "datacontenttype" else f"{_PREFIX}{name}": quote(value, safe=_AS_IT_IS)
+        for name, value in attributes.items()
+    }
+
+
+def attributes_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return headers as attributes; what has another prefix is none.
+
+    Raises:
+        Undecodable: a value is no text.
+    """
+    attributes: dict[str, str] = {}
+    for header, value in headers.items():
+        name = header.lower()
+        if name == _CONTENT_TYPE:
+            attributes["datacontenttype"] = value
+        elif name.startswith(_PREFIX):
+            attributes[name.removeprefix(_PREFIX)] = _text(header, value)
+    return attributes
+
+
+def _text(header: str, value: str) -> str:
+    try:
+        return unquote(value, errors="strict") if "%" in value else value
+    except UnicodeDecodeError as error:
+        raise Undecodable(f"its header {header} is {value!r}, which is no UTF-8 in percent-encoding") from error

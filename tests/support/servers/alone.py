@@ -1,0 +1,37 @@
+"""A server that each test process has for itself, as it takes no time to start."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from tests.support.servers.sharing import NoServer, give_up
+
+T = TypeVar("T")
+
+
+@contextmanager
+def own(server: AbstractContextManager[T]) -> Iterator[T]:
+    """Give a server; a test that lacks it is skipped, and fails where ``CI`` is set."""
+    try:
+        with server as running:
+            yield running
+    except NoServer as reason:
+        give_up(reason)
+
+
+def program(name: str, cure: str) -> str:
+    """Return where a program is, of this environment or of the system.
+
+    Raises:
+        NoServer: it is nowhere.
+    """
+    folders = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    if found := shutil.which(name, path=folders):
+        return found
+    raise NoServer(f"These tests need {name}: {cure}")
