@@ -17,7 +17,9 @@ from twofold.testing.transport_conformance import SOURCE
 class KafkaUnderTest:
     def __init__(self, url: str) -> None:
         self.url = url
-        self._config: dict[str, Any] = {"bootstrap.servers": urlsplit(url).netloc.rpartition("@")[2]}
+        self.servers = urlsplit(url).netloc.rpartition("@")[2]
+        self._config: dict[str, Any] = {"bootstrap.servers": self.servers}
+        self.admin = AdminClient(self._config)
         self._options = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
 
     @property
@@ -37,9 +39,8 @@ class KafkaUnderTest:
 
     def create_topic(self, partitions: int) -> None:
         """Make the source's topic, if it is not there yet."""
-        admin = AdminClient(self._config)
-        if self.topic not in admin.list_topics(timeout=30).topics:
-            admin.create_topics([NewTopic(self.topic, partitions)])[self.topic].result(30)
+        if self.topic not in self.admin.list_topics(timeout=30).topics:
+            self.admin.create_topics([NewTopic(self.topic, partitions)])[self.topic].result(30)
 
     async def dead_letters(self, group: str) -> Sequence[StoredMessage]:
         return [

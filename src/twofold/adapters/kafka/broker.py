@@ -28,7 +28,7 @@ class KafkaBroker:
     async def publish(self, source: str, messages: Sequence[Message]) -> None:
         topic = self._settings.topic(source)
         await self._topics.check(topic)
-        await self._publisher.publish(topic, map(letter_of, messages))
+        await self._publisher.publish(topic, [letter_of(each) for each in messages])
 
     @asynccontextmanager
     async def incoming(self, group: str, source: str) -> AsyncIterator[KafkaIncoming]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
@@ -25,7 +25,7 @@ class Publisher:
         self._failed: list[tuple[KafkaError, Any]] = []
         self._producer: Producer | None = None
 
-    async def publish(self, topic: str, letters: Iterable[Letter]) -> None:
+    async def publish(self, topic: str, letters: Sequence[Letter]) -> None:
         """Return once all are confirmed.
 
         Raises:
@@ -34,7 +34,7 @@ class Publisher:
         """
         await self._thread.run(self._publish, topic, letters)
 
-    def _publish(self, topic: str, letters: Iterable[Letter]) -> None:
+    def _publish(self, topic: str, letters: Sequence[Letter]) -> None:
         self._noted.last = None
         self._failed.clear()
         producer = self._producer or self._opened()
@@ -42,7 +42,7 @@ class Publisher:
         self._producer = None
         for key, data, headers in letters:
             producer.produce(topic, data, key, headers=headers)
-        self._flush(producer, topic)
+        self._flush(producer, topic, letters)
         self._producer = producer
 
     def _opened(self) -> Producer:
@@ -65,7 +65,7 @@ class Publisher:
     def _take_note(self, error: KafkaError, message: Any) -> None:
         self._failed.append((error, message))
 
-    def _flush(self, producer: Producer, topic: str) -> None:
+    def _flush(self, producer: Producer, topic: str, letters: Sequence[Letter]) -> None:
         deadline = monotonic() + self._settings.answer_seconds
         while producer.flush(SLICE_SECONDS) and not self._failed:
             if self._noted.is_refusal or self._thread.is_ending or monotonic() > deadline:
@@ -73,7 +73,7 @@ class Publisher:
         if self._failed:
             error = self._failed[0][0]
             if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-                raise _too_large(topic, max((each for _, each in self._failed), key=len))
+                raise _too_large(topic, max((each.value() for _, each in self._failed), key=len), letters)
             raise self._failure(error, topic)
 
     def _failure(self, error: KafkaError, topic: str) -> Exception:
@@ -87,10 +87,10 @@ class Publisher:
         self._producer = None
 
 
-def _too_large(topic: str, message: Any) -> ValueRefused:
-    """Return an error about the largest message that was refused."""
-    id = dict(message.headers() or ()).get("ce_id", b"").decode()
+def _too_large(topic: str, data: bytes, letters: Sequence[Letter]) -> ValueRefused:
+    """Return an error about the largest that was refused; what a client tells of a failure has no headers."""
+    named = next((dict(headers).get("ce_id", "") for _, each, headers in letters if each == data), "")
     return ValueRefused(
-        f"Event {id} has {len(message)} bytes, which is more than the topic {topic} takes, so nothing after it is published. "
+        f"Event {named} has {len(data)} bytes, which is more than the topic {topic} takes, so nothing after it is published. "
         "Let the topic take it: kafka-configs.sh --alter --topic … --add-config max.message.bytes=…"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -49,6 +50,11 @@ class KafkaSettings(msgspec.Struct, frozen=True):
         for option, choices in _CHOICES.items():
             if found.options.get(option, choices[0]) not in choices:
                 raise SettingsError(f"{found}: {option} has to be one of {', '.join(choices)}. {EXAMPLE}")
+        for option in _FILES:
+            if option in found.options and not Path(found.options[option]).is_file():
+                raise SettingsError(
+                    f"{found}: there is no file {found.options[option]}, which {option} names. {EXAMPLE}"
+                )
         replication = found.number("replication", 1, EXAMPLE) if "replication" in found.options else _BY_THE_BROKER
         return cls(
             found,
