@@ -1,37 +1,13 @@
 """Two services in two processes, with nothing between them but files and HTTP."""
 
 import signal
-import sqlite3
 from pathlib import Path
 from random import Random
 
 import httpx
 
 from tests.support.serving import ServingProcess
-
-
-def environment(folder: Path, **transport: str) -> dict[str, str]:
-    return {
-        "TWOFOLD_LOG": f"sqlite:///{folder}/{{service}}.db",
-        "TWOFOLD_VIEWS": f"sqlite:///{folder}/{{service}}-views.db",
-        **transport,
-    }
-
-
-def demand(url: str, receipt: str) -> int:
-    """Return how many sales of tea are known, once those up to the receipt are."""
-    headers = {"Twofold-Receipt": receipt, "Prefer": "wait=30"}
-    response = httpx.get(f"{url}/queries/DemandFor?item=tea", headers=headers, timeout=60)
-    assert response.status_code == 200, response.text
-    return int(response.json()["sales"])
-
-
-def sell(url: str, times: int) -> str:
-    """Sell so often, and return the last receipt."""
-    with httpx.Client(base_url=url) as http:
-        for _ in range(times):
-            receipt = http.post("/commands/Sell", json={"item": "tea"}).raise_for_status().headers["Twofold-Receipt"]
-    return receipt
+from tests.support.two_processes import demand, environment, heard, sell
 
 
 def test_services_hear_each_other_through_kill_minus_nine(tmp_path: Path) -> None:
@@ -64,13 +40,3 @@ def test_whoever_hears_may_be_there_first(tmp_path: Path) -> None:
             assert demand(buying.url, sell(till.url, 10)) == 10
             code, _, complained = buying.end(signal.SIGTERM)
             assert (code, "Traceback" in complained) == (0, False), complained
-
-
-def heard(log: Path) -> list[int]:
-    """Return the source's positions of what a log has recorded, in its order."""
-    connection = sqlite3.connect(log)
-    rows = connection.execute(
-        "SELECT json_extract(metadata, '$.source_position') FROM events ORDER BY position"
-    ).fetchall()
-    connection.close()
-    return [position for (position,) in rows]

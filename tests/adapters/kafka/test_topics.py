@@ -179,7 +179,7 @@ def test_an_event_that_the_broker_does_not_take_is_named(url: str) -> None:
     event = Published("id-large", "sales", "Ordered", 1, "order:1", 2, 5, large)
 
     async def scenario(transport: Transport) -> None:
-        with pytest.raises(ValueRefused, match=r"Event id-large has 12\d{5} bytes.*max\.message\.bytes"):
+        with pytest.raises(ValueRefused, match=r"Event 'id-large' has 12\d{5} bytes.*max\.message\.bytes"):
             await transport.publish(Delivery("sales", [event_at(1), event], 2))
         await publish(transport, 0, 3)
         assert await read(transport, 3) == [1, 2, 3]

@@ -89,8 +89,9 @@ class Publisher:
 
 def _too_large(topic: str, data: bytes, letters: Sequence[Letter]) -> ValueRefused:
     """Return an error about the largest that was refused; what a client tells of a failure has no headers."""
-    named = next((dict(headers).get("ce_id", "") for _, each, headers in letters if each == data), "")
+    headers = next((headers for _, each, headers in letters if each == data), [])
+    id = dict(headers).get("ce_id")
     return ValueRefused(
-        f"Event {named} has {len(data)} bytes, which is more than the topic {topic} takes, so nothing after it is published. "
+        f"Event {id!r} has {len(data)} bytes, which is more than the topic {topic} takes, so nothing after it is published. "
         "Let the topic take it: kafka-configs.sh --alter --topic … --add-config max.message.bytes=…"
     )
