@@ -23,7 +23,7 @@ $(VENV)/installed: pyproject.toml
 
 # What only checks and benchmarks need, the peers among it, is no part of a first impression.
 $(VENV)/checks: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[http,cli,kafka,nats,postgresql,rabbitmq,schedules]' --group dev --group bench
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[http,cli,kafka,nats,postgresql,rabbitmq,redis,schedules]' --group dev --group bench
 	@touch $@
 
 .PHONY: system-venv
@@ -40,7 +40,7 @@ lint: $(VENV)/checks
 	$(BIN)/mypy
 
 # Servers that tests start by themselves, where we may install them; else the tests that need one say what to install.
-SERVERS := rabbitmq-server
+SERVERS := rabbitmq-server redis-server
 .PHONY: servers
 servers:
 	@missing=$$(for each in $(SERVERS); do dpkg -s $$each >/dev/null 2>&1 || echo $$each; done); \

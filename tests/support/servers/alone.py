@@ -25,13 +25,13 @@ def own(server: AbstractContextManager[T]) -> Iterator[T]:
         give_up(reason)
 
 
-def program(name: str, cure: str) -> str:
-    """Return where a program is, of this environment or of the system.
+def program(*names: str, cure: str) -> str:
+    """Return where one of some programs is that do the same, of this environment or of the system.
 
     Raises:
-        NoServer: it is nowhere.
+        NoServer: they are nowhere.
     """
     folders = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    if found := shutil.which(name, path=folders):
+    if found := next(filter(None, [shutil.which(name, path=folders) for name in names]), None):
         return found
-    raise NoServer(f"These tests need {name}: {cure}")
+    raise NoServer(f"These tests need {' or '.join(names)}: {cure}")

