@@ -20,32 +20,35 @@ class KafkaUnderTest:
         self.servers = urlsplit(url).netloc.rpartition("@")[2]
         self._config: dict[str, Any] = {"bootstrap.servers": self.servers}
         self.admin = AdminClient(self._config)
-        self._options = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+        self.options = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
 
     @property
     def topic(self) -> str:
-        return self._options["topic"].replace("*", SOURCE)
+        return self.options["topic"].replace("*", SOURCE)
 
     async def put(self, attributes: Mapping[str, str], headers: Mapping[str, str], data: bytes) -> None:
         self.put_letter("", [*((f"ce_{name}", text) for name, text in attributes.items()), *headers.items()], data)
         await asyncio.sleep(0)
 
-    def put_letter(self, key: str, headers: Sequence[tuple[str, str | bytes | None]], data: bytes | None) -> None:
+    def put_letter(
+        self, key: str, headers: Sequence[tuple[str, str | bytes | None]], data: bytes | None, topic: str = ""
+    ) -> None:
         """Publish a message with any headers."""
-        self.create_topic(int(self._options["partitions"]))
+        self.create_topic(int(self.options["partitions"]), topic)
         producer = Producer(self._config)
-        producer.produce(self.topic, data, key or None, headers=[*headers])
+        producer.produce(topic or self.topic, data, key or None, headers=[*headers])
         assert producer.flush(30) == 0
 
-    def create_topic(self, partitions: int) -> None:
-        """Make the source's topic, if it is not there yet."""
-        if self.topic not in self.admin.list_topics(timeout=30).topics:
-            self.admin.create_topics([NewTopic(self.topic, partitions)])[self.topic].result(30)
+    def create_topic(self, partitions: int, topic: str = "") -> None:
+        """Make a topic, that of the suite's source unless another is named, if it is not there yet."""
+        name = topic or self.topic
+        if name not in self.admin.list_topics(timeout=30).topics:
+            self.admin.create_topics([NewTopic(name, partitions)])[name].result(30)
 
     async def dead_letters(self, group: str) -> Sequence[StoredMessage]:
         return [
-            StoredMessage({name: text.decode() for name, text in _headers(each).items()}, each.value() or b"")
-            for each in self.read(self._options["dead_letters"].replace("*", group))
+            StoredMessage({name: text.decode() for name, text in headers_of(each).items()}, each.value() or b"")
+            for each in self.read(self.options["dead_letters"].replace("*", group))
         ]
 
     def read(self, topic: str) -> list[Message]:
@@ -62,7 +65,7 @@ class KafkaUnderTest:
         return found
 
 
-def _headers(message: Message) -> dict[str, Any]:
+def headers_of(message: Message) -> dict[str, Any]:
     return dict(message.headers() or ())
 
 
