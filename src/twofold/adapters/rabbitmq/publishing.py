@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractMessage
 from aio_pika.exceptions import PublishError
 
 from twofold.adapters.rabbitmq.server import Server, close, said_by
+from twofold.errors import LogUnavailable
 
 Declare = Callable[[AbstractChannel], Awaitable[object]]
 Routed = tuple[str, AbstractMessage]
@@ -45,37 +47,52 @@ class Publisher:
         await self._server.while_electing(partial(self._publish, exchange, declare, messages))
 
     async def _publish(self, exchange: str, declare: Declare, messages: Sequence[Routed]) -> None:
-        async with self._server.answering():
-            channel = await self._open(exchange, declare)
-            target = await channel.get_exchange(exchange, ensure=False)
-            sent = [target.publish(message, key) for key, message in messages]
-            for failure in await asyncio.gather(*sent, return_exceptions=True):
-                if isinstance(failure, PublishError):
-                    raise Unroutable(said_by(failure)) from failure
-                if isinstance(failure, BaseException):
-                    raise failure
+        try:
+            async with self._server.answering():
+                channel = await self._open(exchange, declare)
+                target = await channel.get_exchange(exchange, ensure=False)
+                await self._ready()
+                sent = [target.publish(message, key) for key, message in messages]
+                for failure in await asyncio.gather(*sent, return_exceptions=True):
+                    if isinstance(failure, PublishError):
+                        self._declared.discard(exchange)
+                        raise Unroutable(said_by(failure)) from failure
+                    if isinstance(failure, BaseException):
+                        raise failure
+        except LogUnavailable as error:
+            if not await self._is_blocked():
+                raise
+            raise LogUnavailable(
+                f"RabbitMQ at {self._server.url} takes nothing at the moment, as it is low on memory or disk. Make room; what "
+                "it lacks is said by: rabbitmq-diagnostics alarms"
+            ) from error
+
+    async def _ready(self) -> None:
+        """Wait while RabbitMQ takes nothing: what is sent meanwhile would be sent again with each further attempt."""
+        if self._connection is not None and self._connection.transport is not None:
+            await self._connection.transport.ready()
+
+    async def _is_blocked(self) -> bool:
+        if self._channel is None or self._channel.is_closed:
+            return False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0):
+                await self._ready()
+                return False
+        return True
 
     async def _open(self, exchange: str, declare: Declare) -> AbstractChannel:
         async with self._turn:
             if self._channel is None or self._channel.is_closed:
-                self._channel = await self._channel_of(await self._connected())
+                await self.close()
+                self._connection = await self._server.connect("publishes")
+                self._channel = self._connection.channel(on_return_raises=True)
+                await self._channel.initialize()
                 self._declared.clear()
             if exchange not in self._declared:
                 await declare(self._channel)
                 self._declared.add(exchange)
             return self._channel
-
-    async def _connected(self) -> AbstractConnection:
-        if self._connection is not None and not self._connection.connected.is_set():
-            await self.close()
-        if self._connection is None:
-            self._connection = await self._server.connect("publishes")
-        return self._connection
-
-    async def _channel_of(self, connection: AbstractConnection) -> AbstractChannel:
-        channel = connection.channel(on_return_raises=True)
-        await channel.initialize()
-        return channel
 
     async def close(self) -> None:
         """Let go of the connection."""

@@ -21,6 +21,7 @@ from aio_pika.exceptions import (
     ChannelPreconditionFailed,
     ConnectionClosed,
     DeliveryError,
+    InvalidFrameError,
     ProbableAuthenticationError,
 )
 from aiormq.exceptions import ChannelAccessRefused, ConnectionInternalError
@@ -34,7 +35,6 @@ T = TypeVar("T")
 
 _CLOSING_SECONDS = 3.0
 _ELECTION_PAUSES_SECONDS = (0.05, 0.2, 1.0, 2.0)
-_NOT_ALLOWED = 530
 
 # What the client logs of a connection that is lost, it raises as well; that is told once, with what to do.
 for _each in ("aiormq", "aio_pika"):
@@ -122,10 +122,11 @@ class Server:
                     f"RabbitMQ at {self.url} does not let {self.settings.user} in: {said} Mend the name or the password "
                     "in the URL, or set it there: rabbitmqctl change_password."
                 )
-            case ConnectionClosed(args=(code, *_)) if code == _NOT_ALLOWED:
+            case InvalidFrameError():
+                # The client does not say what the broker has answered, where that is no.
                 return SettingsError(
-                    f"RabbitMQ at {self.url} has no virtual host {self.settings.vhost!r} for this user: {said}. Create it "
-                    "(rabbitmqctl add_vhost, rabbitmqctl set_permissions), or name another one after the URL's server."
+                    f"RabbitMQ at {self.url} has no virtual host {self.settings.vhost!r} that {self.settings.user} may use. "
+                    "Name another one in the URL, after the server, or see to it: rabbitmqctl add_vhost, set_permissions."
                 )
             case ChannelPreconditionFailed():
                 return SettingsError(
