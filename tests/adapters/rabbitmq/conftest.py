@@ -1,30 +1,22 @@
-"""One RabbitMQ for all; what a test makes there has names of its own, and goes with it."""
-
-from __future__ import annotations
+"""A real RabbitMQ for each test run, and one for each module that has to stop it."""
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from typing import Any
-from uuid import uuid4
+from collections.abc import Iterator
+from itertools import count
 
-import aio_pika
 import pytest
-from aio_pika.abc import AbstractChannel
 
-from tests.support.servers.sharing import folder_of_run, shared
-from twofold.adapters.rabbitmq import open_transport
-from twofold.clock import SystemClock
-from twofold.limits import BrokerLimits, Limits
-from twofold.messaging import Transport
+from tests.adapters.rabbitmq.rabbitmq_under_test import RabbitMQUnderTest
+from tests.support.servers.rabbitmq import RabbitMQServer, running_rabbitmq
+from tests.support.servers.sharing import NoServer, folder_of_run, give_up, shared
 
-PATIENT = Limits(broker=BrokerLimits(answer_seconds=20))
+_numbers = count(1)
 
 
 @pytest.fixture(scope="session")
-def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the URL of a server."""
+def rabbitmq_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the URL of a server that all test processes share."""
     if given := os.environ.get("TWOFOLD_TEST_RABBITMQ"):
         yield given
         return
@@ -32,50 +24,25 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-class Place:
-    """What one test has on a server: exchanges whose names begin with `name`, and the queues at them."""
+@pytest.fixture(scope="module")
+def own_rabbitmq() -> Iterator[RabbitMQServer]:
+    """Give a server that the tests of a module may stop."""
+    try:
+        with running_rabbitmq() as server:
+            yield server
+    except NoServer as reason:
+        give_up(reason)
 
-    def __init__(self, server: str) -> None:
-        self.server = server
-        self.name = f"test-{uuid4().hex[:12]}"
-        self.groups = ("ledger", "stock")
 
-    def url(self, subscribers: str = "ledger,stock") -> str:
-        """Return a URL that leads there."""
-        return f"{self.server}?exchange={self.name}.*&subscribers={subscribers}"
-
-    def exchange(self, source: str = "sales") -> str:
-        return f"{self.name}.{source}"
-
-    def queue(self, group: str = "ledger", source: str = "sales") -> str:
-        return f"{group}.{self.exchange(source)}"
-
-    @asynccontextmanager
-    async def transport(self, limits: Limits = PATIENT, **options: str) -> AsyncIterator[Transport]:
-        transport = open_transport(self.url(**options), SystemClock(), limits, ["sales"])
-        try:
-            yield transport
-        finally:
-            await transport.close()
-
-    @asynccontextmanager
-    async def channel(self) -> AsyncIterator[AbstractChannel]:
-        """Open a channel as any other application would."""
-        async with await aio_pika.connect(self.server) as connection, connection.channel() as channel:
-            yield channel
-
-    async def clear(self) -> None:
-        async with self.channel() as channel:
-            for group in self.groups:
-                queue = await channel.get_queue(self.queue(group), ensure=False)
-                await queue.delete(if_unused=False, if_empty=False)
-            exchange = await channel.get_exchange(self.exchange(), ensure=False)
-            await exchange.delete()
+def places(subscribers: str = "ledger,stock") -> str:
+    """Return options of a URL by which it leads to exchanges and queues that nobody has used before."""
+    place = f"test-{os.getpid()}-{next(_numbers)}"
+    return f"exchange={place}.*.events&dead_letters={place}.*.dead-letters&subscribers={subscribers}"
 
 
 @pytest.fixture
-def place(rabbitmq: str) -> Iterator[Any]:
-    """Give a place of its own on the server."""
-    place = Place(rabbitmq)
-    yield place
-    asyncio.run(place.clear())
+def broker(rabbitmq_url: str) -> Iterator[RabbitMQUnderTest]:
+    """Give exchanges and queues that nobody has used before."""
+    broker = RabbitMQUnderTest(f"{rabbitmq_url}?{places()}")
+    yield broker
+    asyncio.run(broker.clear())

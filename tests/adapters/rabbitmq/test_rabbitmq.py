@@ -1,15 +1,18 @@
-"""The transport over RabbitMQ, certified by the suite that Twofold ships."""
-
-from __future__ import annotations
-
-from typing import Any
+"""RabbitMQ as a transport, certified by the suite that Twofold ships."""
 
 import pytest
 
-from twofold.testing import TransportConformance
+from tests.adapters.rabbitmq.conftest import places
+from tests.adapters.rabbitmq.rabbitmq_under_test import RabbitMQOfOurs, RabbitMQUnderTest
+from tests.support.servers.rabbitmq import RabbitMQServer
+from twofold.testing import BrokerConformance
 
 
-class TestRabbitMQ(TransportConformance):
+class TestRabbitMQ(BrokerConformance):
     @pytest.fixture
-    def exchanges(self, place: Any) -> Any:
-        return place.transport
+    def broker(self, broker: RabbitMQUnderTest) -> RabbitMQUnderTest:
+        return broker
+
+    @pytest.fixture
+    def broker_of_ours(self, own_rabbitmq: RabbitMQServer) -> RabbitMQOfOurs:
+        return RabbitMQOfOurs(own_rabbitmq, places())

@@ -21,6 +21,8 @@ from pathlib import Path
 from tests.support.servers.process import ServerProcess, free_ports
 from tests.support.servers.sharing import NoServer, keep
 
+USER, PASSWORD, WRONG_PASSWORD = "guest", "guest", "swordfish"
+
 _PROGRAMS = Path("/usr/lib/rabbitmq/bin")
 _START_SECONDS = 60.0
 _HEADER = b"AMQP\x00\x00\x09\x01"
@@ -37,7 +39,8 @@ class RabbitMQServer:
 
     def __init__(self, folder: Path) -> None:
         self._port, mapper, distribution = free_ports(3)
-        self.url = f"amqp://guest:guest@127.0.0.1:{self._port}"
+        self.url = f"amqp://{USER}:{PASSWORD}@127.0.0.1:{self._port}"
+        self.wrong_url = f"amqp://{USER}:{WRONG_PASSWORD}@127.0.0.1:{self._port}"
         self._environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
@@ -77,7 +80,11 @@ class RabbitMQServer:
         return False
 
     def stop(self) -> None:
-        """Stop it at once, as a power cut would."""
+        """Stop it at once, as a power cut would.
+
+        Which queues there are is written down up to half a second late, so they are not taken for granted before.
+        """
+        self.control("eval", "[dets:sync(Table) || Table <- dets:all()].")
         self._node.end(signal.SIGKILL)
 
     def control(self, *arguments: str) -> str:

@@ -49,12 +49,12 @@ def attributes_of(message: AbstractMessage) -> dict[str, str]:
     Raises:
         Undecodable: one of them is nothing that has a text.
     """
-    attributes = {"id": message.message_id or "", "type": message.type or ""}
+    attributes = {_CONTENT_TYPE: message.content_type or ""}
     for header, value in message.headers.items():
         for prefix in _PREFIXES:
             if header.startswith(prefix):
                 attributes[header.removeprefix(prefix)] = _text(header, value)
-    return attributes | {_CONTENT_TYPE: message.content_type or ""}
+    return attributes
 
 
 def as_it_came(message: AbstractMessage, besides: Mapping[str, str]) -> AmqpMessage:

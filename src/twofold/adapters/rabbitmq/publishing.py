@@ -61,6 +61,8 @@ class Publisher:
                         raise failure
         except LogUnavailable as error:
             if not await self._is_blocked():
+                # What a queue was sent while it was on its way back is never confirmed by this channel, nor what comes after.
+                await self.close()
                 raise
             raise LogUnavailable(
                 f"RabbitMQ at {self._server.url} takes nothing at the moment, as it is low on memory or disk. Make room; what "
