@@ -107,6 +107,23 @@ def test_another_server_of_the_url_is_taken(server: NatsServer) -> None:
     run(scenario)
 
 
+def test_who_is_cancelled_while_it_connects_ends(server: NatsServer) -> None:
+    """At whatever moment that is, and leaves nothing behind that reads on."""
+    places = server.places()
+
+    async def scenario() -> None:
+        async with transport(places.url) as carrier:
+            for turns in range(100):
+                reading = asyncio.create_task(received(carrier, 1))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                reading.cancel()
+                await asyncio.wait([reading], timeout=5)
+                assert reading.cancelled()
+
+    run(scenario)
+
+
 def test_a_wrong_password_is_told_as_one() -> None:
     """And not as a server that is away."""
     with own(running_nats('authorization { user: shop, password: "right" }')) as server:

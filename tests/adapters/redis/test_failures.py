@@ -80,6 +80,23 @@ def test_a_server_that_is_away_is_named() -> None:
     run(scenario)
 
 
+def test_who_is_cancelled_while_it_connects_ends(server: RedisServer) -> None:
+    """At whatever moment that is, and leaves nothing behind that reads on."""
+    places = server.places()
+
+    async def scenario() -> None:
+        async with transport(places.url) as carrier:
+            for turns in range(100):
+                reading = asyncio.create_task(received(carrier, 1))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                reading.cancel()
+                await asyncio.wait([reading], timeout=5)
+                assert reading.cancelled()
+
+    run(scenario)
+
+
 def test_what_a_user_may_not_do_is_told(server: RedisServer) -> None:
     """It names the command."""
 

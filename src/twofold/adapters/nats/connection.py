@@ -72,19 +72,16 @@ class Connection:
         Raises:
             LogUnavailable: none of them can be reached, or one does not let us in.
         """
-        try:
-            async with asyncio.timeout(self.answer_seconds):
-                await self._open([f"{scheme}://{server}" for server in self._url.servers])
-        except FAILURES as error:
-            raise self.failure(error) from error
+        await self.answer(self._open([f"{scheme}://{server}" for server in self._url.servers]))
 
     async def _open(self, servers: Sequence[str]) -> None:
         failure: Exception = nats.errors.NoServersError()
+        seconds = max(1, int(self.answer_seconds / len(servers)))
         for server in sorted(servers, key=lambda _: self._clock.random()):
             try:
                 return await self._client.connect(
                     server, allow_reconnect=False, max_reconnect_attempts=1, reconnect_time_wait=0,
-                    connect_timeout=int(self.answer_seconds), error_cb=self._told, closed_cb=self._ended, **self._login(),
+                    connect_timeout=seconds, error_cb=self._told, closed_cb=self._ended, **self._login(),
                 )  # fmt: skip
             except FAILURES as error:
                 failure = error
@@ -116,6 +113,7 @@ class Connection:
             LogUnavailable: it did not, or it refused.
             NotFoundError: there is no such stream or consumer.
         """
+        # A task of its own, as the client may lose a cancellation that comes while it connects or asks.
         asked = asyncio.ensure_future(waiting)
         try:
             async with asyncio.timeout(self.answer_seconds + besides_seconds):
