@@ -46,3 +46,9 @@ def broker(rabbitmq_url: str) -> Iterator[RabbitMQUnderTest]:
     broker = RabbitMQUnderTest(f"{rabbitmq_url}?{places()}")
     yield broker
     asyncio.run(broker.clear())
+
+
+@pytest.fixture
+def url(rabbitmq_url: str) -> str:
+    """Give the URL of exchanges and queues that nobody has used before; each service makes the queues that it reads."""
+    return f"{rabbitmq_url}?{places('')}"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.exceptions import ChannelNotFoundEntity
 
 from tests.support.servers.rabbitmq import WRONG_PASSWORD, RabbitMQServer
 from twofold.adapters.rabbitmq.settings import RabbitMQSettings
-from twofold.adapters.rabbitmq.topology import declare_queue
+from twofold.adapters.rabbitmq.topology import declare_exchange, declare_queue
 from twofold.limits import BrokerLimits
 from twofold.testing.broker_conformance import GROUP, StoredMessage
 from twofold.testing.transport_conformance import SOURCE
@@ -32,12 +34,35 @@ class RabbitMQUnderTest:
         named = {f"cloudEvents:{name}": text for name, text in attributes.items()}
         await self.put_message(aio_pika.Message(data, headers={**named, **headers}))
 
-    async def put_message(self, message: aio_pika.Message) -> None:
-        """Publish a message of any kind to where the source publishes."""
+    async def put_message(self, message: aio_pika.Message, group: str = GROUP, source: str = SOURCE) -> None:
+        """Publish a message of any kind to where a source publishes, once a group has a queue there."""
+        await self.declare(group, source)
         async with self.channel() as channel:
-            await declare_queue(channel, self.settings, GROUP, SOURCE)
-            exchange = await channel.get_exchange(self.settings.exchange(SOURCE))
+            exchange = await channel.get_exchange(self.settings.exchange(source))
             await exchange.publish(message, "put")
+
+    async def declare(self, group: str, source: str) -> None:
+        """Make the queue in which what a source publishes waits for a group."""
+        async with self.channel() as channel:
+            await declare_queue(channel, self.settings, group, source)
+
+    async def plain_queue(self, source: str) -> str:
+        """Make a queue, as another application does, for all that a source publishes."""
+        async with self.channel() as channel:
+            exchange = self.settings.exchange(source)
+            await declare_exchange(channel, self.settings, source)
+            queue = await channel.declare_queue(f"plain.{exchange}", durable=True)
+            await queue.bind(exchange, "#")
+            return queue.name
+
+    async def existing(self, queue: str) -> None:
+        """Wait until there is a queue."""
+        while True:
+            with suppress(ChannelNotFoundEntity):
+                async with self.channel() as channel:
+                    await channel.get_queue(queue)
+                    return
+            await asyncio.sleep(0.05)
 
     async def dead_letters(self, group: str) -> Sequence[StoredMessage]:
         return [

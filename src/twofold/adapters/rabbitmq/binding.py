@@ -14,6 +14,7 @@ from aio_pika import DeliveryMode
 from aio_pika import Message as AmqpMessage
 from aio_pika.abc import AbstractMessage
 
+from twofold.clock import LAST_DAY_US, moment
 from twofold.errors import Undecodable
 from twofold.messaging import Message
 
@@ -21,6 +22,7 @@ PREFIX: Final = "cloudEvents:"
 _PREFIXES = (PREFIX, "cloudEvents_")
 _CONTENT_TYPE = "datacontenttype"
 _SHORT_BYTES = 255
+_LAST_DAY_MS = LAST_DAY_US // 1000
 
 
 def amqp_message(message: Message) -> AmqpMessage:
@@ -53,7 +55,8 @@ def attributes_of(message: AbstractMessage) -> dict[str, str]:
     for header, value in message.headers.items():
         for prefix in _PREFIXES:
             if header.startswith(prefix):
-                attributes[header.removeprefix(prefix)] = _text(header, value)
+                name = header.removeprefix(prefix)
+                attributes[name] = _text(name, value)
     return attributes
 
 
@@ -78,17 +81,20 @@ def as_it_came(message: AbstractMessage, besides: Mapping[str, str]) -> AmqpMess
     )
 
 
-def _text(header: str, value: object) -> str:
+def _text(name: str, value: object) -> str:
     match value:
         case str():
             return value
         case bool():
             return "true" if value else "false"
+        case int() if name == "time" and 0 <= value < _LAST_DAY_MS:
+            # What a time is in AMQP 1.0, for which the binding is written.
+            return moment(value * 1000).isoformat()
         case int():
             return str(value)
         case datetime():
             return value.isoformat()
-    raise Undecodable(f"its header {header!r} is {value!r}, and a text is expected")
+    raise Undecodable(f"its attribute {name!r} is {value!r}, and a text is expected")
 
 
 def _short(text: str) -> str | None:

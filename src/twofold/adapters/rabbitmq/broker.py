@@ -46,9 +46,9 @@ class RabbitMQBroker:
             await self._publisher.publish(exchange, declare, sent)
         except Unroutable as error:
             raise SettingsError(
-                f"No queue takes what {source} publishes to the exchange {exchange} of RabbitMQ at {self._server.url}, and it "
-                "waits until one does: nobody has subscribed. Start the services that subscribe to it, or name them in the "
-                f"URL of {source}, which makes their queues, so that nobody misses anything: ?subscribers=ledger,stock"
+                f"No queue takes what {source} publishes of type {error} to the exchange {exchange} of RabbitMQ at "
+                f"{self._server.url}, and it waits until one does. Start the services that subscribe to it, or name them in "
+                f"the URL of {source}, which makes their queues, so that nobody misses anything: ?subscribers=ledger,stock"
             ) from error
 
     def incoming(self, group: str, source: str) -> AbstractAsyncContextManager[RabbitMQIncoming]:
