@@ -158,15 +158,17 @@ def test_a_group_that_is_where_there_is_nothing_any_more_begins_anew(
     assert "up to offset 1000, and it has those from 0 to" in caplog.text
 
 
-def test_what_is_settled_can_be_seen_by_anybody(url: str) -> None:
-    """The group's offsets are those of the service's name, as `kafka-consumer-groups.sh` shows them."""
+def test_what_is_settled_can_be_seen_by_anybody(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The group's offsets are those of the service's name, as `kafka-consumer-groups.sh` shows them; the log can tell, too."""
     kafka = KafkaUnderTest(url)
 
     async def scenario(transport: Transport) -> None:
         await publish(transport, 0, 40)
         await read(transport, 40)
 
-    over(url, scenario)
+    with caplog.at_level(logging.DEBUG, "twofold.messaging"):
+        over(url, scenario)
+    assert f"ledger is behind in {kafka.topic} by so many messages of each partition: {{" in caplog.text
     consumer = Consumer({"bootstrap.servers": kafka.servers, "group.id": "ledger"})
     committed = consumer.committed([TopicPartition(kafka.topic, number) for number in range(3)], timeout=30)
     assert sum(each.offset for each in committed) == 40

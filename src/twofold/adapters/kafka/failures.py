@@ -42,14 +42,17 @@ def failure(url: BrokerUrl, what: str, error: KafkaError, noted: Noted | None = 
     """Return what to raise when something could not be done."""
     if noted is not None and noted.last is not None:
         error = noted.last
-    code, said = error.code(), error.str().rstrip(".")
+    # How long a connection was in which state is of use to nobody who operates it.
+    code, said = error.code(), error.str().partition(" (after ")[0].rstrip(".")
     if code in _NOT_LET_IN:
         return LogUnavailable(
-            f"{what}, as {url} does not let us in: {said}. Check user, password and mechanism in the URL."
+            f"{what}, as Kafka at {url} does not let us in: {said}. Check user, password and mechanism in the URL."
         )
     if code in _NOT_ALLOWED:
-        return SettingsError(f"{what}, as {url} does not allow it: {said}. {_NOT_ALLOWED[code]}")
-    return LogUnavailable(f"{what} by {url}: {said}. It is tried again; look whether the broker is up, and has room.")
+        return SettingsError(f"{what}, as Kafka at {url} does not allow it: {said}. {_NOT_ALLOWED[code]}")
+    return LogUnavailable(
+        f"{what} by Kafka at {url}: {said}. Look whether it runs and has room, and whether the URL is right."
+    )
 
 
 def made(kind: Callable[[dict[str, Any]], C], settings: KafkaSettings, config: Mapping[str, Any]) -> C:

@@ -27,6 +27,7 @@ from twofold.messaging.brokers import Content
 KafkaMessage: TypeAlias = "Message[bytes, bytes]"
 
 _TRY_SECONDS: Final = 1.0
+_LAG_SECONDS: Final = 10.0
 _LONGEST_SESSION_MS: Final = 300_000
 _KEPT_KILOBYTES: Final = 16 << 10
 
@@ -50,6 +51,7 @@ class KafkaIncoming:
         self._noted = Noted()
         self._progress = Progress()
         self._flaw: KafkaError | None = None
+        self._tells_at = 0.0
         self._consumer = made(
             Consumer,
             settings,
@@ -139,7 +141,18 @@ class KafkaIncoming:
             if flaw := message.error():
                 raise self._failure(f"{self._topic} cannot be read", flaw)
         self._progress.received(messages)
+        self._tell_lag()
         return messages
+
+    def _tell_lag(self) -> None:
+        """Tell how far the group is behind in each partition, as far as the last fetch has said."""
+        if monotonic() < self._tells_at or not _logger.isEnabledFor(logging.DEBUG):
+            return
+        self._tells_at = monotonic() + _LAG_SECONDS
+        reached = self._consumer.position(self._consumer.assignment())
+        highs = {each.partition: self._consumer.get_watermark_offsets(each, cached=True)[1] for each in reached}
+        behind = {each.partition: highs[each.partition] - each.offset for each in reached if each.offset >= 0}
+        _logger.debug("%s is behind in %s by so many messages of each partition: %s", self._group, self._topic, behind)
 
     def _check(self) -> None:
         if self._flaw is not None:
