@@ -13,7 +13,7 @@ from twofold.clock import SystemClock
 from twofold.errors import NotFound
 from twofold.followers import checkpoints
 from twofold.limits import BrokerLimits
-from twofold.messaging import RELAY, BrokerTransport
+from twofold.messaging import RELAY, BrokerTransport, inbox_name
 from twofold.operations.databases import opened
 from twofold.operations.publishing import publish_again
 from twofold.service import Running, Settings, read_settings
@@ -22,6 +22,7 @@ from twofold.simulation.disks import BrokerDisk
 from twofold.simulation.faults import Faults, Mishaps
 from twofold.simulation.transport import SimulatedBroker
 from twofold.simulation.wire import Wire
+from twofold.views import replacing
 
 
 def transport_of(disk: BrokerDisk) -> BrokerTransport[Any]:
@@ -37,8 +38,8 @@ def settings_of(folder: Path, service: str) -> Settings:
     )
 
 
-async def has_published(tills: Running, position: int) -> bool:
-    return await checkpoints.position(tills.views, RELAY) == position
+async def has_reached(service: Running, follower: str, position: int) -> bool:
+    return await checkpoints.position(service.views, follower) == position
 
 
 async def is_told(service: Running, what: str) -> bool:
@@ -53,7 +54,7 @@ def test_what_a_broker_has_lost_is_published_again(tmp_path: Path) -> None:
         settings = partial(settings_of, tmp_path)
         async with till.run(settings("till"), transport=transport_of(disk)) as tills:
             receipts = [await tills.send(Sell(item="tea", units=units)) for units in (1, 2)]
-            await until(partial(has_published, tills, receipts[-1].position))
+            await until(partial(has_reached, tills, RELAY, receipts[-1].position))
             disk.messages.clear()
             async with buying.run(settings("buying"), transport=transport_of(disk)) as buyers:
                 last = await tills.send(Sell(item="tea", units=4))
@@ -63,6 +64,30 @@ def test_what_a_broker_has_lost_is_published_again(tmp_path: Path) -> None:
                 demand = await buyers.ask(DemandFor(item="tea"), after=last, timeout_seconds=30)
                 assert demand is not None
                 assert (demand.sales, demand.units) == (3, 7)
+
+    asyncio.run(scenario())
+
+
+def test_who_has_forgotten_what_it_heard_hears_it_again(tmp_path: Path) -> None:
+    """An inbox that goes back, as with a database from yesterday: who has followed it until then settles nothing for it."""
+
+    async def scenario() -> None:
+        disk = BrokerDisk()
+        settings = partial(settings_of, tmp_path)
+        async with (
+            till.run(settings("till"), transport=transport_of(disk)) as tills,
+            buying.run(settings("buying"), transport=transport_of(disk)) as buyers,
+        ):
+            receipts = [await tills.send(Sell(item="tea", units=units)) for units in (1, 2)]
+            inbox = partial(has_reached, buyers, inbox_name("till"), receipts[-1].position)
+            await until(inbox)
+            await replacing.rewind(buyers.views, inbox_name("till"), ())
+            async with opened(till.declaration, settings("till"), to_mend=True) as databases:
+                await publish_again(databases)
+            await until(inbox)
+            demand = await buyers.ask(DemandFor(item="tea"), after=receipts[-1])
+            assert demand is not None
+            assert (demand.sales, demand.units) == (2, 3)
 
     asyncio.run(scenario())
 

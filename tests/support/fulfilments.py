@@ -64,15 +64,16 @@ async def _check(log: str, views: str, chaos: Chaos) -> None:
         with Workers("examples.shop:shop", PROCESSES, environment) as workers:
             url = await asyncio.to_thread(lambda: workers.url)
             async with httpx.AsyncClient(base_url=url, timeout=60) as http, httpx.AsyncClient(base_url=api_url) as api:
-                books = await _fulfilled(http, api, wanted, partial(_go_wrong, chaos, workers, provider))
+                books = await fulfilled(http, api, wanted, partial(_go_wrong, chaos, workers, provider))
         assert [each for each in workers.logged if "Traceback" in str(each)] == []
-    _check_ends(wanted, books)
-    await _check_logs(log, views, wanted)
+    check_ends(wanted, books)
+    await check_logs(log, views, wanted)
 
 
-async def _fulfilled(
+async def fulfilled(
     http: httpx.AsyncClient, api: httpx.AsyncClient, wanted: Sequence[Wish], go_wrong: Callable[[], Awaitable[None]]
 ) -> Books:
+    """Have all orders placed while things go wrong, and return what the books say when all of it adds up."""
     # There is not quite as much of everything as is wanted.
     await restock(http, len(wanted))
     await asyncio.gather(place(http, iter(wanted)), go_wrong())
@@ -121,7 +122,8 @@ async def _is(condition: object) -> bool:
 # What must hold.
 
 
-def _check_ends(wanted: Sequence[Wish], books: Books) -> None:
+def check_ends(wanted: Sequence[Wish], books: Books) -> None:
+    """Each order has an end that its luck allows."""
     assert list(discrepancies(books)) == []
     ends = Counter[tuple[str, str]]()
     for wish in wanted:
@@ -132,7 +134,7 @@ def _check_ends(wanted: Sequence[Wish], books: Books) -> None:
     print(dict(ends))
 
 
-async def _check_logs(log: str, views: str, wanted: Sequence[Wish]) -> None:
+async def check_logs(log: str, views: str, wanted: Sequence[Wish]) -> None:
     """Each order has one end in the log of sales, and nothing is parked anywhere."""
     async with AsyncExitStack() as stack:
         for name, service in shop.services.items():

@@ -48,13 +48,12 @@ class SplitTransport:
             while True:
                 asked = [half.next() for half in halves if not half.events and half.position <= after]
                 await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
-                for half in halves:
-                    half.take()
+                brought = [half.take() for half in halves]
                 reached = max(after, min(half.position for half in halves))
                 events = sorted(
                     (event for half in halves for event in half.up_to(reached)), key=lambda event: event.position
                 )
-                if events or reached > after:
+                if events or reached > after or any(brought):
                     yield Delivery(source, events, reached, after)
                     after = reached
 
@@ -77,12 +76,14 @@ class _Half:
             self._coming = asyncio.ensure_future(anext(self.deliveries))
         return self._coming
 
-    def take(self) -> None:
-        """Take what has come."""
-        if self._coming is not None and self._coming.done():
-            delivery, self._coming = self._coming.result(), None
-            self.events += delivery.events
-            self.position = max(self.position, delivery.position)
+    def take(self) -> bool:
+        """Take what has come, and say whether anything has."""
+        if self._coming is None or not self._coming.done():
+            return False
+        delivery, self._coming = self._coming.result(), None
+        self.events += delivery.events
+        self.position = max(self.position, delivery.position)
+        return True
 
     def up_to(self, position: int) -> list[Published]:
         """Return, and have no longer, what there is up to a position, and what has none."""

@@ -17,7 +17,7 @@ from twofold.clock import Clock
 from twofold.errors import Undecodable
 from twofold.limits import BrokerLimits
 from twofold.messaging.message import Delivery
-from twofold.messaging.resequencing import InOrder, Resequencer
+from twofold.messaging.resequencing import Resequencer
 from twofold.messaging.wire import Message, messages, part_of
 
 M = TypeVar("M")
@@ -126,8 +126,8 @@ class BrokerTransport(Generic[M]):
                     await self._add(waiting, incoming, message)
                 if taken := waiting.take():
                     heard_at = self._clock.monotonic()
-                    if _says_something(taken):
-                        yield taken.delivery
+                    # What brings nothing new is settled as all else is: by one whose claim has just been found to hold.
+                    yield taken.delivery
                     await incoming.settle(taken.tokens)
                 elif waiting.held and self._clock.monotonic() - heard_at > self._limits.missing_seconds:
                     raise waiting.missing()
@@ -152,7 +152,3 @@ class BrokerTransport(Generic[M]):
 
     async def close(self) -> None:
         await self._broker.close()
-
-
-def _says_something(taken: InOrder[M]) -> bool:
-    return bool(taken.delivery.events) or taken.delivery.position > taken.delivery.after
