@@ -29,7 +29,12 @@ def console() -> Console:
 
 def print_json(value: Any) -> None:
     """Print a value as JSON, to be read by people too."""
-    click.echo(msgspec.json.format(encode(value), indent=2))
+    click.echo(json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Return a value as JSON, to be read by people too."""
+    return msgspec.json.format(encode(value), indent=2).decode()
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -9,6 +9,7 @@ import click
 
 from twofold.cli.bridge import bridge
 from twofold.cli.check import check
+from twofold.cli.contracts import contracts
 from twofold.cli.graph import graph
 from twofold.cli.log import log
 from twofold.cli.new import new
@@ -66,6 +67,7 @@ for _command in (
     run,
     graph,
     check,
+    contracts,
     log,
     views,
     waiting,

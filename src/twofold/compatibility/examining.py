@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -18,6 +18,9 @@ Kind: TypeAlias = Literal["unread", "version", "misfit", "lost", "awaited", "tag
 _DATA_IS_KEPT = (
     "What is stored stays as it is: mend the class, or raise its version= and write an @upcast from the old one."
 )
+PARKED: Final = f"Views park it, and aggregates cannot be loaded. {_DATA_IS_KEPT}"
+"""What becomes of what does not fit its class, and what to do."""
+
 _LONGEST_LIST = 3
 
 
@@ -49,7 +52,7 @@ def examine(kind: type[Event], recorded: RecordedEvent) -> tuple[Event | None, l
         return None, [Remark("version", str(error))]
     except Exception as error:
         what = f"it does not fit {kind.__module__}.{kind.__qualname__}: {_words(error)}"
-        return None, [Remark("misfit", what, f"Views park it, and aggregates cannot be loaded. {_DATA_IS_KEPT}")]
+        return None, [Remark("misfit", what, PARKED)]
     remarks = [] if is_whole else list(_lost(kind, event, recorded))
     remarks += _circumstances(kind, event, recorded)
     return event, remarks
@@ -66,11 +69,11 @@ def _lost(kind: type[Event], event: Event, recorded: RecordedEvent) -> Iterator[
     stored = _plain(current_fields(kind, recorded.version)(recorded.data))
     again = current_fields(kind, kind.message_version)(writer(kind)(event))
     fields, defaults = _differences(stored, again)
-    yield from _lost_fields(kind, recorded.version, tuple(fields), tuple(defaults))
+    yield from lost_fields(kind, recorded.version, tuple(fields), tuple(defaults))
 
 
 @functools.lru_cache
-def _lost_fields(
+def lost_fields(
     kind: type[Event], version: int, fields: tuple[str, ...], defaults: tuple[str, ...]
 ) -> tuple[Remark, ...]:
     """Return what is to be said of an event with such fields: a million of a kind are likely to have the same ones."""
@@ -144,23 +147,24 @@ def _circumstances(kind: type[Event], event: Event, recorded: RecordedEvent) -> 
         yield Remark("misfit", f"what identifies it, does not: {error}", _DATA_IS_KEPT)
         return
     if tags != expected and set(tags) != set(expected):
-        yield Remark("tags", _what_differs(tags, expected), _missed(kind))
+        yield Remark("tags", what_differs(tags, expected), missed(kind))
 
 
-def _what_differs(stored: Sequence[str], expected: Sequence[str]) -> str:
-    missing = _names(set(expected) - set(stored))
+def what_differs(stored: Iterable[str], expected: Iterable[str]) -> str:
+    """Return in which tags an event as it is stored differs from one as it would be recorded."""
+    stored, expected = {*stored}, {*expected}
+    missing = _names(expected - stored)
     if missing:
         return f"the log does not have it under the tag {missing}, under which it is looked for"
-    return (
-        f"the log has it under the tag {_names(set(stored) - set(expected))}, which its class does not give it any more"
-    )
+    return f"the log has it under the tag {_names(stored - expected)}, which its class does not give it any more"
 
 
 def _names(tags: set[str]) -> str:
     return listed(sorted({f"{tag.partition(':')[0]}:…" for tag in tags}))
 
 
-def _missed(kind: type[Event]) -> str:
+def missed(kind: type[Event]) -> str:
+    """Return who misses an event whose tags are not those that it would have today, and what to do."""
     return (
         f"An aggregate that looks for it by its tag misses it. Let the fields of {kind.__name__} and their tags be what they "
         "were when it was recorded, or import the log from an export in which its tags are changed, too."

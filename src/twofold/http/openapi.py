@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 
 from twofold.http.endpoints import LARGEST_FEED_PAGE, LAST_POSITION, LONGEST_WAIT_SECONDS
-from twofold.http.examples import example_of
 from twofold.http.parameters import Parameters
 from twofold.http.problems import TYPES, ProblemDocument
-from twofold.http.schemas import REFERENCE, tightened
+from twofold.http.schemas import tightened
 from twofold.messages import Message
+from twofold.messages.examples import example_of
+from twofold.messages.schemas import REFERENCE
 from twofold.service import Declaration, Delivery
 
 _JSON = "application/json"

@@ -12,8 +12,9 @@ import msgspec
 from twofold.errors import InvalidMessage
 from twofold.http.checks import check_storable
 from twofold.http.problems import Problem
-from twofold.http.schemas import REFERENCE, resolved, tightened
+from twofold.http.schemas import tightened
 from twofold.messages import Message
+from twofold.messages.schemas import REFERENCE, resolved
 
 _PLUS = ". In a query string + stands for a space: write it as %2B, as in 2030-01-31T12:00:00%2B01:00"
 _NOT_ENCODED = re.compile(rb"%(?![0-9A-Fa-f]{2})")

@@ -6,8 +6,6 @@ from typing import Any
 
 from twofold.http.checks import LEAST, MOST
 
-REFERENCE = "#/components/schemas/{name}"
-
 _N = "[0-9]{1,6}"
 _TIME = f"T({_N}H({_N}M)?({_N}S)?|{_N}M({_N}S)?|{_N}S)"
 _DURATION = f"^[+-]?P({_N}D({_TIME})?|{_TIME})$"
@@ -41,10 +39,3 @@ def _limits(schema: dict[str, Any]) -> dict[str, Any]:
         case {"type": "string"} if not {"pattern", "format", "contentEncoding"} & schema.keys():
             return {"pattern": r"^[^\u0000]*$"}
     return {}
-
-
-def resolved(schema: dict[str, Any], components: Any) -> dict[str, Any]:
-    """Return the schema that a reference leads to."""
-    while "$ref" in schema:
-        schema = components[schema["$ref"].rpartition("/")[2]]
-    return schema

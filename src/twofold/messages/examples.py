@@ -1,4 +1,4 @@
-"""A body to begin with, for each message: from the examples that its types give, and from their limits."""
+"""An example of a message: from the examples that its types give, and from their limits."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from twofold.http.schemas import resolved
-from twofold.messages import decoder, encode
+from twofold.messages.codec import decoder, encode
+from twofold.messages.schemas import resolved
 
 _DEEPEST = 8
 
@@ -21,12 +21,17 @@ def example_of(kind: Any, schema: dict[str, Any], components: Mapping[str, Any])
     >>> example_of(Deposit, schema, components)
     {'account': 'text', 'amount': 1}
     """
-    example = _example(schema, components, _DEEPEST)
+    example = example_by(schema, components)
     try:
         decoder(kind).decode(encode(example))
     except msgspec.ValidationError:
         return None
     return example
+
+
+def example_by(schema: dict[str, Any], components: Mapping[str, Any]) -> Any:
+    """Return an example of what a schema describes; it may not be one where that takes more than the schema says."""
+    return _example(schema, components, _DEEPEST)
 
 
 def _example(schema: dict[str, Any], components: Mapping[str, Any], depth: int) -> Any:
