@@ -42,7 +42,15 @@ def run(code: str, name: str, line: int, namespace: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "document",
-    ["README.md", "docs/guide.md", "docs/telemetry.md", "docs/adapters.md", "docs/simulation.md", "docs/processes.md"],
+    [
+        "README.md",
+        "docs/guide.md",
+        "docs/telemetry.md",
+        "docs/adapters.md",
+        "docs/simulation.md",
+        "docs/processes.md",
+        "docs/contracts.md",
+    ],
 )
 def test_the_python_of_a_document_runs(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader who types it off gets what it says."""

@@ -24,13 +24,16 @@ def test_help_names_every_command(twofold: CommandLine) -> None:
     """One screen says what there is."""
     found = twofold("--help")
     commands = found.output.partition("Commands:\n")[2].splitlines()
-    assert [line.split()[0] for line in commands] == [
+    assert [line.split()[0] for line in commands if not line.startswith("   ")] == [
+        "bridge",
         "check",
+        "contracts",
         "graph",
         "log",
         "new",
         "parked",
         "processes",
+        "publish-again",
         "run",
         "segments",
         "simulate",
@@ -44,7 +47,8 @@ def test_help_names_every_command(twofold: CommandLine) -> None:
 @pytest.mark.parametrize(
     "command",
     [["run"], ["graph"], ["log"], ["views"], ["views", "list"], ["views", "rebuild"], ["parked"], ["parked", "list"],
-     ["parked", "show"], ["parked", "retry"], ["parked", "discard"], ["new"], ["check"], ["simulate"]],
+     ["parked", "show"], ["parked", "retry"], ["parked", "discard"], ["new"], ["check"], ["simulate"], ["contracts"],
+     ["contracts", "write"], ["contracts", "check"]],
     ids=" ".join,
 )  # fmt: skip
 def test_every_command_explains_itself(twofold: CommandLine, command: list[str]) -> None:

@@ -7,6 +7,8 @@ import types
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import partial, reduce
+from operator import or_
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -24,12 +26,19 @@ _numbers = itertools.count(1)
 class Shape(msgspec.Struct, frozen=True):
     """A type, with values of it as JSON has them, the first of which is an ordinary one.
 
-    ``optional`` are the values of which a reader takes more than is written.
+    ``optional`` are values that a reader takes, and that are not written. ``consumer`` is the type of somebody who counts on
+    all that is written, if that is another one.
     """
 
     kind: Any
     values: tuple[Any, ...]
     optional: tuple[Any, ...] = ()
+    consumer: Any = None
+
+    @property
+    def read(self) -> Any:
+        """The type of somebody who counts on all that is written."""
+        return self.kind if self.consumer is None else self.consumer
 
     @property
     def ordinary(self) -> Any:
@@ -80,11 +89,11 @@ TEXTS = st.one_of(
         Shape(time, ("12:00:00", "12:00:00Z")),
         Shape(Annotated[time, Meta(tz=True)], ("12:00:00Z",)),
         Shape(UUID, ("0197b5a4-3c1e-7d3a-9d4f-6c8b5a2e1f00",)),
-        Shape(Decimal, ("1.50", "1", "1" * 50), (1, 2.5)),
         Shape(bytes, ("eA==", "", "eHh4" * 50)),
     ]),
     st.lists(st.sampled_from(["p", "q", "r"]), min_size=1, unique=True).map(choices),
 )  # fmt: skip
+DECIMALS = st.just(Shape(Decimal, ("1.50", "1", "1" * 50), (1, 2.5)))
 SCALARS = st.one_of(INTEGERS, FLOATS, TEXTS, st.just(Shape(bool, (True, False))))
 
 
@@ -93,14 +102,16 @@ def lists(item: Shape, shortest: int | None, longest: int | None) -> Shape:
     values = [[item.ordinary] * least]
     values += [[each] * least for each in item.values]
     values += [[item.ordinary] * (shortest or 0), [item.ordinary] * (9 if longest is None else longest)]
-    kind = Annotated[list[item.kind], Meta(min_length=shortest, max_length=longest)]  # type: ignore[name-defined]
-    return Shape(kind, tuple(values), tuple([[each] * least for each in item.optional]))
+    length = Meta(min_length=shortest, max_length=longest)
+    kinds: list[Any] = [Annotated[list[item.kind], length], Annotated[list[item.read], length]]  # type: ignore[name-defined]
+    return Shape(kinds[0], tuple(values), tuple([[each] * least for each in item.optional]), kinds[1])
 
 
 def pairs(first: Shape, second: Shape) -> Shape:
     values = [[each, second.ordinary] for each in first.values] + [[first.ordinary, each] for each in second.values]
     more = [[each, second.ordinary] for each in first.optional] + [[first.ordinary, each] for each in second.optional]
-    return Shape(tuple[first.kind, second.kind], tuple(values), tuple(more))  # type: ignore[name-defined]
+    kinds: list[Any] = [tuple[first.kind, second.kind], tuple[first.read, second.read]]  # type: ignore[name-defined]
+    return Shape(kinds[0], tuple(values), tuple(more), kinds[1])
 
 
 def mappings(item: Shape) -> Shape:
@@ -108,7 +119,8 @@ def mappings(item: Shape) -> Shape:
         return dict.fromkeys((*NAMES, "other"), value)
 
     values = ({}, *[filled(each) for each in item.values], *[{name: item.ordinary} for name in NAMES])
-    return Shape(dict[str, item.kind], values, tuple(map(filled, item.optional)))  # type: ignore[name-defined]
+    kinds: list[Any] = [dict[str, item.kind], dict[str, item.read]]  # type: ignore[name-defined]
+    return Shape(kinds[0], values, tuple(map(filled, item.optional)), kinds[1])
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -125,23 +137,41 @@ def fields(shapes: SearchStrategy[Shape]) -> SearchStrategy[dict[str, Field]]:
     return st.dictionaries(st.sampled_from(NAMES), st.builds(Field, shapes, FIELDS))
 
 
+def declared(given: dict[str, Field]) -> dict[str, Any]:
+    """Return the body of a class with some fields."""
+    hints: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
+    for name, field in given.items():
+        hints[name] = field.shape.kind
+        if field.presence == "default":
+            hints[name], defaults[name] = field.shape.kind | types.NoneType, None
+        if field.presence == "unset":
+            hints[name], defaults[name] = field.shape.kind | msgspec.UnsetType, msgspec.UNSET
+    return {"__module__": __name__, "__annotations__": hints, **defaults}
+
+
 def struct(given: dict[str, Field], *, strict: bool = False, tag: str | None = None) -> Shape:
     """Return the shape of a struct with some fields."""
-    declared: list[Any] = []
-    for name, field in given.items():
-        match field.presence:
-            case "required":
-                declared.append((name, field.shape.kind))
-            case "default":
-                declared.append((name, field.shape.kind | types.NoneType, None))
-            case "unset":
-                declared.append((name, field.shape.kind | msgspec.UnsetType, msgspec.UNSET))
-    kind = msgspec.defstruct(
-        f"Struct{next(_numbers)}", declared, tag=tag, frozen=True, kw_only=True, forbid_unknown_fields=strict
-    )
+    body = declared(given)
+    own = [(name, hint, *([body[name]] if name in body else [])) for name, hint in body["__annotations__"].items()]
+    others = [consumed(name, field) for name, field in given.items()]
+    kind, consumer = [
+        msgspec.defstruct(f"Struct{next(_numbers)}", each, tag=tag, kw_only=True, forbid_unknown_fields=is_strict)
+        for each, is_strict in ((own, strict), (others, False))
+    ]
     head = {} if tag is None else {"type": tag}
     values, more = [head | each for each in written(given)], [head | each for each in sent(given)]
-    return Shape(kind, tuple(values), tuple(more))
+    return Shape(kind, tuple(values), tuple(more), consumer)
+
+
+def consumed(name: str, field: Field) -> Any:
+    """Return a field of somebody who counts on all that is written."""
+    match field.presence:
+        case "unset":
+            return name, field.shape.read | msgspec.UnsetType, msgspec.UNSET
+        case "default":
+            return name, field.shape.read | types.NoneType
+    return name, field.shape.read
 
 
 def written(given: dict[str, Field]) -> Iterator[dict[str, Any]]:
@@ -172,34 +202,41 @@ def without(values: dict[str, Any], name: str) -> dict[str, Any]:
 
 def either(*shapes: Shape) -> Shape:
     """Return the shape of a union, of which JSON tells which one a value is."""
-    kind = shapes[0].kind
-    for shape in shapes[1:]:
-        kind |= shape.kind
     values = [value for shape in shapes for value in shape.values]
-    return Shape(kind, tuple(values), tuple([value for shape in shapes for value in shape.optional]))
+    more = [value for shape in shapes for value in shape.optional]
+    kind, consumer = reduce(or_, [shape.kind for shape in shapes]), reduce(or_, [shape.read for shape in shapes])
+    return Shape(kind, tuple(values), tuple(more), consumer)
 
 
 NULL = Shape(None, (None,))
 
 
-def composed(inner: SearchStrategy[Shape]) -> SearchStrategy[Shape]:
+def composed(scalars: SearchStrategy[Shape], inner: SearchStrategy[Shape]) -> SearchStrategy[Shape]:
     lengths = st.builds(lists, inner, st.sampled_from([None, 1, 2]), st.sampled_from([None, 2, 3]))
     objects = st.builds(struct, fields(inner), strict=st.booleans())
+    tags = st.lists(st.sampled_from(["one", "two", "three"]), min_size=2, unique=True)
     return st.one_of(
         lengths,
         st.builds(pairs, inner, inner),
         objects,
         inner.map(mappings),
-        st.builds(lambda one: either(one, NULL), st.one_of(SCALARS, lengths, objects)),
+        st.builds(lambda one: either(one, NULL), st.one_of(scalars, lengths, objects)),
         # What is a whole number and what is a decimal is not told from each other.
-        st.builds(either, INTEGERS, TEXTS.filter(lambda each: each.kind is not Decimal)),
+        st.builds(either, INTEGERS, TEXTS),
         st.builds(lambda *each: either(*each, NULL), lengths, INTEGERS),
-        st.lists(st.sampled_from(["one", "two", "three"]), min_size=2, unique=True).flatmap(
-            lambda tags: st.tuples(*[st.builds(struct, fields(inner), tag=st.just(tag)) for tag in tags]).map(
-                lambda shapes: either(*shapes)
-            )
+        tags.flatmap(lambda several: st.tuples(*[tagged(each, inner) for each in several])).map(
+            lambda found: either(*found)
         ),
     )
 
 
-SHAPES = st.recursive(SCALARS, composed, max_leaves=6)
+def tagged(tag: str, inner: SearchStrategy[Shape]) -> SearchStrategy[Shape]:
+    return st.builds(struct, fields(inner), tag=st.just(tag))
+
+
+def shapes(scalars: SearchStrategy[Shape]) -> SearchStrategy[Shape]:
+    return st.recursive(scalars, partial(composed, scalars), max_leaves=6)
+
+
+SHAPES = shapes(SCALARS)
+WITH_DECIMALS = shapes(st.one_of(SCALARS, DECIMALS))

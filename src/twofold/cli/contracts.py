@@ -19,7 +19,7 @@ _FOUND = 1
 @click.group(
     cls=WithDefault,
     default="write",
-    short_help="Write what services promise each other; say what would break it.",
+    short_help="Write what services promise; say what breaks it.",
     options_metavar="",
     subcommand_metavar="TARGET | check --against OLD TARGET",
 )

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from twofold.contracts.options import is_like, is_written_as, options, told
-from twofold.contracts.ranges import range_of
+from twofold.contracts.ranges import range_of, range_written
 
 Json: TypeAlias = dict[str, Any]
 
@@ -83,7 +83,7 @@ class _Comparison:
             return []
         if "const" in other and ("const" not in one or not _are_same(one["const"], other["const"])):
             return [Misfit(path, told([one]), told([other]))]
-        flaws = [Misfit(path, *words) for words in range_of(one).exceeds(range_of(other))]
+        flaws = [Misfit(path, *words) for words in range_written(one).exceeds(range_of(other))]
         match other["type"]:
             case "integer" | "number":
                 flaws += _in_steps(one, other, path)

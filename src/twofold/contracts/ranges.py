@@ -15,15 +15,15 @@ _COUNTED = {
     "array": ("items", "minItems", "maxItems"),
     "object": ("fields", "minProperties", "maxProperties"),
 }
-_LENGTHS: dict[str, tuple[int, int | None]] = {
-    "date-time": (20, 32),
-    "date-time-local": (19, 26),
-    "date": (10, 10),
-    "time": (9, 21),
-    "partial-time": (8, 15),
-    "duration": (3, None),
-    "uuid": (36, 36),
-    "decimal": (1, None),
+_LENGTHS: dict[str, dict[str, int]] = {
+    "date-time": {"minLength": 20, "maxLength": 32},
+    "date-time-local": {"minLength": 19, "maxLength": 26},
+    "date": {"minLength": 10, "maxLength": 10},
+    "time": {"minLength": 9, "maxLength": 21},
+    "partial-time": {"minLength": 8, "maxLength": 15},
+    "duration": {"minLength": 3},
+    "uuid": {"minLength": 36, "maxLength": 36},
+    "decimal": {"minLength": 1},
 }
 """How long a text is that is written in a format."""
 
@@ -54,6 +54,15 @@ class Range(msgspec.Struct, frozen=True):
         return f"{['less than', word, 'more than'][side + 1]} {number} {unit}".rstrip()
 
 
+def range_written(option: dict[str, Any]) -> Range:
+    """Return the range of what is written of an option, of which its format says more.
+
+    >>> range_written({"type": "string", "format": "date"}).most
+    (10, 0)
+    """
+    return range_of(_LENGTHS.get(option.get("format", ""), {}) | option)
+
+
 def range_of(option: dict[str, Any]) -> Range:
     """Return the range of an option's values or lengths.
 
@@ -63,8 +72,8 @@ def range_of(option: dict[str, Any]) -> Range:
     kind = option.get("type", "")
     if kind in _COUNTED:
         unit, least, most = _COUNTED[kind]
-        low, high = _LENGTHS.get(option.get("format", ""), (0, len(option["items"]) if _is_tuple(option) else None))
-        shortest, longest = option.get(least, low), option.get(most, high)
+        longest = option.get(most, len(option["items"]) if _is_tuple(option) else None)
+        shortest = option.get(least, 0)
         return Range((shortest, 0) if shortest else None, None if longest is None else (longest, 0), unit)
     step = 1 if kind == "integer" else 0
     return Range(_end(option, "inimum", 1, step), _end(option, "aximum", -1, step))

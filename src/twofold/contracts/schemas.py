@@ -63,6 +63,8 @@ class _Maker:
         if self._is_written and by_name is None:
             schema["minItems"] = len(parts)
         elif self._is_written and by_name is not None:
+            # Who reads it ignores what it does not know, whatever the class itself does.
+            schema.pop("additionalProperties", None)
             absent = {*_may_be_absent(kind)}
             schema["required"] = [name for name in by_name if name not in absent]
 
