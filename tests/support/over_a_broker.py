@@ -10,7 +10,10 @@ from random import Random
 
 import httpx
 
+from examples.shop.generate import generate
+from tests.shop.test_shop import totals_of
 from tests.support.serving import ServingProcess
+from tests.support.shop_over_a_broker import check_shop
 from tests.support.two_processes import demand, environment, heard, sell
 
 
@@ -47,6 +50,14 @@ class OverABroker:
         assert Counter(reserved) == Counter(orders)
         outcomes = _rows(tmp_path / "sales.db", "SELECT data FROM events WHERE type = 'stock.twofold.CommandSettled'")
         assert len(outcomes) == len(orders)
+
+    def test_the_shop_knows_what_is_in_the_file_and_brings_each_order_to_one_end(
+        self, url: str, tmp_path: Path
+    ) -> None:
+        """Six services are killed by turns, an API fails, and in the end everything that was published comes once more."""
+        orders = tmp_path / "orders.csv"
+        generate(orders, documents=400)
+        assert check_shop(url, orders, tmp_path, wanted=54, kills=6) == totals_of(orders)
 
 
 @contextmanager
