@@ -87,6 +87,11 @@ class RabbitMQServer:
         self.control("eval", "[dets:sync(Table) || Table <- dets:all()].")
         self._node.end(signal.SIGKILL)
 
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._node.pid
+
     def control(self, *arguments: str) -> str:
         """Do what an operator does with ``rabbitmqctl``, and return what it says."""
         command = [_program("rabbitmqctl"), "--quiet", *arguments]

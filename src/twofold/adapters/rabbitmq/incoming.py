@@ -12,8 +12,9 @@ from itertools import takewhile
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
 
 from twofold.adapters.rabbitmq.binding import as_it_came, attributes_of
+from twofold.adapters.rabbitmq.failures import said_by
 from twofold.adapters.rabbitmq.publishing import Publisher
-from twofold.adapters.rabbitmq.server import Server, close, said_by
+from twofold.adapters.rabbitmq.server import Server, close
 from twofold.adapters.rabbitmq.topology import declare_dead_letters, declare_queue
 from twofold.clock import Clock, moment
 from twofold.errors import LogUnavailable

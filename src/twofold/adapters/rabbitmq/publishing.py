@@ -10,15 +10,16 @@ from functools import partial
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractMessage
 from aio_pika.exceptions import PublishError
 
-from twofold.adapters.rabbitmq.server import Server, close, said_by
+from twofold.adapters.rabbitmq.failures import said_by
+from twofold.adapters.rabbitmq.server import Server, close
 from twofold.errors import LogUnavailable
 
 Declare = Callable[[AbstractChannel], Awaitable[object]]
 Routed = tuple[str, AbstractMessage]
 
 
-class Unroutable(Exception):
-    """No queue has taken a message."""
+class Unroutable(LogUnavailable):
+    """No queue takes a message. What is said is its routing key."""
 
 
 class Publisher:
@@ -47,18 +48,11 @@ class Publisher:
         await self._server.while_electing(partial(self._publish, exchange, declare, messages))
 
     async def _publish(self, exchange: str, declare: Declare, messages: Sequence[Routed]) -> None:
+        # In the default exchange, what is declared is the queue that the message is for.
+        place = exchange or messages[0][0]
         try:
             async with self._server.answering():
-                channel = await self._open(exchange, declare)
-                target = await channel.get_exchange(exchange, ensure=False)
-                await self._ready()
-                sent = [target.publish(message, key) for key, message in messages]
-                for failure in await asyncio.gather(*sent, return_exceptions=True):
-                    if isinstance(failure, PublishError):
-                        self._declared.discard(exchange)
-                        raise Unroutable(said_by(failure)) from failure
-                    if isinstance(failure, BaseException):
-                        raise failure
+                returned = await self._send(await self._open(place, declare), exchange, messages)
         except LogUnavailable as error:
             if not await self._is_blocked():
                 # What a queue was sent while it was on its way back is never confirmed by this channel, nor what comes after.
@@ -68,6 +62,24 @@ class Publisher:
                 f"RabbitMQ at {self._server.url} takes nothing at the moment, as it is low on memory or disk. Make room; what "
                 "it lacks is said by: rabbitmq-diagnostics alarms"
             ) from error
+        if returned:
+            self._declared.discard(place)
+            raise Unroutable(said_by(returned[0])) from returned[0]
+
+    async def _send(
+        self, channel: AbstractChannel, exchange: str, messages: Sequence[Routed]
+    ) -> Sequence[PublishError]:
+        """Send messages, and return those that no queue takes."""
+        target = await channel.get_exchange(exchange, ensure=False)
+        await self._ready()
+        results = await asyncio.gather(
+            *[target.publish(message, key) for key, message in messages], return_exceptions=True
+        )
+        failures = [each for each in results if isinstance(each, BaseException)]
+        for each in failures:
+            if not isinstance(each, PublishError):
+                raise each
+        return [each for each in failures if isinstance(each, PublishError)]
 
     async def _ready(self) -> None:
         """Wait while RabbitMQ takes nothing: what is sent meanwhile would be sent again with each further attempt."""
@@ -83,18 +95,19 @@ class Publisher:
                 return False
         return True
 
-    async def _open(self, exchange: str, declare: Declare) -> AbstractChannel:
+    async def _open(self, place: str, declare: Declare) -> AbstractChannel:
         async with self._turn:
-            if self._channel is None or self._channel.is_closed:
+            channel = self._channel
+            if channel is None or channel.is_closed:
                 await self.close()
                 self._connection = await self._server.connect("publishes")
-                self._channel = self._connection.channel(on_return_raises=True)
-                await self._channel.initialize()
+                self._channel = channel = self._connection.channel(on_return_raises=True)
+                await channel.initialize()
                 self._declared.clear()
-            if exchange not in self._declared:
-                await declare(self._channel)
-                self._declared.add(exchange)
-            return self._channel
+            if place not in self._declared:
+                await declare(channel)
+                self._declared.add(place)
+            return channel
 
     async def close(self) -> None:
         """Let go of the connection."""

@@ -15,21 +15,12 @@ from typing import TypeVar
 
 import aio_pika
 from aio_pika.abc import AbstractConnection
-from aio_pika.exceptions import (
-    AMQPError,
-    ChannelInvalidStateError,
-    ChannelPreconditionFailed,
-    ConnectionClosed,
-    DeliveryError,
-    InvalidFrameError,
-    ProbableAuthenticationError,
-)
-from aiormq.exceptions import ChannelAccessRefused, ConnectionInternalError
+from aio_pika.exceptions import AMQPError
 
+from twofold.adapters.rabbitmq.failures import NoLeader, failure
 from twofold.adapters.rabbitmq.settings import RabbitMQSettings
 from twofold.clock import Clock
-from twofold.errors import LogUnavailable, SettingsError, TwofoldError
-from twofold.urls import without_passwords
+from twofold.errors import LogUnavailable
 
 T = TypeVar("T")
 
@@ -40,10 +31,6 @@ _ELECTION_PAUSES_SECONDS = (0.05, 0.2, 1.0, 2.0)
 for _each in ("aiormq", "aio_pika"):
     if logging.getLogger(_each).level == logging.NOTSET:
         logging.getLogger(_each).setLevel(logging.CRITICAL)
-
-
-class NoLeader(LogUnavailable):
-    """A queue has no leader yet: it was made a moment ago, or its node was lost."""
 
 
 class Server:
@@ -76,6 +63,7 @@ class Server:
             virtualhost=self.settings.vhost,
             ssl=self.settings.tls is not None,
             ssl_context=self.settings.tls,
+            timeout=self.settings.answer_seconds / len(self.url.servers),
             client_properties={"connection_name": f"twofold {purpose}"},
             # A process whose machine is gone hands over its queues when it has missed two of these.
             heartbeat=max(1, int(self.settings.answer_seconds / 3)),
@@ -104,55 +92,14 @@ class Server:
             # So the client ends whatever waits on a connection that is lost.
             if (task := asyncio.current_task()) and task.cancelling():
                 raise
-            raise self._lost(error) from error
+            raise failure(self.settings, error) from error
         except TimeoutError as error:
             raise LogUnavailable(
                 f"RabbitMQ at {self.url} has not answered within {self.settings.answer_seconds:g} s. Look whether it is "
                 "overloaded or stands still; TWOFOLD_BROKER_ANSWER_SECONDS is how long is waited."
             ) from error
         except (AMQPError, OSError, RuntimeError) as error:
-            raise self._told(error) from error
-
-    def _told(self, error: BaseException) -> TwofoldError:
-        """Return what to tell of an error of the client."""
-        said = said_by(error)
-        match error:
-            case ProbableAuthenticationError():
-                return LogUnavailable(
-                    f"RabbitMQ at {self.url} does not let {self.settings.user} in: {said} Mend the name or the password "
-                    "in the URL, or set it there: rabbitmqctl change_password."
-                )
-            case InvalidFrameError():
-                # The client does not say what the broker has answered, where that is no.
-                return SettingsError(
-                    f"RabbitMQ at {self.url} has no virtual host {self.settings.vhost!r} that {self.settings.user} may use. "
-                    "Name another one in the URL, after the server, or see to it: rabbitmqctl add_vhost, set_permissions."
-                )
-            case ChannelPreconditionFailed():
-                return SettingsError(
-                    f"RabbitMQ at {self.url} has a queue or an exchange that is declared otherwise than is needed: {said}. "
-                    "Delete it once it is empty (rabbitmqctl delete_queue), or name others in the URL: ?exchange=…"
-                )
-            case ChannelAccessRefused():
-                return SettingsError(
-                    f"RabbitMQ at {self.url} does not allow {self.settings.user} to do this: {said}. Allow it: "
-                    "rabbitmqctl set_permissions."
-                )
-            case DeliveryError() | ConnectionInternalError():
-                return NoLeader(
-                    f"RabbitMQ at {self.url} refuses it: {said}. A queue may be full (x-max-length with reject-publish), or "
-                    "without a majority of its nodes: rabbitmqctl list_queues name state messages."
-                )
-            case ChannelInvalidStateError() | ConnectionClosed():
-                return self._lost(error)
-            case OSError():
-                return LogUnavailable(f"RabbitMQ at {self.url} cannot be reached: {said}. Start it, or mend the URL.")
-        return self._lost(error)
-
-    def _lost(self, error: BaseException) -> LogUnavailable:
-        return LogUnavailable(
-            f"The connection to RabbitMQ at {self.url} is lost: {said_by(error)}. It is opened again."
-        )
+            raise failure(self.settings, error) from error
 
 
 async def close(connection: AbstractConnection) -> None:
@@ -160,9 +107,3 @@ async def close(connection: AbstractConnection) -> None:
     with suppress(AMQPError, OSError, RuntimeError):
         async with asyncio.timeout(_CLOSING_SECONDS):
             await connection.close()
-
-
-def said_by(error: BaseException) -> str:
-    """Return what RabbitMQ or the client says in an error, without what must not be shown."""
-    texts = [each for each in error.args if isinstance(each, str) and each]
-    return without_passwords(texts[-1] if texts else str(error) or type(error).__name__)
