@@ -38,8 +38,13 @@ class HastyClock(SystemClock):
         return super().monotonic() + self.passed
 
 
-def over(url: str, scenario: Callable[[Transport], Awaitable[None]], clock: Clock | None = None) -> None:
-    limits = Limits(broker=BrokerLimits(missing_seconds=1, answer_seconds=10))
+def over(
+    url: str,
+    scenario: Callable[[Transport], Awaitable[None]],
+    clock: Clock | None = None,
+    answer_seconds: float = 10,
+) -> None:
+    limits = Limits(broker=BrokerLimits(missing_seconds=1, answer_seconds=answer_seconds))
 
     async def whole() -> None:
         transport = open_transport(url, clock or SystemClock(), limits, ["sales"])
@@ -68,6 +73,12 @@ async def read(transport: Transport, up_to: int, after: int = 0) -> list[int]:
         settling.cancel()
         await asyncio.wait([settling])
     return found
+
+
+async def repeated(attempt: Callable[[], Awaitable[object]]) -> None:
+    """Do something until it fails: what is there is looked at again beside what goes on."""
+    while True:
+        await attempt()
 
 
 def test_a_key_is_in_the_partition_where_java_looks_for_it(url: str) -> None:
@@ -116,11 +127,33 @@ def test_partitions_that_are_added_while_it_runs_are_noticed(url: str) -> None:
             await anext(subscription)
             kafka.admin.create_partitions([NewPartitions(kafka.topic, 4)])[kafka.topic].result(30)
             clock.passed += 60
-            for attempt in (publish(transport, 3, 6), anext(subscription)):
+            for attempt in (lambda: publish(transport, 0, 3), lambda: anext(subscription)):
                 with pytest.raises(SettingsError, match="has 4 partitions, and 3 are expected"):
-                    await attempt
+                    await repeated(attempt)
 
     over(url, scenario, clock)
+
+
+def test_a_topic_that_was_deleted_is_made_again(url: str) -> None:
+    """Whoever publishes goes on, and who has heard what was in it hears what comes."""
+    kafka, clock = KafkaUnderTest(url), HastyClock()
+
+    async def published(transport: Transport) -> None:
+        while True:
+            clock.passed += 60
+            try:
+                return await publish(transport, 3, 6)
+            except LogUnavailable:
+                await asyncio.sleep(0.1)
+
+    async def scenario(transport: Transport) -> None:
+        await publish(transport, 0, 3)
+        assert await read(transport, 3) == [1, 2, 3]
+        kafka.admin.delete_topics([kafka.topic])[kafka.topic].result(30)
+        await published(transport)
+        assert await read(transport, 6, after=3) == [4, 5, 6]
+
+    over(url, scenario, clock, answer_seconds=2)
 
 
 def test_what_was_removed_before_it_was_read_is_told_as_missing(url: str) -> None:

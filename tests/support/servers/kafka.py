@@ -85,6 +85,14 @@ class KafkaServer:
         """Stop it at once, as a power cut would."""
         self._process.end(signal.SIGKILL)
 
+    def hang(self) -> None:
+        """Let it answer nothing, as a server that is overloaded or whose disk is."""
+        self._process.tell(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it answer again."""
+        self._process.tell(signal.SIGCONT)
+
     def close(self) -> None:
         """Stop it for good."""
         self._process.close()

@@ -40,9 +40,14 @@ class ServerProcess:
     def end(self, how: signal.Signals) -> None:
         """Send a signal and wait for the end."""
         if self._running is not None:
-            self._running.send_signal(how)
+            self.tell(how)
             self._running.wait()
             self._running = None
+
+    def tell(self, how: signal.Signals) -> None:
+        """Send a signal, and wait for nothing."""
+        if self._running is not None:
+            self._running.send_signal(how)
 
     def close(self) -> None:
         """End it for good."""

@@ -40,6 +40,7 @@ class KafkaBroker:
             await incoming.close()
 
     async def close(self) -> None:
+        await self._topics.close()
         await self._publisher.close()
 
 

@@ -22,20 +22,36 @@ _NOT_ALLOWED: Final = {
 
 
 class Noted:
-    """What a client has said last about its connections, which it does by a call of its own and not where it is asked."""
+    """What a client has said last about its connections, which it does by a call of its own and not where it is asked.
+
+    Of several brokers one may be away, and the client goes on with the others.
+    """
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, as what was said of an attempt before may have passed."""
         self.last: KafkaError | None = None
+        self._are_down = False
 
     def __call__(self, error: KafkaError) -> None:
-        """Take note of an error, unless what is known says more."""
-        if self.last is None or error.code() != KafkaError._ALL_BROKERS_DOWN:
+        """Take note of an error; that all brokers are down says less than why the last of them is."""
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._are_down = True
+            self.last = self.last or error
+        else:
             self.last = error
 
     @property
     def is_refusal(self) -> bool:
         """Whether waiting will not help."""
         return self.last is not None and self.last.code() in _NOT_LET_IN
+
+    @property
+    def end(self) -> KafkaError | None:
+        """Why nothing can come any more, None if something can."""
+        return self.last if self._are_down or self.is_refusal else None
 
 
 def failure(url: BrokerUrl, what: str, error: KafkaError, noted: Noted | None = None) -> TwofoldError:

@@ -157,8 +157,8 @@ class KafkaIncoming:
     def _check(self) -> None:
         if self._flaw is not None:
             raise self._failure(f"What {self._group} has read of {self._topic} is not taken note of", self._flaw)
-        if self._noted.last is not None:
-            raise self._failure(f"{self._topic} cannot be read", self._noted.last)
+        if self._noted.end is not None:
+            raise self._failure(f"{self._topic} cannot be read", self._noted.end)
 
     def content(self, message: KafkaMessage) -> Content:
         return content_of(message)

@@ -35,7 +35,7 @@ class Publisher:
         await self._thread.run(self._publish, topic, letters)
 
     def _publish(self, topic: str, letters: Sequence[Letter]) -> None:
-        self._noted.last = None
+        self._noted.forget()
         self._failed.clear()
         producer = self._producer or self._opened()
         # Whatever goes wrong from here on, the next attempt begins with a new one.

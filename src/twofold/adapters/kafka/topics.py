@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
@@ -13,7 +14,7 @@ from confluent_kafka.cimpl import NewTopic
 from twofold.adapters.kafka.failures import Noted, failure, made
 from twofold.adapters.kafka.settings import KafkaSettings
 from twofold.clock import Clock
-from twofold.errors import SettingsError
+from twofold.errors import LogUnavailable, SettingsError
 
 _CHECK_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 0.1
@@ -28,7 +29,9 @@ class Topics:
         self._clock = clock
         self._noted = Noted()
         self._admin: AdminClient | None = None
-        self._checked: dict[str, float] = {}
+        self._found: dict[str, int] = {}
+        self._looked_at: dict[str, float] = {}
+        self._looking: dict[str, asyncio.Task[None]] = {}
 
     async def check(self, topic: str) -> None:
         """Check that a source's topic is there, with as many partitions as the URL says; make it if there is none.
@@ -37,12 +40,12 @@ class Topics:
             SettingsError: it is not, and may not be made, or it has another number of partitions.
             LogUnavailable: the cluster does not tell.
         """
-        if self._clock.monotonic() - self._checked.get(topic, -_CHECK_SECONDS) < _CHECK_SECONDS:
-            return
-        found = await self._made(topic, self._settings.partitions)
-        if found != self._settings.partitions:
-            raise SettingsError(self._changed(topic, found))
-        self._checked[topic] = self._clock.monotonic()
+        if topic not in self._found:
+            await self._look(topic, self._settings.partitions)
+        elif self._clock.monotonic() - self._looked_at[topic] > _CHECK_SECONDS:
+            self._look_again(topic)
+        if self._found.get(topic) != self._settings.partitions:
+            raise SettingsError(self._changed(topic, self._found.pop(topic)))
 
     async def make(self, topic: str) -> None:
         """Make a topic with one partition if there is none of this name.
@@ -51,9 +54,31 @@ class Topics:
             SettingsError: there is none, and it may not be made.
             LogUnavailable: the cluster does not tell.
         """
-        if topic not in self._checked:
-            await self._made(topic, 1)
-            self._checked[topic] = self._clock.monotonic()
+        if topic not in self._found:
+            await self._look(topic, 1)
+
+    async def _look(self, topic: str, wanted: int) -> None:
+        found = await self._made(topic, wanted)
+        self._looked_at[topic], self._found[topic] = self._clock.monotonic(), found
+
+    def _look_again(self, topic: str) -> None:
+        """Look beside what goes on: a cluster that has just lost a broker may take long to say what has not changed."""
+        self._looked_at[topic] = self._clock.monotonic()
+        self._looking[topic] = asyncio.create_task(self._update(topic))
+
+    async def _update(self, topic: str) -> None:
+        with suppress(LogUnavailable, SettingsError):
+            if found := await self._partitions(topic):
+                self._found[topic] = found
+            else:
+                # It was deleted, and is made again by the next check.
+                self._found.pop(topic, None)
+
+    async def close(self) -> None:
+        """Look at nothing any more."""
+        for looking in self._looking.values():
+            looking.cancel()
+        await asyncio.gather(*self._looking.values(), return_exceptions=True)
 
     async def _made(self, topic: str, partitions: int) -> int:
         """Return how many partitions a topic has; if there is none, make it with so many."""
@@ -94,13 +119,13 @@ class Topics:
 
     async def _answer(self, asked: Future[Any]) -> Any:
         """Return what the cluster answers; whom it does not let in it need not be waited for."""
+        self._noted.forget()
         answer = asyncio.wrap_future(asked)
         while not answer.done():
             await asyncio.wait([answer], timeout=_LOOK_SECONDS)
             self._client.poll(0)
             if self._noted.is_refusal and self._noted.last is not None:
                 raise KafkaException(self._noted.last)
-        self._noted.last = None if answer.exception() is None else self._noted.last
         return answer.result()
 
     @property
