@@ -245,6 +245,14 @@ FINE = {
         ("Added(item=command.item, units", "Added(item=command.item, count"),
         ("self.units + event.units", "self.units + event.count"),
     ],
+    "an upcast of what cannot be made up": [
+        ("class Emptied(Event)", "class Emptied(Event, version=2)"),
+        (
+            "    code: Annotated",
+            "    by: str\n    @upcast(1)\n    def up(data): return {**data, 'by': data['code'][8]}\n    code: Annotated",
+        ),
+        ('code="ABCDEFGHI"', 'by="I", code="ABCDEFGHI"'),
+    ],
     "another name of a class": [
         ("class Emptied(Event)", 'class SoldOut(Event, name="Emptied")'),
         ("[Reserved, Emptied]", "[Reserved, SoldOut]"),

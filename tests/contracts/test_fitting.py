@@ -99,3 +99,22 @@ def test_every_message_fits_itself(message: dict[str, Field]) -> None:
     """Code that has not changed breaks nobody."""
     assert not flaws(struct(message), struct(message))
     assert not flaws(struct(message), struct(message), is_written=False)
+
+
+def tree(leaf: str) -> dict[str, Any]:
+    """Return the schemas of a syntax tree, whose nodes have any other node as their parts."""
+    names = [f"Node{number}" for number in range(12)]
+    part = {"anyOf": [{"$ref": f"#/components/schemas/{each}"} for each in [*names, "Leaf"]]}
+    fields = {name: {"left": part, "right": part} for name in names} | {"Leaf": {"value": {"type": leaf}}}
+    return {
+        name: {"type": "object", "properties": {"type": {"enum": [name]}, **own}, "required": ["type", *own]}
+        for name, own in fields.items()
+    }
+
+
+def test_types_that_are_parts_of_each_other_are_compared_once() -> None:
+    """Whichever ways lead from one to the other, a comparison ends, and tells once what is wrong with a part of all."""
+    root = {"$ref": "#/components/schemas/Node0"}
+    assert misfits(root, root, tree("string"), tree("string")) == []
+    (found,) = misfits(root, root, tree("string"), tree("integer"))
+    assert found.path == "left.value"

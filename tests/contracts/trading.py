@@ -55,6 +55,7 @@ class Reserved(Event):
 
 class Emptied(Event):
     item: ItemId
+    code: Annotated[str, Meta(pattern="^[A-Z]{9}$")]
 
 
 class OutOfStock(Rejected):
@@ -77,7 +78,7 @@ class Item(Aggregate, key=ItemId):
         self.check(command.units or 1)
         yield Reserved(item=command.item, order=command.order, units=command.units or 1, slips=(Slip("A1"),))
         if self.units == command.units:
-            yield Emptied(item=command.item)
+            yield Emptied(item=command.item, code="ABCDEFGHI")
 
     def check(self, units):
         if not self.units:

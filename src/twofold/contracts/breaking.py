@@ -121,7 +121,7 @@ class _Changes:
             for flaw in self._misfits(command, self._before, taken[name], self._now):
                 what = f"has to be {flaw.read} now, and was {flaw.written}"
                 yield self._for_senders(name, flaw.path, what, _instead_for_senders(flaw))
-            for rejection in command.rejections.keys() - taken[name].rejections.keys():
+            for rejection in [each for each in command.rejections if each not in taken[name].rejections]:
                 what = f"is not rejected as {rejection} any more"
                 yield self._for_senders(name, "", what, f"Senders go by that name: keep it {_UNTIL_UNSENT}")
 

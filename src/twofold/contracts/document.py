@@ -149,7 +149,7 @@ class _Document:
         channel = f"{service.name}.commands"
         self._channels[channel] = {
             "address": "/commands/{command}",
-            "description": f"Commands over HTTP: what is answered stands in `/openapi.json` of {service.name}.",
+            "description": f"Commands over HTTP, in a system below `/{service.name}`: `/openapi.json` says what is answered.",
             "parameters": {"command": {"enum": [*service.commands]}},
             "messages": {},
         }
@@ -163,7 +163,7 @@ class _Document:
         for decider in service.deciders:
             name = decider.command.message_name
             payload = self._messages[f"{service.name}.commands.{_key(name)}"]["payload"]
-            self._add_letters(service.name, name, sender, payload, [each.__name__ for each in rejections(decider)])
+            self._add_records(service.name, name, sender, payload, [each.__name__ for each in rejections(decider)])
         self._exchange(
             f"{service.name}.takes.{sender}", "receive", sender, service.name, [*service.commands], service.name
         )
@@ -175,15 +175,15 @@ class _Document:
         self._schemas |= schemas
         for command, payload in zip(commands, payloads, strict=True):
             refused = [each.__name__ for each in command.message_rejections]
-            self._add_letters(target, command.message_name, service.name, payload, refused)
+            self._add_records(target, command.message_name, service.name, payload, refused)
         names = [command.message_name for command in commands]
         self._exchange(f"{service.name}.sends.{target}", "send", service.name, target, names, service.name)
 
-    def _add_letters(self, target: str, command: str, sender: str, payload: Json, refused: Sequence[str]) -> None:
-        """Add the events by which a command is sent, and by which its outcome comes back."""
+    def _add_records(self, target: str, command: str, sender: str, payload: Json, refused: Sequence[str]) -> None:
+        """Add the records by which a command is sent, and by which its outcome comes back."""
         sent, settled = self._record_schemas()
         said = {"service": {"enum": [target]}, "command": {"enum": [command]}, "data": payload}
-        self._messages[_letter_key(sender, target, "sent", command)] = {
+        self._messages[_record_key(sender, target, "sent", command)] = {
             "name": CommandSent.message_name,
             "title": f"{command}, sent by {sender} to {target}",
             "headers": headers(sender, CommandSent.message_name, target),
@@ -191,7 +191,7 @@ class _Document:
         }
         known = ["", InvalidMessage.__name__, *refused]
         said = {"service": {"enum": [sender]}, "command": {"enum": [command]}, "data": payload}
-        self._messages[_letter_key(sender, target, "settled", command)] = {
+        self._messages[_record_key(sender, target, "settled", command)] = {
             "name": CommandSettled.message_name,
             "title": f"What became of {command}, for {sender}",
             "headers": headers(target, CommandSettled.message_name, sender),
@@ -209,8 +209,8 @@ class _Document:
         self, name: str, action: str, sender: str, target: str, commands: Sequence[str], service: str
     ) -> None:
         there, back = channel_name(sender), channel_name(target)
-        sent = {f"{target}.{each}.sent": _letter_key(sender, target, "sent", each) for each in commands}
-        settled = {f"{sender}.{each}.settled": _letter_key(sender, target, "settled", each) for each in commands}
+        sent = {f"{target}.{each}.sent": _record_key(sender, target, "sent", each) for each in commands}
+        settled = {f"{sender}.{each}.settled": _record_key(sender, target, "settled", each) for each in commands}
         self._operate(name, action, there, sent, service)
         answered = self._on_channel(back, settled)
         self._operations[name]["reply"] = {"channel": _reference("channels", back), "messages": answered}
@@ -287,7 +287,7 @@ def _reader_key(service: str, event: type[Event]) -> str:
     return f"{service}.hears.{_key(event.message_name)}"
 
 
-def _letter_key(sender: str, target: str, what: str, command: str) -> str:
+def _record_key(sender: str, target: str, what: str, command: str) -> str:
     return f"{sender}.{what}.{target}.{_key(command)}"
 
 
