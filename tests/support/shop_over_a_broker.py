@@ -1,6 +1,7 @@
 """The shop with each service in a process of its own and a broker between them, while these processes are killed."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from functools import partial
 from itertools import count
@@ -28,12 +29,19 @@ from twofold.service import Settings
 Alone = dict[str, Workers]
 
 
-def check_shop(url: str, orders: Path, folder: Path, *, wanted: int, kills: int, seed: int = 1) -> dict[str, Any]:
-    """Take in documents and orders, with so many kills, hear everything twice; check the orders, return the totals."""
-    return asyncio.run(_check(url, orders, folder, wanted, kills, Random(seed)))
+def check_shop(
+    url: str, orders: Path, folder: Path, *, wanted: int, kills: int, midway: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
+    """Take in documents and orders, with so many kills, hear everything twice; check the orders, return the totals.
+
+    What is to happen ``midway`` is called on a thread, when half of the kills are done.
+    """
+    return asyncio.run(_check(url, orders, folder, wanted, partial(_kill, kills, midway, Random(1))))
 
 
-async def _check(url: str, orders: Path, folder: Path, wanted: int, kills: int, dice: Random) -> dict[str, Any]:
+async def _check(
+    url: str, orders: Path, folder: Path, wanted: int, go_wrong: Callable[[Alone], Coroutine[Any, Any, None]]
+) -> dict[str, Any]:
     log, views = f"sqlite:///{folder}/{{service}}.db", f"sqlite:///{folder}/{{service}}-views.db"
     provider = PaymentProvider()
     wishlist = list(wishes(wanted))
@@ -53,9 +61,10 @@ async def _check(url: str, orders: Path, folder: Path, wanted: int, kills: int, 
             async with client(urls) as http, httpx.AsyncClient(base_url=api_url) as api, over(urls) as send:
                 sent = count(1)
                 documents = read_orders(orders, last_lines(orders))
-                killing = asyncio.create_task(_kill(alone, kills, dice))
+                going_wrong = asyncio.create_task(go_wrong(alone))
                 receipts, books = await asyncio.gather(
-                    load(send, documents, partial(next, sent)), fulfilled(http, api, wishlist, partial(_wait, killing))
+                    load(send, documents, partial(next, sent)),
+                    fulfilled(http, api, wishlist, partial(_wait, going_wrong)),
                 )
                 settings = {
                     name: Settings(log=log.format(service=name), views=views.format(service=name))
@@ -70,9 +79,11 @@ async def _check(url: str, orders: Path, folder: Path, wanted: int, kills: int, 
     return dict(msgspec.to_builtins(result))
 
 
-async def _kill(alone: Alone, kills: int, dice: Random) -> None:
+async def _kill(kills: int, midway: Callable[[], None], dice: Random, alone: Alone) -> None:
     """Kill one service after the other, each when it serves."""
-    for _ in range(kills):
+    for number in range(kills):
+        if number == kills // 2:
+            await asyncio.to_thread(midway)
         workers = dice.choice([*alone.values()])
         await until(partial(_serves, workers))
         workers.kill_one(dice)

@@ -12,8 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -31,8 +31,8 @@ _CLUSTER = "dHdvZm9sZC1pbi10ZXN0cw"
 _JAVA = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
 _PROPERTIES = """\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
+node.id={node}
+controller.quorum.voters={voters}
 listeners=PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
@@ -43,7 +43,9 @@ listener.name.sasl.plain.sasl.jaas.config=\
 org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";
 log.dirs={folder}/data
 auto.create.topics.enable=false
-offsets.topic.replication.factor=1
+default.replication.factor={copies}
+min.insync.replicas={copies_in_sync}
+offsets.topic.replication.factor={copies}
 offsets.topic.num.partitions=3
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
@@ -54,10 +56,14 @@ log.cleaner.dedupe.buffer.size=16777216
 
 
 class KafkaServer:
-    """A broker with a life that a test may interrupt; ``sasl_url`` is where it asks for a password."""
+    """A broker with a life that a test may interrupt; ``sasl_url`` is where it asks for a password.
 
-    def __init__(self, folder: Path) -> None:
+    It is one of as many as there are ``controllers``, by the ports of these; by itself it is the only one.
+    """
+
+    def __init__(self, folder: Path, controllers: Sequence[int] = (), node: int = 1) -> None:
         plain, sasl, controller = free_ports(3)
+        controllers = controllers or [controller]
         self.servers = f"127.0.0.1:{plain}"
         self.url = f"kafka://{self.servers}"
         self.sasl_url = f"kafka://{USER}:{quote(PASSWORD)}@127.0.0.1:{sasl}?security=sasl_plaintext"
@@ -65,7 +71,16 @@ class KafkaServer:
         properties = folder / "server.properties"
         properties.write_text(
             _PROPERTIES.format(
-                plain=plain, sasl=sasl, controller=controller, folder=folder, user=USER, password=PASSWORD
+                node=node,
+                voters=",".join(f"{number}@127.0.0.1:{port}" for number, port in enumerate(controllers, 1)),
+                copies=len(controllers),
+                copies_in_sync=len(controllers) // 2 + 1,
+                plain=plain,
+                sasl=sasl,
+                controller=controllers[node - 1],
+                folder=folder,
+                user=USER,
+                password=PASSWORD,
             )
         )
         java = ["java", *_JAVA, "-cp", f"{_jars()}/*"]
@@ -74,7 +89,15 @@ class KafkaServer:
 
     def start(self) -> None:
         """Start it, or start again what was stopped or killed, on the same ports and data."""
+        self.begin()
+        self.wait()
+
+    def begin(self) -> None:
+        """Start it, and do not wait until it answers: one of several does when most of them are there."""
         self._process.start()
+
+    def wait(self) -> None:
+        """Wait until it answers."""
         deadline = time.monotonic() + _START_SECONDS
         # A client of its own for each try: one that has found nobody waits ever longer before it looks again.
         while not _answers(self.servers):
@@ -115,6 +138,38 @@ def running_kafka() -> Iterator[KafkaServer]:
             server.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class KafkaCluster:
+    """Three brokers: what is confirmed is on two of them at the least, so one may be lost."""
+
+    def __init__(self, folder: Path) -> None:
+        ports = free_ports(3)
+        self.nodes: list[KafkaServer] = []
+        for number in (1, 2, 3):
+            (folder / str(number)).mkdir()
+            self.nodes.append(KafkaServer(folder / str(number), ports, number))
+        self.url = f"kafka://{','.join(each.servers for each in self.nodes)}"
+
+
+@contextmanager
+def running_cluster() -> Iterator[KafkaCluster]:
+    """Start three brokers, and take all of it away in the end.
+
+    Raises:
+        NoServer: they cannot be had here.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="twofold-kafka-", ignore_cleanup_errors=True) as folder,
+        ExitStack() as stack,
+    ):
+        cluster = KafkaCluster(Path(folder))
+        for each in cluster.nodes:
+            stack.callback(each.close)
+            each.begin()
+        for each in cluster.nodes:
+            each.wait()
+        yield cluster
 
 
 def _answers(servers: str) -> bool:
