@@ -10,6 +10,7 @@ from typing import Any
 import aio_pika
 import msgspec
 import pytest
+from aio_pika.exceptions import ChannelNotFoundEntity
 
 from tests.adapters.rabbitmq.conftest import places
 from tests.adapters.rabbitmq.rabbitmq_under_test import RabbitMQUnderTest
@@ -83,6 +84,25 @@ def test_what_no_queue_takes_is_not_published(url: str) -> None:
             await RabbitMQUnderTest(url).existing(RabbitMQUnderTest(url).settings.queue("ledger", "sales"))
             await carrier.publish(delivery(1))
             assert await hearing == [1]
+
+    run(scenario)
+
+
+def test_queues_are_made_for_those_who_are_named(rabbitmq_url: str) -> None:
+    """Of all sources or of one, as all services may have the same URL; nobody hears itself."""
+    broker = RabbitMQUnderTest(f"{rabbitmq_url}?{places('ledger,sales:stock,till:audit,sales')}")
+
+    async def scenario() -> None:
+        async with transport(broker.url) as carrier:
+            await carrier.publish(delivery(1))
+        async with broker.channel() as channel:
+            for group in ("ledger", "stock"):
+                queue = await channel.get_queue(broker.settings.queue(group, "sales"))
+                assert queue.declaration_result.message_count == 1
+        for group in ("audit", "sales"):
+            with pytest.raises(ChannelNotFoundEntity):
+                async with broker.channel() as channel:
+                    await channel.get_queue(broker.settings.queue(group, "sales"))
 
     run(scenario)
 

@@ -37,9 +37,8 @@ class RabbitMQBroker:
 
         async def declare(channel: AbstractChannel) -> None:
             await declare_exchange(channel, self._settings, source)
-            for group in self._settings.subscribers:
-                if group != source:
-                    await declare_queue(channel, self._settings, group, source)
+            for group in self._settings.subscribers(source):
+                await declare_queue(channel, self._settings, group, source)
 
         try:
             sent = [(routing_key(each), amqp_message(each)) for each in messages]

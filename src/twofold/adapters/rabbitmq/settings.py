@@ -1,4 +1,4 @@
-"""What a URL says of RabbitMQ, and what there is called there."""
+"""What a URL says of RabbitMQ, and where in it a service's messages are."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ _MOST_AHEAD = 65_535
 
 
 class RabbitMQSettings(msgspec.Struct, frozen=True):
-    """How RabbitMQ is reached, who subscribes to what is published there, and how much it may send ahead."""
+    """How RabbitMQ is reached, what there is called there, and how much it may send ahead."""
 
     url: BrokerUrl
     tls: ssl.SSLContext | None
-    subscribers: tuple[str, ...]
     creates: bool
     ahead: int
     answer_seconds: float
@@ -43,12 +42,16 @@ class RabbitMQSettings(msgspec.Struct, frozen=True):
         return cls(
             found,
             _tls(found) if is_secure else None,
-            tuple(name for name in found.options.get("subscribers", "").split(",") if name),
             found.options.get("create") != "no",
             # One batch comes while the other takes effect.
             min(_BATCHES_AHEAD * limits.batch_events, _MOST_AHEAD),
             limits.answer_seconds,
         )
+
+    def subscribers(self, source: str) -> list[str]:
+        """Return whose queues a source makes: ``ledger`` in the URL is about all sources, ``sales:ledger`` about one."""
+        named = [name.rpartition(":") for name in self.url.options.get("subscribers", "").split(",")]
+        return [group for whose, _, group in named if group not in ("", source) and whose in ("", source)]
 
     @property
     def user(self) -> str:
