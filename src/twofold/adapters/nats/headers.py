@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import string
+import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, unquote
@@ -11,7 +11,8 @@ from twofold.errors import Undecodable
 
 _PREFIX: Final = "ce-"
 _CONTENT_TYPE: Final = "content-type"
-_AS_IT_IS: Final = "".join(set(string.punctuation) - {'"', "%"})
+_PUNCTUATION: Final = "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
+_PLAIN: Final = re.compile(r"[!#$&-~]*")
 
 
 def headers_of(attributes: Mapping[str, str]) -> dict[str, str]:
@@ -21,9 +22,14 @@ def headers_of(attributes: Mapping[str, str]) -> dict[str, str]:
     {'ce-id': '1', 'ce-partitionkey': 'order:%C3%84%20b', 'content-type': 'application/json'}
     """
     return {
-        _CONTENT_TYPE if name == "datacontenttype" else f"{_PREFIX}{name}": quote(value, safe=_AS_IT_IS)
+        _CONTENT_TYPE if name == "datacontenttype" else f"{_PREFIX}{name}": _encoded(value)
         for name, value in attributes.items()
     }
+
+
+def _encoded(value: str) -> str:
+    # Nearly all values have nothing to encode, and looking takes a quarter of the time.
+    return value if _PLAIN.fullmatch(value) else quote(value, safe=_PUNCTUATION)
 
 
 def attributes_of(headers: Mapping[str, str]) -> dict[str, str]:
