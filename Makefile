@@ -39,11 +39,12 @@ lint: $(VENV)/checks
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Servers that tests start by themselves, where we may install them; else the tests that need one say what to install.
+# Servers that tests start by themselves, and what runs and fetches Kafka, where we may install them; else the tests that need one say what to install.
 SERVERS := rabbitmq-server redis-server
 .PHONY: servers
 servers:
-	@missing=$$(for each in $(SERVERS); do dpkg -s $$each >/dev/null 2>&1 || echo $$each; done); \
+	@missing=$$(for each in $(SERVERS); do dpkg -s $$each >/dev/null 2>&1 || echo $$each; done; \
+	command -v java >/dev/null || echo default-jre-headless; command -v mvn >/dev/null || echo maven); \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	apt-get update -q && apt-get install -qy --no-install-recommends $$missing || echo "Could not install $$missing" >&2; fi
 
