@@ -42,12 +42,11 @@ def over(
     url: str,
     scenario: Callable[[Transport], Awaitable[None]],
     clock: Clock | None = None,
-    answer_seconds: float = 10,
+    limits: BrokerLimits = BrokerLimits(answer_seconds=10),
 ) -> None:
-    limits = Limits(broker=BrokerLimits(missing_seconds=1, answer_seconds=answer_seconds))
 
     async def whole() -> None:
-        transport = open_transport(url, clock or SystemClock(), limits, ["sales"])
+        transport = open_transport(url, clock or SystemClock(), Limits(broker=limits), ["sales"])
         try:
             async with asyncio.timeout(60):
                 await scenario(transport)
@@ -153,7 +152,7 @@ def test_a_topic_that_was_deleted_is_made_again(url: str) -> None:
         await published(transport)
         assert await read(transport, 6, after=3) == [4, 5, 6]
 
-    over(url, scenario, clock, answer_seconds=2)
+    over(url, scenario, clock, BrokerLimits(answer_seconds=2))
 
 
 def test_what_was_removed_before_it_was_read_is_told_as_missing(url: str) -> None:
@@ -170,7 +169,7 @@ def test_what_was_removed_before_it_was_read_is_told_as_missing(url: str) -> Non
         await publish(transport, 0, 100)
         assert await read(transport, 100) == [*range(1, 101)]
 
-    over(url, scenario)
+    over(url, scenario, limits=BrokerLimits(missing_seconds=1))
 
 
 def test_a_group_that_is_where_there_is_nothing_any_more_begins_anew(
@@ -218,6 +217,17 @@ def test_an_event_that_the_broker_does_not_take_is_named(url: str) -> None:
             await transport.publish(Delivery("sales", [event_at(1), event], 2))
         await publish(transport, 0, 3)
         assert await read(transport, 3) == [1, 2, 3]
+
+    over(url, scenario)
+
+
+def test_a_delivery_of_any_size_is_published_in_portions(url: str) -> None:
+    """The client keeps so many messages and no more, however many a relay hands over at once."""
+
+    async def scenario(transport: Transport) -> None:
+        for delivery in deliveries(0, 25_000, 25_000):
+            await transport.publish(delivery)
+        assert await read(transport, 25_000) == [*range(1, 25_001)]
 
     over(url, scenario)
 

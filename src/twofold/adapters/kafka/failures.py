@@ -56,7 +56,8 @@ class Noted:
 
 def failure(url: BrokerUrl, what: str, error: KafkaError, noted: Noted | None = None) -> TwofoldError:
     """Return what to raise when something could not be done."""
-    if noted is not None and noted.last is not None:
+    # What the client itself says of a failure is that there was no answer; what a broker says (above 0) is why.
+    if noted is not None and noted.last is not None and error.code() < 0:
         error = noted.last
     # How long a connection was in which state is of use to nobody who operates it.
     code, said = error.code(), error.str().partition(" (after ")[0].rstrip(".")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, Producer
 
@@ -13,6 +13,8 @@ from twofold.adapters.kafka.letters import Letter
 from twofold.adapters.kafka.settings import KafkaSettings
 from twofold.adapters.kafka.thread import SLICE_SECONDS, ClientThread
 from twofold.errors import ValueRefused
+
+_KEPT_MESSAGES: Final = 10_000
 
 
 class Publisher:
@@ -40,8 +42,12 @@ class Publisher:
         producer = self._producer or self._opened()
         # Whatever goes wrong from here on, the next attempt begins with a new one.
         self._producer = None
-        for key, data, headers in letters:
-            producer.produce(topic, data, key, headers=headers)
+        for letter in letters:
+            try:
+                _produce(producer, topic, letter)
+            except BufferError:
+                self._flush(producer, topic, letters)
+                _produce(producer, topic, letter)
         self._flush(producer, topic, letters)
         self._producer = producer
 
@@ -53,6 +59,8 @@ class Publisher:
             "partitioner": "murmur2_random",
             # A delivery goes out as soon as all of it is there, which flushing says.
             "linger.ms": 50,
+            # A delivery that is larger goes out in portions.
+            "queue.buffering.max.messages": _KEPT_MESSAGES,
             "message.timeout.ms": milliseconds,
             # How large a message may be is for the broker to say.
             "message.max.bytes": 1_000_000_000,
@@ -85,6 +93,11 @@ class Publisher:
 
     def _drop(self) -> None:
         self._producer = None
+
+
+def _produce(producer: Producer, topic: str, letter: Letter) -> None:
+    key, data, headers = letter
+    producer.produce(topic, data, key, headers=headers)
 
 
 def _too_large(topic: str, data: bytes, letters: Sequence[Letter]) -> ValueRefused:
