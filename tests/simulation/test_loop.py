@@ -186,3 +186,24 @@ def test_a_callback_that_fails_is_taken_note_of() -> None:
     loop.run(main())
     (told,) = loop.failed
     assert told.endswith("fail failed with ValueError('no')")
+
+
+def test_what_fails_while_a_process_ends_is_seen_by_whoever_awaits_it() -> None:
+    """An orderly end gives everybody a turn; only what nobody awaits is a failure at which nobody has looked."""
+    loop = loop_of(1)
+    process = process_on(loop)
+
+    async def fail() -> None:
+        raise ValueError("It failed at the last moment.")
+
+    async def look() -> None:
+        failing = asyncio.create_task(fail())
+        await asyncio.wait([failing])
+        failing.exception()
+
+    async def main() -> list[str]:
+        process.run(look())
+        await process.run(process.finish())
+        return list(process.unseen_failures())
+
+    assert loop.run(main()) == []

@@ -138,6 +138,7 @@ class Hosts:
                     f"{process.name} ended with {error!r}"
                 )
         if not process.is_dead:
+            await process.finish()
             self._unseen += process.unseen_failures()
         process.kill()
 

@@ -145,6 +145,14 @@ class Process:
                 name = getattr(task.get_coro(), "__qualname__", task.get_name())
                 yield f"{self.name}: {name} failed with {error!r}"
 
+    async def finish(self) -> None:
+        """Cancel what is left and wait for it, as `asyncio.run` does at the end of the main function, which calls this."""
+        left = [task for task in self._tasks if not task.done() and task is not asyncio.current_task()]
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=_ENDING_SECONDS)
+
     async def bury(self) -> None:
         """Cancel what is left of a process, and wait until it has ended; nothing of it reaches a disk any more."""
         self.kill()
