@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any
@@ -187,7 +188,7 @@ def test_what_is_set_aside_keeps_its_properties_but_those_that_would_lose_it(bro
     """It would expire, or be refused for the name of another user."""
     message = aio_pika.Message(
         b"\xff", headers={"n": 1, "list": ["a"]}, content_type="image/png", message_id="m-1", correlation_id="c-1",
-        priority=3, expiration=0.2, user_id="guest",
+        priority=3, expiration=60, user_id="guest",
     )  # fmt: skip
 
     async def scenario() -> None:
@@ -200,10 +201,38 @@ def test_what_is_set_aside_keeps_its_properties_but_those_that_would_lose_it(bro
         (kept,) = await broker.read(broker.settings.dead_letters("ledger"))
         assert (kept.body, kept.content_type, kept.message_id) == (b"\xff", "image/png", "m-1")
         assert (kept.correlation_id, kept.priority, kept.expiration, kept.user_id) == ("c-1", 3, None, None)
-        assert kept.headers.items() >= {"n": 1, "list": ["a"], "twofold-source": "sales"}.items()
+        assert kept.headers.items() >= {**message.headers, "twofold-source": "sales"}.items()
         assert broker.settings.queue("ledger", "sales") in str(kept.headers["twofold-place"])
 
     run(scenario)
+
+
+def test_headers_that_the_client_reads_and_does_not_write_are_kept(
+    broker: RabbitMQUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text that is no UTF-8, also where it says what a message is; a number with a fraction becomes a text."""
+    headers: Any = {"cloudEvents:id": "\udcff\udcfe", "nested": {"texts": ["\udcff"]}, "price": 0.1}
+
+    async def scenario() -> None:
+        async with transport(broker.url) as carrier:
+            with monkeypatch.context() as patch:
+                patch.setattr("pamqp.encode.long_string", any_text)
+                await broker.put_message(aio_pika.Message(b"{}", headers=headers))
+            await carrier.publish(delivery(1))
+            assert await received(carrier, 1) == [1]
+        (kept,) = await broker.read(broker.settings.dead_letters("ledger"))
+        assert kept.headers["cloudEvents:id"] == b"\xff\xfe"
+        assert kept.headers["nested"] == {"texts": [b"\xff"]}
+        assert float(str(kept.headers["price"])) == pytest.approx(0.1)
+        assert "'id'" in str(kept.headers["twofold-reason"])
+
+    run(scenario)
+
+
+def any_text(text: str) -> bytes:
+    """Write a text as other clients do, which do not look whether it is UTF-8."""
+    data = text.encode(errors="surrogateescape")
+    return struct.pack(">I", len(data)) + data
 
 
 def test_what_others_have_to_make_is_used_and_never_made(own_rabbitmq: RabbitMQServer) -> None:

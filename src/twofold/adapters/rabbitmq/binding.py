@@ -22,6 +22,7 @@ PREFIX: Final = "cloudEvents:"
 _PREFIXES = (PREFIX, "cloudEvents_")
 _CONTENT_TYPE = "datacontenttype"
 _SHORT_BYTES = 255
+_LARGEST = 2**63 - 1
 _LAST_DAY_MS = LAST_DAY_US // 1000
 
 
@@ -67,7 +68,7 @@ def as_it_came(message: AbstractMessage, besides: Mapping[str, str]) -> AmqpMess
     """
     return AmqpMessage(
         message.body,
-        headers={**message.headers, **besides},
+        headers={**{name: _writable(value) for name, value in message.headers.items()}, **besides},
         content_type=message.content_type,
         content_encoding=message.content_encoding,
         delivery_mode=DeliveryMode.PERSISTENT,
@@ -79,6 +80,22 @@ def as_it_came(message: AbstractMessage, besides: Mapping[str, str]) -> AmqpMess
         type=message.type,
         app_id=message.app_id,
     )
+
+
+def _writable(value: Any) -> Any:
+    """Return a header's value as the client can write it: it reads more than it writes, and rounds numbers with a fraction."""
+    match value:
+        case bytes():
+            return bytearray(value)
+        case float():
+            return repr(value)
+        case int() if value > _LARGEST:
+            return str(value)
+        case list():
+            return [_writable(each) for each in value]
+        case dict():
+            return {name: _writable(each) for name, each in value.items()}
+    return value
 
 
 def _text(name: str, value: object) -> str:
