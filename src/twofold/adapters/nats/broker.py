@@ -38,10 +38,7 @@ class NatsBroker:
     async def publish(self, source: str, messages: Sequence[Message]) -> None:
         place = events_of(source, self._url)
         connection = await self._publishing(place)
-        confirmed = await connection.answer(_published(connection, place, messages, has_ids=True))
-        repeated = [(message, ack.seq) for message, ack in zip(messages, confirmed, strict=True) if ack.duplicate]
-        if repeated and (removed := await _removed(connection, place, repeated)):
-            await connection.answer(_published(connection, place, removed, has_ids=False))
+        await connection.answer(_published(connection, place, messages))
 
     async def _publishing(self, place: Place) -> Connection:
         """Return the connection for publishing, opened if there is none, by which the stream was seen to."""
@@ -77,37 +74,22 @@ class NatsBroker:
         self._connection = None
 
 
-async def _published(
-    connection: Connection, place: Place, messages: Sequence[Message], *, has_ids: bool
-) -> list[PubAck]:
-    """Publish messages one after the other, and only then wait for what the server says to all of them."""
+async def _published(connection: Connection, place: Place, messages: Sequence[Message]) -> None:
+    """Publish messages one after the other, and only then wait for what the server says to all of them.
+
+    They have no ``Nats-Msg-Id``: the server would leave out what is published again for a subscriber that went back.
+    """
     confirming: list[asyncio.Future[PubAck]] = []
     try:
         for message in messages:
-            subject = place.subject(message.attributes["type"])
-            headers = headers_of(message.attributes) | ({"Nats-Msg-Id": _id(message)} if has_ids else {})
+            subject, headers = place.subject(message.attributes["type"]), headers_of(message.attributes)
             confirming.append(
                 await connection.streams.publish_async(subject, message.data, stream=place.stream, headers=headers)
             )
-        return await asyncio.gather(*confirming)
+        await asyncio.gather(*confirming)
     finally:
         for each in confirming:
             each.cancel()
-
-
-def _id(message: Message) -> str:
-    """Return what two messages have in common that say the same: of an event as well what there is around it."""
-    attributes = message.attributes
-    return "/".join([attributes[name] for name in ("source", "id", "after", "through")])
-
-
-async def _removed(connection: Connection, place: Place, repeated: Sequence[tuple[Message, int]]) -> list[Message]:
-    """Return which messages the server takes for repetitions of some that it has removed since, as by hand.
-
-    It remembers their ids for a while, and keeps nothing that has one of them.
-    """
-    state = (await connection.answer(connection.streams.stream_info(place.stream))).state
-    return [message for message, number in repeated if number < state.first_seq or state.num_deleted]
 
 
 def open_transport(url: str, clock: Clock, limits: Limits, sources: Iterable[str]) -> BrokerTransport[Msg]:
