@@ -81,6 +81,7 @@ WRONG: dict[str, tuple[dict[str, str], bytes, str]] = {
     "broken data": ({"id": "1", "type": "Sold"}, b"{", "no JSON"),
     "no text": ({"id": "1", "type": "Sold"}, b'"\xff"', "no JSON"),
     "no data": ({"id": "1", "type": "Sold"}, b"", "no JSON"),
+    "nested too deeply": ({"id": "1", "type": "Sold"}, b"[" * 100_000, "no JSON"),
     "no position": ({"id": "1", "type": "Sold", "position": "-1"}, b"{}", "'position' is '-1'"),
     "a position elsewhere": ({"id": "1", "type": "Sold", "position": "7", "through": "6"}, b"{}", "its position is 7"),
     "an end before its begin": ({"id": "1", "type": "Sold", "after": "7", "through": "6"}, b"{}", "after 7"),

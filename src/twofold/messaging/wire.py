@@ -124,7 +124,7 @@ def _event(attributes: Mapping[str, str], data: bytes, source: str) -> Published
         raise Undecodable(f"its data is {attributes['datacontenttype']}, and JSON is read here")
     try:
         msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Undecodable(f"its data is no JSON: {error}") from error
     return Published(
         attributes["id"],
