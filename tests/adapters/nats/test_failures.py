@@ -30,6 +30,7 @@ IMPATIENT = Limits(broker=BrokerLimits(answer_seconds=1, missing_seconds=1))
 @pytest.fixture
 def own_server() -> Iterator[NatsServer]:
     """A server that a test may stop, fill or lock."""
+    # With a line of configuration it is one of ours, whatever server is given by URL.
     with own(running_nats("jetstream { }")) as running:
         yield running
 
@@ -213,6 +214,21 @@ def test_a_full_stream_refuses_and_goes_on_when_there_is_room(server: NatsServer
             await limit(operator, places.stream, max_msgs=10)
             await carrier.publish(delivery(2))
             assert await received(carrier, 2) == ["id-1", "id-2"]
+
+    run(scenario)
+
+
+def test_an_event_that_is_too_large_is_told_as_one(server: NatsServer) -> None:
+    """And the connection is as good as before."""
+    places = server.places()
+    large = Published("id-1", "sales", "Ordered", 1, "order:1", 1, 5, msgspec.Raw(b'"%s"' % (b"x" * 2**20)))
+
+    async def scenario() -> None:
+        async with transport(places.url) as carrier:
+            told = await failure_of(lambda: carrier.publish(Delivery("sales", [large], 1)))
+            assert "does not take a message that large" in told
+            await carrier.publish(delivery(1))
+            assert await received(carrier, 1) == ["id-1"]
 
     run(scenario)
 

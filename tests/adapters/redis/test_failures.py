@@ -26,6 +26,7 @@ IMPATIENT = Limits(broker=BrokerLimits(answer_seconds=1, missing_seconds=1))
 @pytest.fixture
 def own_server() -> Iterator[RedisServer]:
     """A server that a test may stop or fill."""
+    # With a line of configuration it is one of ours, whatever server is given by URL.
     with own(running_redis("appendfsync always")) as running:
         yield running
 
@@ -125,6 +126,24 @@ def test_a_server_that_stands_still_is_not_waited_for(own_server: RedisServer) -
             own_server.signal(signal.SIGCONT)
             await carrier.publish(delivery(2))
             assert await received(carrier, 1, after=1) == ["id-2"]
+
+    run(scenario)
+
+
+def test_a_server_that_is_killed_has_kept_what_it_confirmed(own_server: RedisServer) -> None:
+    """Who was reading learns that it is gone, and reads on from what was not settled when it is back."""
+
+    async def scenario() -> None:
+        async with transport(own_server.url) as carrier:
+            await carrier.publish(delivery(1))
+            async with aclosing(carrier.subscribe("ledger", "sales", 0)) as deliveries:
+                await anext(deliveries)
+                own_server.kill()
+                await failure_of(lambda: anext(deliveries))
+            await failure_of(lambda: carrier.publish(delivery(2)))
+            own_server.start()
+            await carrier.publish(delivery(2))
+            assert await received(carrier, 2) == ["id-1", "id-2"]
 
     run(scenario)
 
