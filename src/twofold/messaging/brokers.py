@@ -119,19 +119,20 @@ class BrokerTransport(Generic[M]):
         """
         async with self._broker.incoming(group, source) as incoming:
             waiting = Resequencer[M](source, after)
-            heard_at = self._clock.monotonic()
+            moved_at = self._clock.monotonic()
             while True:
                 received = await incoming.receive(self._limits.batch_events, _LOOK_SECONDS)
                 for message in received:
                     await self._add(waiting, incoming, message)
                 if taken := waiting.take():
-                    heard_at = self._clock.monotonic()
                     # What brings nothing new is settled as all else is: by one whose claim has just been found to hold.
                     yield taken.delivery
                     await incoming.settle(taken.tokens)
-                elif waiting.held and self._clock.monotonic() - heard_at > self._limits.missing_seconds:
-                    raise waiting.missing()
-                if waiting.held > self._limits.early_events:
+                # Repetitions, and what has no position, may come all the time while something else is missing.
+                if not waiting.held or (taken and taken.delivery.position > taken.delivery.after):
+                    moved_at = self._clock.monotonic()
+                waited_seconds = self._clock.monotonic() - moved_at
+                if waiting.held > self._limits.early_events or waited_seconds > self._limits.missing_seconds:
                     raise waiting.missing()
 
     async def _add(self, waiting: Resequencer[M], incoming: Incoming[M], message: M) -> None:
