@@ -287,7 +287,7 @@ def test_a_database_that_is_away_is_waited_for(tmp_path: Path, caplog: pytest.Lo
                 assert coordinator.failing() == {"steps": "The disk is away."}
                 store.away = False
                 await until(lambda: _true(coordinator.failing() == {}))
-        assert "steps pause: The disk is away." in caplog.text
+        assert "steps pauses: The disk is away." in caplog.text
 
     asyncio.run(scenario())
 

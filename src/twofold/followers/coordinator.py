@@ -17,6 +17,7 @@ from twofold.followers import claiming
 from twofold.followers.loop import BatchHandler, Follower
 from twofold.followers.model import WHOLE, Claim, Segment
 from twofold.followers.owners import here
+from twofold.followers.standstill import Standstill
 from twofold.followers.store import FollowerStore
 from twofold.limits import FollowerLimits
 from twofold.telemetry import Telemetry
@@ -66,6 +67,7 @@ class Coordinator:
         self._work: dict[_Place, _Work] = {}
         self._followers: dict[_Place, Follower] = {}
         self._away = ""
+        self._standstill = Standstill(clock)
         self._again = asyncio.Event()
 
     async def run(self) -> None:
@@ -123,12 +125,13 @@ class Coordinator:
             claims = await self._attend(ready)
         except TwofoldError as error:
             self._away = str(error)
-            _logger.warning("%s pause: %s", ", ".join(self._handlers), error)
+            self._standstill.tell(", ".join(self._handlers), self._away)
         except Exception:
             self._away = "it cannot be found out what there is to follow: the log shows an error"
             _logger.exception("It cannot be found out what of %s is to be followed here.", ", ".join(self._handlers))
         else:
             self._away = ""
+            self._standstill.end(", ".join(self._handlers))
             await self._assign({(claim.follower, claim.segment): claim for claim in claims}, ready)
 
     async def _attend(self, ready: list[str]) -> list[Claim]:
@@ -208,7 +211,7 @@ class Coordinator:
             _logger.info("%s is followed by another process now.", follower.name)
         elif isinstance(error, TwofoldError):
             follower.failing = str(error)
-            _logger.warning("%s pauses: %s", follower.name, error)
+            follower.standstill.tell(follower.name, follower.failing)
         else:
             follower.failing = "it stopped on an error that its log shows"
             _logger.error(

@@ -19,6 +19,7 @@ from twofold.clock import Clock
 from twofold.errors import ValueRefused
 from twofold.followers import parking
 from twofold.followers.model import Claim, Parked
+from twofold.followers.standstill import Standstill
 from twofold.followers.storable import storable_error
 from twofold.followers.store import FollowerStore
 from twofold.limits import FollowerLimits
@@ -112,6 +113,7 @@ class Follower:
         self.position = 0
         self.fence = -1
         self.failing = ""
+        self.standstill = Standstill(clock)
         self._noted = ""
         self._failures = 0
         self._blocked: dict[str, Block] = {}
@@ -150,6 +152,7 @@ class Follower:
             await self._handle(batch)
             self._at(batch.position)
             self.failing = ""
+            self.standstill.end(self.name)
             self._failures = 0
             if began is not None:
                 self._telemetry.emit(self._handled(batch, began))

@@ -273,13 +273,10 @@ class TransportPublished(TelemetryEvent, frozen=True, tag="transport.published")
 
 
 class TransportDelivered(TelemetryEvent, frozen=True, tag="transport.delivered"):
-    """A transport has brought what another service published; the oldest was recorded there ``age_seconds`` ago.
-
-    As far as the transport knows, so many events were ``redelivered``: they had been brought before.
-    """
+    """A transport has brought what another service published; the oldest was recorded there ``age_seconds`` ago."""
 
     events: int
-    redelivered: int
+    redelivered_events: int
     age_seconds: float
     source: str
 
