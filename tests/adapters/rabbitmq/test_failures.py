@@ -278,6 +278,29 @@ def test_nothing_is_taken_while_it_is_low_on_memory(own_rabbitmq: RabbitMQServer
     run(scenario)
 
 
+def test_an_event_that_is_too_large_is_told_as_that(own_rabbitmq: RabbitMQServer) -> None:
+    """It is not skipped, and is published as soon as RabbitMQ takes it."""
+    url = f"{own_rabbitmq.url}?{places()}"
+    large = msgspec.structs.replace(delivery(1).events[0], data=msgspec.Raw(b'"%s"' % (b"x" * 2000)))
+
+    def limit(size: int) -> None:
+        own_rabbitmq.control("eval", f"application:set_env(rabbit, max_message_size, {size}).")
+
+    async def scenario() -> None:
+        limit(1000)
+        try:
+            async with transport(url) as carrier:
+                told = await failure_of(carrier.publish(Delivery("sales", [large], 1, 0)), SettingsError)
+                assert "max_message_size" in told
+        finally:
+            limit(134217728)
+        async with transport(url) as carrier:
+            await carrier.publish(Delivery("sales", [large], 1, 0))
+            assert await received(carrier, 1) == [1]
+
+    run(scenario)
+
+
 def test_one_that_stands_still_is_told_in_bounded_time(own_rabbitmq: RabbitMQServer) -> None:
     """Whoever publishes or begins to read; when it goes on, so do they."""
     url = f"{own_rabbitmq.url}?{places()}"

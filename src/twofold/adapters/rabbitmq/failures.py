@@ -25,6 +25,10 @@ class NoLeader(LogUnavailable):
 
 
 _LOST: Final = "The connection to RabbitMQ at {url} is lost: {said}. It is opened again."
+_TOO_LARGE: Final = (
+    "RabbitMQ at {url} does not take an event as large as one that is to be published: {said}. Raise max_message_size in its "
+    "rabbitmq.conf. Nothing is skipped, as the order of what comes after it would be another one."
+)
 _TOLD: Final[list[tuple[type[BaseException], type[TwofoldError], str]]] = [
     (
         ProbableAuthenticationError,
@@ -86,10 +90,13 @@ _TOLD: Final[list[tuple[type[BaseException], type[TwofoldError], str]]] = [
 
 def failure(settings: RabbitMQSettings, error: BaseException) -> TwofoldError:
     """Return what to raise where the client has raised something."""
-    facts = {"url": settings.url, "user": settings.user, "vhost": settings.vhost, "said": said_by(error).rstrip(".")}
+    said = said_by(error).rstrip(".")
+    facts = {"url": settings.url, "user": settings.user, "vhost": settings.vhost, "said": said}
     if isinstance(error, ChannelNotFoundEntity) and settings.creates:
         # Somebody has deleted it meanwhile, and the next attempt makes it again.
         return LogUnavailable(_LOST.format(**facts))
+    if isinstance(error, ChannelPreconditionFailed) and "message size" in said:
+        return SettingsError(_TOO_LARGE.format(**facts))
     kind, text = next((kind, text) for raised, kind, text in _TOLD if isinstance(error, raised))
     return kind(text.format(**facts))
 
