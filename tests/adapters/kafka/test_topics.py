@@ -232,6 +232,35 @@ def test_a_delivery_of_any_size_is_published_in_portions(url: str) -> None:
     over(url, scenario)
 
 
+def test_partitions_with_little_in_them_wait_for_those_with_much(url: str) -> None:
+    """Else all that is in the small ones would be kept in memory until the large one is read, however large that is."""
+    limits = BrokerLimits(early_events=600, batch_events=100)
+    large, *small = ["21", "a-little-bit-long-string", "a-little-bit-longer-string"]
+    keys = [large] * 38 + small
+    events = [msgspec.structs.replace(event_at(n), key=keys[n % len(keys)]) for n in range(1, 60_001)]
+
+    async def scenario(transport: Transport) -> None:
+        for begin in range(0, len(events), 5_000):
+            await transport.publish(Delivery("sales", events[begin : begin + 5_000], begin + 5_000, begin))
+        assert await read(transport, len(events)) == [*range(1, len(events) + 1)]
+
+    over(url, scenario, limits=limits)
+
+
+def test_what_is_published_again_is_found_behind_what_waits_for_it(url: str) -> None:
+    """A partition that waits for others goes on when nothing comes of them: what is lacking may be in itself."""
+    kafka, limits = KafkaUnderTest(url), BrokerLimits(early_events=600, batch_events=100)
+    events = [msgspec.structs.replace(event_at(n), key="21") for n in range(1, 301)]
+
+    async def scenario(transport: Transport) -> None:
+        await transport.publish(Delivery("sales", events, 300))
+        kafka.admin.delete_records([TopicPartition(kafka.topic, 0, 5)])[TopicPartition(kafka.topic, 0)].result(30)
+        await transport.publish(Delivery("sales", events, 300))
+        assert await read(transport, 300) == [*range(1, 301)]
+
+    over(url, scenario, limits=limits)
+
+
 @pytest.mark.parametrize(
     ("rest", "told"),
     [

@@ -50,5 +50,5 @@ def open_transport(url: str, clock: Clock, limits: Limits, sources: Iterable[str
     Raises:
         SettingsError: it cannot be meant.
     """
-    settings = KafkaSettings.of(url, limits.broker.answer_seconds)
+    settings = KafkaSettings.of(url, limits.broker)
     return BrokerTransport(KafkaBroker(settings, clock), clock, limits.broker)

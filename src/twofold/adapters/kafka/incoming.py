@@ -50,6 +50,8 @@ class KafkaIncoming:
         self._thread = ClientThread("kafka-consumer")
         self._noted = Noted()
         self._progress = Progress()
+        self._most_ahead = settings.most_ahead
+        self._held_back: set[int] = set()
         self._flaw: KafkaError | None = None
         self._tells_at = 0.0
         self._consumer = made(
@@ -129,12 +131,16 @@ class KafkaIncoming:
         return await self._thread.run(self._receive, most, seconds)
 
     def _receive(self, most: int, seconds: float) -> list[KafkaMessage]:
+        self._hold_back()
         deadline = monotonic() + seconds
         first: Any = None
         while first is None and not self._thread.is_ending and monotonic() < deadline:
             first = self._consumer.poll(SLICE_SECONDS)
             self._check()
         if first is None:
+            if self._held_back:
+                # What belongs before it may be behind it, as when it was lost and is published again.
+                self._most_ahead *= 2
             return []
         messages = [first, *self._consumer.consume(most - 1, 0)]
         for message in messages:
@@ -143,6 +149,14 @@ class KafkaIncoming:
         self._progress.received(messages)
         self._tell_lag()
         return messages
+
+    def _hold_back(self) -> None:
+        """Let partitions wait that are far ahead of others: those with fewer messages, or on a faster broker."""
+        ahead = self._progress.ahead(self._most_ahead)
+        if ahead != self._held_back:
+            self._consumer.resume([TopicPartition(self._topic, number) for number in self._held_back - ahead])
+            self._consumer.pause([TopicPartition(self._topic, number) for number in ahead - self._held_back])
+            self._held_back = ahead
 
     def _tell_lag(self) -> None:
         """Tell how far the group is behind in each partition, as far as the last fetch has said."""

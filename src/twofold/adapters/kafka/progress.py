@@ -26,6 +26,10 @@ class Progress:
         for message in messages:
             self._pending[message.partition() or 0].append(message.offset() or 0)
 
+    def ahead(self, most: int) -> set[int]:
+        """Return the partitions of which more messages than so many are not settled."""
+        return {partition for partition, pending in self._pending.items() if len(pending) > most}
+
     def settled(self, messages: Iterable[Placed]) -> dict[int, int]:
         """Return the offset at which to read on, of each partition that is settled further now."""
         touched: dict[int, int] = {}

@@ -9,6 +9,7 @@ import msgspec
 
 from twofold.adapters.broker_url import BrokerUrl
 from twofold.errors import SettingsError
+from twofold.limits import BrokerLimits
 
 EXAMPLE: Final = "For example kafka://user:password@one:9092,two:9092?topic=*.events&partitions=6"
 
@@ -36,9 +37,11 @@ class KafkaSettings(msgspec.Struct, frozen=True):
     replication: int
     creates: bool
     answer_seconds: float
+    most_ahead: int
+    """How many messages of a partition may wait for what belongs before them in others, until it waits itself."""
 
     @classmethod
-    def of(cls, url: str, answer_seconds: float) -> KafkaSettings:
+    def of(cls, url: str, limits: BrokerLimits) -> KafkaSettings:
         """Read a URL.
 
         Raises:
@@ -56,12 +59,14 @@ class KafkaSettings(msgspec.Struct, frozen=True):
                     f"{found}: there is no file {found.options[option]}, which {option} names. {EXAMPLE}"
                 )
         replication = found.number("replication", 1, EXAMPLE) if "replication" in found.options else _BY_THE_BROKER
+        partitions = found.number("partitions", _PARTITIONS, EXAMPLE)
         return cls(
             found,
-            found.number("partitions", _PARTITIONS, EXAMPLE),
+            partitions,
             replication,
             found.options.get("create") != "no",
-            answer_seconds,
+            limits.answer_seconds,
+            max(1, limits.early_events // (2 * partitions)),
         )
 
     def topic(self, source: str) -> str:
