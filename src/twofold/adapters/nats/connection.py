@@ -84,7 +84,8 @@ class Connection:
                     connect_timeout=seconds, error_cb=self._told, closed_cb=self._ended, **self._login(),
                 )  # fmt: skip
             except FAILURES as error:
-                failure = error
+                # That no server is left is less than what was told of the last one.
+                failure = self._said or error
         raise failure
 
     def _login(self) -> dict[str, Any]:
