@@ -156,7 +156,7 @@ class Follower:
             self._failures = 0
             if began is not None:
                 self._telemetry.emit(self._handled(batch, began))
-            if claim.merge_at == batch.position:
+            if claim.merge_at and claim.merge_at == batch.position:
                 return
 
     def _handled(self, batch: Batch[Any], began: float) -> FollowerHandled:
