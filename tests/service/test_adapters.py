@@ -33,7 +33,8 @@ def test_ours_are_registered_like_anybodys() -> None:
     """Nothing else says which adapters there are, so nothing that ours can is closed to others."""
     names = {group: {each.name for each in entry_points(group=f"twofold.{group}")} for group in ("logs", "views")}
     assert names == {"logs": {"memory", "sqlite", "postgresql"}, "views": {"memory", "sqlite", "postgresql"}}
-    assert {each.name for each in entry_points(group="twofold.transports")} >= {"feed", "kafka", "amqp", "amqps"}
+    brokers = {"kafka", "amqp", "amqps", "nats", "tls", "redis", "rediss"}
+    assert {each.name for each in entry_points(group="twofold.transports")} == {"feed", "split", *brokers}
 
 
 def test_a_package_adds_a_scheme(install: Install) -> None:
