@@ -34,10 +34,14 @@ class SplitTransport:
         self._commands = commands
 
     async def publish(self, delivery: Delivery) -> None:
-        await asyncio.gather(
+        # Both come to their end, so that nothing of this attempt is under way beside the next one.
+        ended = await asyncio.gather(
             self._events.publish(_part(delivery, lambda event: not event.to)),
             self._commands.publish(_part(delivery, lambda event: bool(event.to))),
+            return_exceptions=True,
         )
+        for failure in filter(None, ended):
+            raise failure
 
     async def subscribe(self, group: str, source: str, after: int) -> AsyncGenerator[Delivery, None]:
         halves = [_Half(each.subscribe(group, source, after), after) for each in (self._events, self._commands)]

@@ -273,6 +273,21 @@ def test_what_is_published_again_comes_again(server: NatsServer) -> None:
     run(scenario)
 
 
+def test_a_stream_that_somebody_has_deleted_is_created_again(server: NatsServer) -> None:
+    """By whoever publishes, whether or not anybody listens, and by the connection that it has."""
+    places = server.places()
+
+    async def scenario() -> None:
+        async with transport(places.url) as carrier, client(server.url) as operator:
+            await carrier.publish(delivery(1))
+            await operator.delete_stream(places.stream)
+            assert "has no stream" in await failure_of(lambda: carrier.publish(delivery(1)))
+            await carrier.publish(delivery(1))
+            assert await received(carrier, 1) == ["id-1"]
+
+    run(scenario)
+
+
 def test_a_stream_is_not_created_where_that_is_forbidden(server: NatsServer) -> None:
     """The command that creates it is told."""
 

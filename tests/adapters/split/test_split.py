@@ -1,7 +1,7 @@
 """Events by one broker and commands by another: a subscriber hears all of it in order, and settles each where it came from."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from twofold.adapters.split import SplitTransport, open_transport
 from twofold.clock import SystemClock
-from twofold.errors import SettingsError
+from twofold.errors import LogUnavailable, SettingsError
 from twofold.limits import Limits
 from twofold.messaging import BrokerTransport, Delivery, Published
 from twofold.simulation.chance import Chance
@@ -58,6 +58,40 @@ def test_each_half_goes_its_own_way() -> None:
             kept = [message.attributes for messages in disk.messages.values() for message in messages]
             assert [each["position"] for each in kept] == [position]
             assert [each["through"] for each in kept] == ["4"]
+
+    asyncio.run(scenario())
+
+
+class Broken:
+    """A transport to which nothing can be published, which it says after some turns of the event loop."""
+
+    pushes = True
+
+    def __init__(self, turns: int) -> None:
+        self._turns = turns
+        self.ended = 0
+
+    async def publish(self, delivery: Delivery) -> None:
+        for _ in range(self._turns):
+            await asyncio.sleep(0)
+        self.ended += 1
+        raise LogUnavailable(f"It is away after {self._turns}.")
+
+    def subscribe(self, group: str, source: str, after: int) -> AsyncGenerator[Delivery, None]:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        raise NotImplementedError
+
+
+def test_a_half_that_fails_leaves_nothing_of_the_other_one_under_way() -> None:
+    """What is published again would be published beside it, in whatever order."""
+
+    async def scenario() -> None:
+        slow = Broken(5)
+        with pytest.raises(LogUnavailable, match="after 0"):
+            await SplitTransport(Broken(0), slow).publish(Delivery("till", [published(1)], 1))
+        assert slow.ended == 1
 
     asyncio.run(scenario())
 

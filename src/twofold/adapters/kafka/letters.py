@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
 
-from twofold.clock import moment
+from twofold.clock import LAST_DAY_US, moment
 from twofold.errors import Undecodable
 from twofold.messaging.brokers import Content
 from twofold.messaging.wire import Message as WireMessage
@@ -22,6 +22,7 @@ _PREFIX: Final = "ce_"
 _SKIPPED: Final = len(_PREFIX)
 _CONTENT_TYPE: Final = "content-type"
 _DATA_TYPE: Final = "datacontenttype"
+_LAST_DAY_MS: Final = LAST_DAY_US // 1000
 _OTHERS: Final = {_CONTENT_TYPE: _DATA_TYPE, "id": "id", "eventType": "type"}
 """Headers without the prefix, and the attributes that they stand for; the last two are what Debezium makes of an outbox."""
 
@@ -54,7 +55,8 @@ def content_of(message: Any) -> Content:
         attributes["partitionkey"] = message.key().decode(errors="replace")
     if "time" not in attributes:
         kind, milliseconds = message.timestamp()
-        if kind != TIMESTAMP_NOT_AVAILABLE:
+        # Producers set it as they like, such as to microseconds, and many of these milliseconds are in no calendar.
+        if kind != TIMESTAMP_NOT_AVAILABLE and 0 <= milliseconds < _LAST_DAY_MS:
             attributes["time"] = moment(milliseconds * 1000).isoformat()
     return Content(attributes, message.value() or b"")
 

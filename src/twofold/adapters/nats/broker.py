@@ -15,7 +15,7 @@ from twofold.adapters.nats.headers import headers_of
 from twofold.adapters.nats.incoming import NatsIncoming
 from twofold.adapters.nats.places import EXAMPLE, Place, dead_letters_of, events_of, prepare, replicas_of
 from twofold.clock import Clock
-from twofold.errors import SettingsError
+from twofold.errors import LogUnavailable, SettingsError
 from twofold.limits import BrokerLimits, Limits
 from twofold.messaging import BrokerTransport, Message
 
@@ -37,6 +37,14 @@ class NatsBroker:
 
     async def publish(self, source: str, messages: Sequence[Message]) -> None:
         place = events_of(source, self._url)
+        try:
+            await self._publish(place, messages)
+        except LogUnavailable:
+            # Somebody may have deleted the stream, so the next attempt sees to it.
+            self._prepared.discard(place.stream)
+            raise
+
+    async def _publish(self, place: Place, messages: Sequence[Message]) -> None:
         connection = await self._publishing(place)
         await connection.answer(_published(connection, place, messages))
 
