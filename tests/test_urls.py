@@ -103,6 +103,8 @@ def test_a_text_keeps_the_urls_that_have_no_secret() -> None:
     text = "bank answers at http://127.0.0.1:8000; try it at http://127.0.0.1:8000/docs."
     assert without_passwords(text) == text
     assert without_passwords("no URL: a@b?c") == "no URL: a@b?c"
+    several = "For example TWOFOLD_TRANSPORT=feed:sales=http://127.0.0.1:8001,ledger=http://127.0.0.1:8002"
+    assert without_passwords(several) == several
 
 
 @pytest.mark.parametrize("formatter", [JsonLines("bank", None), Text("bank", None)])

@@ -73,7 +73,8 @@ def without_quotations(text: str) -> str:
 
 def _found(match: re.Match[str]) -> str:
     url = match[0].rstrip(".,;:!)]}")
-    return without_password(url) + match[0][len(url) :]
+    first, *others = _FEED.split(url)
+    return ",".join([without_password(first), *map(_feed_part, others)]) + match[0][len(url) :]
 
 
 def _feed_part(part: str) -> str:

@@ -41,6 +41,12 @@ class BrokerUrl(msgspec.Struct, frozen=True):
         """
         masked = without_password(url)
         parts = urlsplit(url)
+        if "@" in f"{parts.path}{parts.query}{parts.fragment}":
+            # What stands before it may be the rest of a password, and is not shown as the path or option that it looks like.
+            raise SettingsError(
+                f"{masked}: an @ stands behind the servers. In a user or a password, / is written as %2F, ? as %3F, # as %23; "
+                f"and elsewhere @ as %40. {example}"
+            )
         login, _, hosts = parts.netloc.rpartition("@")
         user, _, password = login.partition(":")
         given = dict(parse_qsl(parts.query, keep_blank_values=True))
