@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from twofold.clock import SystemClock
-from twofold.errors import LogUnavailable
+from twofold.errors import LogCorrupted, LogUnavailable
 from twofold.limits import BrokerLimits
 from twofold.messaging import BrokerTransport, Content, Delivery, Message, Published
 from twofold.messaging.wire import messages
@@ -63,15 +63,19 @@ def event_at(position: int, id: str = "") -> Message:
     return next(messages(Delivery("till", [event], position, max(position - 1, 0))))
 
 
-async def heard(*steps: tuple[float, Sequence[Message]]) -> list[str]:
-    """Return the ids of what comes by some steps, and what is said if something is missing."""
-    clock, ids = SteppedClock(), []
-    transport = BrokerTransport(Script(clock, steps), clock, BrokerLimits(missing_seconds=30))
-    async with aclosing(transport.subscribe("buying", "till", 0)) as deliveries:
+def transport_of(*steps: tuple[float, Sequence[Message]]) -> BrokerTransport[Message]:
+    clock = SteppedClock()
+    return BrokerTransport(Script(clock, steps), clock, BrokerLimits(missing_seconds=30))
+
+
+async def heard(transport: BrokerTransport[Message], after: int = 0) -> list[str]:
+    """Return the ids of what comes, and how it ended."""
+    ids: list[str] = []
+    async with aclosing(transport.subscribe("buying", "till", after)) as deliveries:
         try:
             async for delivery in deliveries:
                 ids += [event.id for event in delivery.events]
-        except LogUnavailable as error:
+        except (LogUnavailable, LogCorrupted) as error:
             ids.append(str(error))
         except IndexError:
             ids.append("end")
@@ -80,7 +84,8 @@ async def heard(*steps: tuple[float, Sequence[Message]]) -> list[str]:
 
 def test_what_comes_too_early_after_a_long_silence_is_waited_with() -> None:
     """How long nothing was published says nothing about what is on its way by another partition."""
-    ids = asyncio.run(heard((0, [event_at(1)]), (1, []), (3600, []), (1, [event_at(3)]), (1, [event_at(2)])))
+    steps = [(0, [event_at(1)]), (1, []), (3600, []), (1, [event_at(3)]), (1, [event_at(2)])]
+    ids = asyncio.run(heard(transport_of(*steps)))
     assert ids == ["id-1", "id-2", "id-3", "end"]
 
 
@@ -90,5 +95,18 @@ def test_what_comes_too_early_after_a_long_silence_is_waited_with() -> None:
 def test_what_is_missing_is_told_while_other_messages_come(comes: Message) -> None:
     """Messages that bring the source's log no further do not put off when that is told."""
     steps = [(10.0, [comes])] * 4
-    *_, told = asyncio.run(heard((0, [event_at(1)]), (1, [event_at(3)]), *steps))
+    *_, told = asyncio.run(heard(transport_of((0, [event_at(1)]), (1, [event_at(3)]), *steps)))
     assert "after position 1 and up to 2 has not come" in told
+
+
+def test_another_event_at_a_position_is_no_repetition() -> None:
+    """A source whose log was replaced by an older one uses positions again: that is told, as often as it is heard."""
+    again = [event_at(2, "of-another-log")]
+
+    async def scenario() -> None:
+        transport = transport_of((0, [event_at(1), event_at(2)]), (1, [event_at(2)]), (1, again), (1, again))
+        assert (await heard(transport))[:2] == ["id-1", "id-2"]
+        (told,) = await heard(transport, after=2)
+        assert "event of-another-log at position 2, and event id-2 at the same before" in told
+
+    asyncio.run(scenario())

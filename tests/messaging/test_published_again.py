@@ -1,6 +1,7 @@
 """A broker that has lost some of what was published: that is noticed, told, and mended by an operator."""
 
 import asyncio
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from tests.messaging.service_pair import DemandFor, Sell, buying, till
 from tests.support.waiting import until
+from twofold import Receipt
 from twofold.clock import SystemClock
 from twofold.errors import NotFound
 from twofold.followers import checkpoints
@@ -88,6 +90,49 @@ def test_who_has_forgotten_what_it_heard_hears_it_again(tmp_path: Path) -> None:
             demand = await buyers.ask(DemandFor(item="tea"), after=receipts[-1])
             assert demand is not None
             assert (demand.sales, demand.units) == (2, 3)
+
+    asyncio.run(scenario())
+
+
+async def sold(folder: Path, disk: BrokerDisk, units: int) -> Receipt:
+    """Sell something in a process of its own, and return when it is published."""
+    async with till.run(settings_of(folder, "till"), transport=transport_of(disk)) as tills:
+        receipt = await tills.send(Sell(item="tea", units=units))
+        await until(partial(has_reached, tills, RELAY, receipt.position))
+        return receipt
+
+
+def test_a_relay_that_is_further_than_its_log_says_so(tmp_path: Path) -> None:
+    """The log is one from before; until it has grown past what was published, nothing of it would be."""
+
+    async def scenario() -> None:
+        disk, log = BrokerDisk(), tmp_path / "till.db"
+        await sold(tmp_path, disk, 1)
+        shutil.copy(log, tmp_path / "backup.db")
+        await sold(tmp_path, disk, 2)
+        shutil.copy(tmp_path / "backup.db", log)
+        async with till.run(settings_of(tmp_path, "till"), transport=transport_of(disk)) as tills:
+            await until(partial(is_told, tills, "somebody has replaced the log of till"))
+
+    asyncio.run(scenario())
+
+
+def test_a_source_that_goes_on_from_a_backup_is_not_taken_for_repeating_itself(tmp_path: Path) -> None:
+    """Its positions are used again, by other events: whoever has heard what was there says so, and leaves out nothing."""
+
+    async def scenario() -> None:
+        disk, kept, backup = BrokerDisk(), ("till.db", "till-views.db"), tmp_path / "backup"
+        backup.mkdir()
+        async with buying.run(settings_of(tmp_path, "buying"), transport=transport_of(disk)) as buyers:
+            await sold(tmp_path, disk, 1)
+            for each in kept:
+                shutil.copy(tmp_path / each, backup)
+            last = await sold(tmp_path, disk, 2)
+            await until(partial(has_reached, buyers, inbox_name("till"), last.position))
+            for each in kept:
+                shutil.copy(backup / each, tmp_path)
+            await sold(tmp_path, disk, 4)
+            await until(partial(is_told, buyers, "somebody has replaced the log of till"))
 
     asyncio.run(scenario())
 

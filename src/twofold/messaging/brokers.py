@@ -106,6 +106,7 @@ class BrokerTransport(Generic[M]):
         self._broker = broker
         self._clock = clock
         self._limits = limits
+        self._ids: dict[tuple[str, str], dict[int, str]] = {}
 
     async def publish(self, delivery: Delivery) -> None:
         if told := [*messages(delivery)]:
@@ -116,9 +117,12 @@ class BrokerTransport(Generic[M]):
 
         Raises:
             LogUnavailable: the broker is away, or has not what belongs before what it has brought.
+            LogCorrupted: the source has published another event at a position than it had before.
         """
+        # Whoever fails by what comes again subscribes anew, and must not take it for a repetition then.
+        ids = self._ids.setdefault((group, source), {})
         async with self._broker.incoming(group, source) as incoming:
-            waiting = Resequencer[M](source, after)
+            waiting = Resequencer[M](source, after, ids)
             moved_at = self._clock.monotonic()
             while True:
                 received = await incoming.receive(self._limits.batch_events, _LOOK_SECONDS)

@@ -9,6 +9,7 @@ from twofold.log import Batch, RecordedEvent
 from twofold.messaging.deliveries import Deliveries
 from twofold.messaging.names import RELAY
 from twofold.messaging.outbox import Outbox
+from twofold.messaging.transport import check_not_replaced
 
 
 class RelayHandler:
@@ -23,8 +24,11 @@ class RelayHandler:
         self._claim: Claim
         self._position = 0
 
-    def batches(self, after: int) -> AsyncIterator[Batch[RecordedEvent]]:
-        return self._outbox.follow(after)
+    async def batches(self, after: int) -> AsyncIterator[Batch[RecordedEvent]]:
+        # A log that ends before would be waited with, and what it gets meanwhile would never be published.
+        check_not_replaced(self.name, self._outbox.source, after, await self._outbox.end())
+        async for batch in self._outbox.follow(after):
+            yield batch
 
     async def start(self, claim: Claim) -> Collection[str]:
         self._claim = claim

@@ -7,10 +7,12 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from twofold.errors import LogUnavailable
+from twofold.errors import LogCorrupted, LogUnavailable
 from twofold.messaging.message import Delivery, Published
 
 T = TypeVar("T")
+
+_REMEMBERED_EVENTS = 10_000
 
 
 class InOrder(msgspec.Struct, Generic[T], frozen=True):
@@ -38,9 +40,11 @@ class Resequencer(Generic[T]):
         (2, ['first', 'second'])
     """
 
-    def __init__(self, source: str, after: int) -> None:
+    def __init__(self, source: str, after: int, ids: dict[int, str] | None = None) -> None:
+        """Begin after a position; ``ids`` are those of events before, as far as they are remembered, and are kept up."""
         self.source = source
         self._reached = after
+        self._ids = {} if ids is None else ids
         self._early: list[tuple[int, int, Delivery, T]] = []
         self._number = 0
         self._begin()
@@ -52,7 +56,11 @@ class Resequencer(Generic[T]):
         self._after = self._reached
 
     def add(self, part: Delivery, token: T) -> None:
-        """Take a part."""
+        """Take a part.
+
+        Raises:
+            LogCorrupted: the source has published another event at the same position before.
+        """
         if part.after > self._reached:
             # The number keeps apart what begins at the same position, as parts that come again may.
             self._number += 1
@@ -64,11 +72,31 @@ class Resequencer(Generic[T]):
             self._append(part, token)
 
     def _append(self, part: Delivery, token: T) -> None:
-        new = [event for event in part.events if not event.position or event.position > self._reached]
+        new = [event for event in part.events if self._is_new(event)]
         self._events += new
         self._tokens.append(token)
         self._redelivered += min(part.redelivered, len(new))
         self._reached = max(self._reached, part.position)
+
+    def _is_new(self, event: Published) -> bool:
+        if not event.position:
+            return True
+        if event.position > self._reached:
+            self._remember(event)
+            return True
+        before = self._ids.get(event.position, event.id)
+        if before != event.id:
+            raise LogCorrupted(
+                f"{self.source} has published event {event.id} at position {event.position}, and event {before} at the same "
+                f"before: somebody has replaced the log of {self.source} by an older or another one, and it has gone on. "
+                "Restore it, or start those who hear it anew as well."
+            )
+        return False
+
+    def _remember(self, event: Published) -> None:
+        self._ids[event.position] = event.id
+        if len(self._ids) > _REMEMBERED_EVENTS:
+            del self._ids[next(iter(self._ids))]
 
     def take(self) -> InOrder[T] | None:
         """Return what has come in order since the last time, None if nothing has."""
