@@ -61,6 +61,9 @@ def test_what_a_broker_has_lost_is_published_again(tmp_path: Path) -> None:
             async with buying.run(settings("buying"), transport=transport_of(disk)) as buyers:
                 last = await tills.send(Sell(item="tea", units=4))
                 await until(partial(is_told, buyers, "twofold publish-again module:till"))
+                for _ in range(200):  # It is waited for again, which is no sign that it has come.
+                    assert await is_told(buyers, "has not come")
+                    await asyncio.sleep(0.01)
                 async with opened(till.declaration, settings("till"), to_mend=True) as databases:
                     await publish_again(databases)
                 demand = await buyers.ask(DemandFor(item="tea"), after=last, timeout_seconds=30)

@@ -210,8 +210,7 @@ class Coordinator:
         if isinstance(error, LeaseLost):
             _logger.info("%s is followed by another process now.", follower.name)
         elif isinstance(error, TwofoldError):
-            follower.failing = str(error)
-            follower.standstill.tell(follower.name, follower.failing)
+            follower.fails(error)
         else:
             follower.failing = "it stopped on an error that its log shows"
             _logger.error(

@@ -16,7 +16,7 @@ import msgspec
 
 from twofold.backoff import Backoff
 from twofold.clock import Clock
-from twofold.errors import ValueRefused
+from twofold.errors import EventsMissing, TwofoldError, ValueRefused
 from twofold.followers import parking
 from twofold.followers.model import Claim, Parked
 from twofold.followers.standstill import Standstill
@@ -115,6 +115,7 @@ class Follower:
         self.failing = ""
         self.standstill = Standstill(clock)
         self._noted = ""
+        self._lacks_events = False
         self._failures = 0
         self._blocked: dict[str, Block] = {}
 
@@ -150,10 +151,9 @@ class Follower:
             batch = _up_to(claim.merge_at, found)
             began = self._telemetry.began()
             await self._handle(batch)
+            if batch.events or batch.position > self.position or not self._lacks_events:
+                self._succeeds()
             self._at(batch.position)
-            self.failing = ""
-            self.standstill.end(self.name)
-            self._failures = 0
             if began is not None:
                 self._telemetry.emit(self._handled(batch, began))
             if claim.merge_at and claim.merge_at == batch.position:
@@ -168,14 +168,29 @@ class Follower:
             follower=self.name,
         )
 
+    def fails(self, error: TwofoldError) -> None:
+        """Take note of why it has ended, and say so."""
+        self.failing = str(error)
+        self._lacks_events = isinstance(error, EventsMissing)
+        self.standstill.tell(self.name, self.failing)
+
+    def _succeeds(self) -> None:
+        self.failing = ""
+        self._lacks_events = False
+        self.standstill.end(self.name)
+        self._failures = 0
+
     def next_pause(self) -> float:
         """Return for how many seconds to wait before it is followed again; longer each time that it has not moved."""
         self._failures += 1
         return self._backoff.pause_seconds(self._failures, self._clock.random())
 
     def goes_on(self) -> None:
-        """Take note that it still goes on: what failed before the last such note has passed."""
-        if self.failing == self._noted:
+        """Take note that it still goes on: what failed before the last such note has passed.
+
+        What has not come is only waited for again, and still has not come.
+        """
+        if self.failing == self._noted and not self._lacks_events:
             self.failing = ""
         self._noted = self.failing
 

@@ -116,7 +116,8 @@ class BrokerTransport(Generic[M]):
         """Yield a source's deliveries, as `Transport` says.
 
         Raises:
-            LogUnavailable: the broker is away, or has not what belongs before what it has brought.
+            LogUnavailable: the broker is away.
+            EventsMissing: it has not what belongs before what it has brought.
             LogCorrupted: the source has published another event at a position than it had before.
         """
         # Whoever fails by what comes again subscribes anew, and must not take it for a repetition then.

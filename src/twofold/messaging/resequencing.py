@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from twofold.errors import LogCorrupted, LogUnavailable
+from twofold.errors import EventsMissing, LogCorrupted
 from twofold.messaging.message import Delivery, Published
 
 T = TypeVar("T")
@@ -117,9 +117,9 @@ class Resequencer(Generic[T]):
         """How many parts have come too early."""
         return len(self._early)
 
-    def missing(self) -> LogUnavailable:
+    def missing(self) -> EventsMissing:
         """Return an error that says what has not come, for whoever has waited long enough for it."""
-        return LogUnavailable(
+        return EventsMissing(
             f"What {self.source} has published after position {self._reached} and up to {self._early[0][0]} has not come, "
             f"and {self.held} messages that follow it have. If its relay or a part of the broker is away, it comes when that "
             "is back. If the broker has removed it (by age, size or hand), have it published again: twofold publish-again "
