@@ -78,6 +78,7 @@ WRONG: dict[str, tuple[dict[str, str], bytes, str]] = {
     "another's": ({"id": "1", "type": "Sold", "source": "stock"}, b"{}", "of stock, and not of till"),
     "another version": ({"id": "1", "type": "Sold", "specversion": "2.0"}, b"{}", "CloudEvents 2.0"),
     "other data": ({"id": "1", "type": "Sold", "datacontenttype": "application/avro"}, b"{}", "application/avro"),
+    "structured mode": ({"datacontenttype": "application/cloudevents+json"}, b"{}", "binary mode is read here"),
     "broken data": ({"id": "1", "type": "Sold"}, b"{", "no JSON"),
     "no text": ({"id": "1", "type": "Sold"}, b'"\xff"', "no JSON"),
     "no data": ({"id": "1", "type": "Sold"}, b"", "no JSON"),

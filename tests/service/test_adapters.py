@@ -96,14 +96,14 @@ def test_an_unknown_scheme_is_answered_with_those_that_are_installed(install: In
 @pytest.mark.parametrize(
     ("requires", "says"),
     [
-        ("Requires-Dist: otherdriver>=2; extra == 'fast'", r"pip install 'other-logs\[fast\]'\."),
-        ("Requires-Dist: something>=2; extra == 'fast'", r"pip install otherdriver\."),
+        ("Requires-Dist: other-driver>=2; extra == 'fast'", r"pip install 'other-logs\[fast\]'\."),
+        ("Requires-Dist: something>=2; extra == 'fast'", r"pip install other_driver\."),
     ],
 )
 def test_a_missing_driver_is_said_with_what_brings_it(install: Install, requires: str, says: str) -> None:
     """The extra of the adapter's own package, if that says so."""
-    install("other-logs", "import otherdriver.fast", requires=requires, logs="other = other_logs:open_log")
-    with pytest.raises(SettingsError, match=rf"other: needs the package otherdriver\. Install it: {says}"):
+    install("other-logs", "import other_driver.fast", requires=requires, logs="other = other_logs:open_log")
+    with pytest.raises(SettingsError, match=rf"other: needs the package other_driver\. Install it: {says}"):
         open_log("other:", CLOCK)
 
 

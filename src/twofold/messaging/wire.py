@@ -115,6 +115,10 @@ def part_of(attributes: Mapping[str, str], data: bytes, source: str, *, is_redel
 
 
 def _event(attributes: Mapping[str, str], data: bytes, source: str) -> Published:
+    if attributes.get("datacontenttype", "").startswith("application/cloudevents"):
+        raise Undecodable(
+            "it is a CloudEvent in structured mode, and binary mode is read here: the attributes as headers"
+        )
     for name in ("id", "type"):
         if not attributes.get(name):
             raise Undecodable(f"it has no attribute {name!r}, which every CloudEvent has")

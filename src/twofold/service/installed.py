@@ -112,7 +112,9 @@ def _origin(entry: EntryPoint) -> str:
 
 def _installing(entry: EntryPoint, module: str) -> str:
     """Return how to install what an adapter needs: by the extra of its package that brings it, if there is one."""
-    requirement = re.compile(rf"{re.escape(module)}\b[^;]*;.*\bextra\s*==\s*['\"]([\w.-]+)['\"]", re.IGNORECASE)
+    # A package aio-pika brings a module aio_pika.
+    name = re.sub("[-_.]", "[-_.]", module.partition(".")[0])
+    requirement = re.compile(rf"{name}\b[^;]*;.*\bextra\s*==\s*['\"]([\w.-]+)['\"]", re.IGNORECASE)
     for each in (entry.dist.requires if entry.dist else None) or []:
         if entry.dist and (found := requirement.match(each)):
             return f"pip install '{entry.dist.name}[{found[1]}]'"
