@@ -21,7 +21,8 @@
     ├── TooManyConflicts        others kept changing what the command decides on
     ├── LogError                the log could not do what was asked
     │   ├── LogUnavailable      it cannot be reached or written now; trying again later may help
-    │   │   └── EventsMissing   what comes next of a source has not come, and what follows it has
+    │   │   └── BrokerUnavailable   so is what carries events between services
+    │   │       └── EventsMissing   what comes next of a source has not come, and what follows it has
     │   ├── ValueRefused        a database does not take what it was given; the same again would not be taken either
     │   ├── LogCorrupted        what is stored breaks a rule of the log; stop and look
     │   └── LogDiverged         a copy of a log holds something else than the log
@@ -141,7 +142,11 @@ class LogUnavailable(LogError):
     """The log cannot be reached or written at the moment."""
 
 
-class EventsMissing(LogUnavailable):
+class BrokerUnavailable(LogUnavailable):
+    """A broker cannot be reached, written or read at the moment. That has passed when it takes or brings something again."""
+
+
+class EventsMissing(BrokerUnavailable):
     """Of what a source has published something has not come, and what follows it has. It has passed when more is recorded."""
 
 

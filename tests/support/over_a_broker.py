@@ -56,8 +56,8 @@ class OverABroker:
     ) -> None:
         """Six services are killed by turns, an API fails, and in the end everything that was published comes once more."""
         orders = tmp_path / "orders.csv"
-        generate(orders, documents=400)
-        assert check_shop(url, orders, tmp_path, wanted=54, kills=6) == totals_of(orders)
+        generate(orders, documents=200)
+        assert check_shop(url, orders, tmp_path, wanted=36, kills=4) == totals_of(orders)
 
 
 @contextmanager

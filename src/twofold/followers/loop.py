@@ -16,7 +16,7 @@ import msgspec
 
 from twofold.backoff import Backoff
 from twofold.clock import Clock
-from twofold.errors import EventsMissing, TwofoldError, ValueRefused
+from twofold.errors import BrokerUnavailable, EventsMissing, TwofoldError, ValueRefused
 from twofold.followers import parking
 from twofold.followers.model import Claim, Parked
 from twofold.followers.standstill import Standstill
@@ -115,7 +115,7 @@ class Follower:
         self.failing = ""
         self.standstill = Standstill(clock)
         self._noted = ""
-        self._lacks_events = False
+        self._lacks_proof = self._lacks_events = False
         self._failures = 0
         self._blocked: dict[str, Block] = {}
 
@@ -171,12 +171,13 @@ class Follower:
     def fails(self, error: TwofoldError) -> None:
         """Take note of why it has ended, and say so."""
         self.failing = str(error)
+        self._lacks_proof = isinstance(error, BrokerUnavailable)
         self._lacks_events = isinstance(error, EventsMissing)
         self.standstill.tell(self.name, self.failing)
 
     def _succeeds(self) -> None:
         self.failing = ""
-        self._lacks_events = False
+        self._lacks_proof = self._lacks_events = False
         self.standstill.end(self.name)
         self._failures = 0
 
@@ -188,9 +189,9 @@ class Follower:
     def goes_on(self) -> None:
         """Take note that it still goes on: what failed before the last such note has passed.
 
-        What has not come is only waited for again, and still has not come.
+        A broker that was away may not have answered yet, which can take long: that it is there is shown by what it does.
         """
-        if self.failing == self._noted and not self._lacks_events:
+        if self.failing == self._noted and not self._lacks_proof:
             self.failing = ""
         self._noted = self.failing
 

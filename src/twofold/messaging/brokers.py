@@ -42,7 +42,7 @@ class Incoming(Protocol[M]):
         """Return what has come since the last time: as soon as there is something, and nothing if nothing comes in time.
 
         Raises:
-            LogUnavailable: the broker cannot be reached, or does not let it be read.
+            BrokerUnavailable: the broker cannot be reached, or does not let it be read.
         """
         ...
 
@@ -58,7 +58,7 @@ class Incoming(Protocol[M]):
         """Keep a message that is no event as it came, with all headers and the reason; return where, once it is safe.
 
         Raises:
-            LogUnavailable: the broker did not take it.
+            BrokerUnavailable: the broker did not take it.
         """
         ...
 
@@ -66,7 +66,7 @@ class Incoming(Protocol[M]):
         """Tell the broker that these need not come again. One that does not learn of it brings them again, which does no harm.
 
         Raises:
-            LogUnavailable: the broker did not take it.
+            BrokerUnavailable: the broker did not take it.
         """
         ...
 
@@ -78,7 +78,7 @@ class Broker(Protocol[M]):
         """Hand messages over, in order for each key, and return once the broker has confirmed that it keeps all of them.
 
         Raises:
-            LogUnavailable: it has not, and may have kept some of them.
+            BrokerUnavailable: it has not, and may have kept some of them.
             SettingsError: there is no place for them, and the text says what to create.
         """
         ...
@@ -87,7 +87,7 @@ class Broker(Protocol[M]):
         """Open what comes for a group from a source, beginning with what was not settled.
 
         Raises:
-            LogUnavailable: the broker cannot be reached.
+            BrokerUnavailable: the broker cannot be reached.
             SettingsError: there is no such place, and the text says what to create.
         """
         ...
@@ -116,7 +116,7 @@ class BrokerTransport(Generic[M]):
         """Yield a source's deliveries, as `Transport` says.
 
         Raises:
-            LogUnavailable: the broker is away.
+            BrokerUnavailable: the broker is away.
             EventsMissing: it has not what belongs before what it has brought.
             LogCorrupted: the source has published another event at a position than it had before.
         """
@@ -125,6 +125,7 @@ class BrokerTransport(Generic[M]):
         async with self._broker.incoming(group, source) as incoming:
             waiting = Resequencer[M](source, after, ids)
             moved_at = self._clock.monotonic()
+            is_known_to_answer = False
             while True:
                 received = await incoming.receive(self._limits.batch_events, _LOOK_SECONDS)
                 for message in received:
@@ -133,6 +134,10 @@ class BrokerTransport(Generic[M]):
                     # What brings nothing new is settled as all else is: by one whose claim has just been found to hold.
                     yield taken.delivery
                     await incoming.settle(taken.tokens)
+                elif not is_known_to_answer:
+                    # Whoever was told that the broker is away learns that it is not, though it has nothing.
+                    yield Delivery(source, [], waiting.reached, waiting.reached)
+                is_known_to_answer = True
                 # Repetitions, and what has no position, may come all the time while something else is missing.
                 if not waiting.held or (taken and taken.delivery.position > taken.delivery.after):
                     moved_at = self._clock.monotonic()

@@ -43,7 +43,8 @@ class Resequencer(Generic[T]):
     def __init__(self, source: str, after: int, ids: dict[int, str] | None = None) -> None:
         """Begin after a position; ``ids`` are those of events before, as far as they are remembered, and are kept up."""
         self.source = source
-        self._reached = after
+        self.reached = after
+        """The position up to which all that has come is in order."""
         self._ids = {} if ids is None else ids
         self._early: list[tuple[int, int, Delivery, T]] = []
         self._number = 0
@@ -53,7 +54,7 @@ class Resequencer(Generic[T]):
         self._events: list[Published] = []
         self._tokens: list[T] = []
         self._redelivered = 0
-        self._after = self._reached
+        self._after = self.reached
 
     def add(self, part: Delivery, token: T) -> None:
         """Take a part.
@@ -61,13 +62,13 @@ class Resequencer(Generic[T]):
         Raises:
             LogCorrupted: the source has published another event at the same position before.
         """
-        if part.after > self._reached:
+        if part.after > self.reached:
             # The number keeps apart what begins at the same position, as parts that come again may.
             self._number += 1
             heappush(self._early, (part.after, self._number, part, token))
             return
         self._append(part, token)
-        while self._early and self._early[0][0] <= self._reached:
+        while self._early and self._early[0][0] <= self.reached:
             *_, part, token = heappop(self._early)
             self._append(part, token)
 
@@ -76,12 +77,12 @@ class Resequencer(Generic[T]):
         self._events += new
         self._tokens.append(token)
         self._redelivered += min(part.redelivered, len(new))
-        self._reached = max(self._reached, part.position)
+        self.reached = max(self.reached, part.position)
 
     def _is_new(self, event: Published) -> bool:
         if not event.position:
             return True
-        if event.position > self._reached:
+        if event.position > self.reached:
             self._remember(event)
             return True
         before = self._ids.get(event.position, event.id)
@@ -102,7 +103,7 @@ class Resequencer(Generic[T]):
         """Return what has come in order since the last time, None if nothing has."""
         if not self._tokens:
             return None
-        delivery = Delivery(self.source, self._events, self._reached, self._after, self._redelivered)
+        delivery = Delivery(self.source, self._events, self.reached, self._after, self._redelivered)
         taken = InOrder(delivery, self._tokens)
         self._begin()
         return taken
@@ -120,7 +121,7 @@ class Resequencer(Generic[T]):
     def missing(self) -> EventsMissing:
         """Return an error that says what has not come, for whoever has waited long enough for it."""
         return EventsMissing(
-            f"What {self.source} has published after position {self._reached} and up to {self._early[0][0]} has not come, "
+            f"What {self.source} has published after position {self.reached} and up to {self._early[0][0]} has not come, "
             f"and {self.held} messages that follow it have. If its relay or a part of the broker is away, it comes when that "
             "is back. If the broker has removed it (by age, size or hand), have it published again: twofold publish-again "
             f"module:{self.source}."

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from twofold.adapters.broker_url import BrokerUrl
 from twofold.adapters.kafka.settings import EXAMPLE, KafkaSettings
-from twofold.errors import LogUnavailable, SettingsError, TwofoldError
+from twofold.errors import BrokerUnavailable, SettingsError, TwofoldError
 
 C = TypeVar("C")
 
@@ -62,12 +62,12 @@ def failure(url: BrokerUrl, what: str, error: KafkaError, noted: Noted | None = 
     # How long a connection was in which state is of use to nobody who operates it.
     code, said = error.code(), error.str().partition(" (after ")[0].rstrip(".")
     if code in _NOT_LET_IN:
-        return LogUnavailable(
+        return BrokerUnavailable(
             f"{what}, as Kafka at {url} does not let us in: {said}. Check user, password and mechanism in the URL."
         )
     if code in _NOT_ALLOWED:
         return SettingsError(f"{what}, as Kafka at {url} does not allow it: {said}. {_NOT_ALLOWED[code]}")
-    return LogUnavailable(
+    return BrokerUnavailable(
         f"{what} by Kafka at {url}: {said}. Look whether it runs and has room, and whether the URL is right."
     )
 

@@ -78,7 +78,7 @@ class KafkaIncoming:
 
         Raises:
             SettingsError: there is no such topic, or it is not what the URL says.
-            LogUnavailable: the cluster does not tell.
+            BrokerUnavailable: the cluster does not tell.
         """
         await self._topics.check(self._topic)
         await self._thread.run(self._open)

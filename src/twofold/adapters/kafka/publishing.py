@@ -31,7 +31,7 @@ class Publisher:
         """Return once all are confirmed.
 
         Raises:
-            LogUnavailable: not all of them are.
+            BrokerUnavailable: not all of them are.
             ValueRefused: one is larger than the broker takes.
         """
         await self._thread.run(self._publish, topic, letters)

@@ -14,7 +14,7 @@ from confluent_kafka.cimpl import NewTopic
 from twofold.adapters.kafka.failures import Noted, failure, made
 from twofold.adapters.kafka.settings import KafkaSettings
 from twofold.clock import Clock
-from twofold.errors import LogUnavailable, SettingsError
+from twofold.errors import BrokerUnavailable, SettingsError
 
 _CHECK_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 0.1
@@ -38,7 +38,7 @@ class Topics:
 
         Raises:
             SettingsError: it is not, and may not be made, or it has another number of partitions.
-            LogUnavailable: the cluster does not tell.
+            BrokerUnavailable: the cluster does not tell.
         """
         if topic not in self._found:
             await self._look(topic, self._settings.partitions)
@@ -52,7 +52,7 @@ class Topics:
 
         Raises:
             SettingsError: there is none, and it may not be made.
-            LogUnavailable: the cluster does not tell.
+            BrokerUnavailable: the cluster does not tell.
         """
         if topic not in self._found:
             await self._look(topic, 1)
@@ -67,7 +67,7 @@ class Topics:
         self._looking[topic] = asyncio.create_task(self._update(topic))
 
     async def _update(self, topic: str) -> None:
-        with suppress(LogUnavailable, SettingsError):
+        with suppress(BrokerUnavailable, SettingsError):
             if found := await self._partitions(topic):
                 self._found[topic] = found
             else:

@@ -15,7 +15,7 @@ from twofold.adapters.nats.headers import headers_of
 from twofold.adapters.nats.incoming import NatsIncoming
 from twofold.adapters.nats.places import EXAMPLE, Place, dead_letters_of, events_of, prepare, replicas_of
 from twofold.clock import Clock
-from twofold.errors import LogUnavailable, SettingsError
+from twofold.errors import BrokerUnavailable, SettingsError
 from twofold.limits import BrokerLimits, Limits
 from twofold.messaging import BrokerTransport, Message
 
@@ -39,7 +39,7 @@ class NatsBroker:
         place = events_of(source, self._url)
         try:
             await self._publish(place, messages)
-        except LogUnavailable:
+        except BrokerUnavailable:
             # Somebody may have deleted the stream, so the next attempt sees to it.
             self._prepared.discard(place.stream)
             raise

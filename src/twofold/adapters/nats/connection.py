@@ -15,7 +15,7 @@ from nats.js import JetStreamContext
 
 from twofold.adapters.broker_url import BrokerUrl
 from twofold.clock import Clock
-from twofold.errors import LogUnavailable
+from twofold.errors import BrokerUnavailable
 
 T = TypeVar("T")
 
@@ -70,7 +70,7 @@ class Connection:
         """Connect to one of the servers, in no particular order.
 
         Raises:
-            LogUnavailable: none of them can be reached, or one does not let us in.
+            BrokerUnavailable: none of them can be reached, or one does not let us in.
         """
         await self.answer(self._open([f"{scheme}://{server}" for server in self._url.servers]))
 
@@ -111,7 +111,7 @@ class Connection:
         """Wait for something that the server has to answer, which may take so much longer than an answer.
 
         Raises:
-            LogUnavailable: it did not, or it refused.
+            BrokerUnavailable: it did not, or it refused.
             NotFoundError: there is no such stream or consumer.
         """
         # A task of its own, as the client may lose a cancellation that comes while it connects or asks.
@@ -129,11 +129,11 @@ class Connection:
         finally:
             await _cancelled(asked)
 
-    def failure(self, error: BaseException) -> LogUnavailable:
+    def failure(self, error: BaseException) -> BrokerUnavailable:
         """Return an error of the client as a sentence."""
         flaw = _flaw(error)
         said = str(getattr(error, "description", None) or error).strip().removeprefix("nats: ") or type(error).__name__
-        return LogUnavailable(f"NATS at {self._url} {flaw.meaning}: {said}. {flaw.cure}")
+        return BrokerUnavailable(f"NATS at {self._url} {flaw.meaning}: {said}. {flaw.cure}")
 
     async def close(self) -> None:
         """Let go of it, also if the server does not answer any more."""
@@ -171,7 +171,7 @@ async def connect(url: BrokerUrl, scheme: str, clock: Clock, answer_seconds: flo
     """Return a connection that is open.
 
     Raises:
-        LogUnavailable: the broker cannot be reached, or does not let us in.
+        BrokerUnavailable: the broker cannot be reached, or does not let us in.
     """
     connection = Connection(url, clock, answer_seconds)
     try:

@@ -16,7 +16,7 @@ from twofold.adapters.nats.connection import Connection
 from twofold.adapters.nats.headers import attributes_of
 from twofold.adapters.nats.places import Place, dead_letters_of, prepare
 from twofold.clock import Clock, moment
-from twofold.errors import LogUnavailable
+from twofold.errors import BrokerUnavailable
 from twofold.messaging import Content
 
 _ACK_WAIT_SECONDS: Final = 60.0
@@ -53,7 +53,7 @@ class NatsIncoming:
         there is any, the consumer is made anew from that on. If a process ends between the two, all of the stream comes again.
 
         Raises:
-            LogUnavailable: the server does not answer.
+            BrokerUnavailable: the server does not answer.
         """
         streams, answer, name = self._connection.streams, self._connection.answer, self._place.stream
         wanted = ConsumerConfig(
@@ -110,12 +110,12 @@ class NatsIncoming:
         for message in received:
             self._number += 1
             if message.metadata.sequence.consumer != self._number:
-                raise LogUnavailable(
+                raise BrokerUnavailable(
                     f"NATS at {self._url} has delivered a part of the stream {self._place.stream} to another process as well, "
                     f"as while that takes over what {self._group} reads. What is not settled is read again."
                 )
         if self._refusal and not received:
-            raise LogUnavailable(
+            raise BrokerUnavailable(
                 f"NATS at {self._url} has stopped delivering the stream {self._place.stream} to {self._group}: "
                 f"{self._refusal}. It is read again; if that does not help, see `nats consumer info`."
             )

@@ -80,7 +80,7 @@ async def prepare(place: Place, connection: Connection, url: BrokerUrl) -> None:
 
     Raises:
         SettingsError: it is not, and has to be created by hand; or it is of another kind.
-        LogUnavailable: the server does not answer.
+        BrokerUnavailable: the server does not answer.
     """
     try:
         found = await connection.answer(connection.streams.stream_info(place.stream))

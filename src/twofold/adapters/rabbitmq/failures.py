@@ -16,11 +16,11 @@ from aio_pika.exceptions import (
 from aiormq.exceptions import ChannelAccessRefused, ConnectionInternalError
 
 from twofold.adapters.rabbitmq.settings import RabbitMQSettings
-from twofold.errors import LogUnavailable, SettingsError, TwofoldError
+from twofold.errors import BrokerUnavailable, SettingsError, TwofoldError
 from twofold.urls import without_passwords
 
 
-class NoLeader(LogUnavailable):
+class NoLeader(BrokerUnavailable):
     """A queue has no leader yet: it was made a moment ago, or its node was lost."""
 
 
@@ -32,7 +32,7 @@ _TOO_LARGE: Final = (
 _TOLD: Final[list[tuple[type[BaseException], type[TwofoldError], str]]] = [
     (
         ProbableAuthenticationError,
-        LogUnavailable,
+        BrokerUnavailable,
         (
             "RabbitMQ at {url} does not let {user} in: {said}. Mend the name or the password in the URL, or set it "
             "there: rabbitmqctl change_password."
@@ -81,10 +81,10 @@ _TOLD: Final[list[tuple[type[BaseException], type[TwofoldError], str]]] = [
         ),
     ),
     (ConnectionInternalError, NoLeader, _LOST),
-    (ConnectionClosed, LogUnavailable, _LOST),
-    (ChannelInvalidStateError, LogUnavailable, _LOST),
-    (OSError, LogUnavailable, "RabbitMQ at {url} cannot be reached: {said}. Start it, or mend the URL."),
-    (BaseException, LogUnavailable, _LOST),
+    (ConnectionClosed, BrokerUnavailable, _LOST),
+    (ChannelInvalidStateError, BrokerUnavailable, _LOST),
+    (OSError, BrokerUnavailable, "RabbitMQ at {url} cannot be reached: {said}. Start it, or mend the URL."),
+    (BaseException, BrokerUnavailable, _LOST),
 ]
 
 
@@ -94,7 +94,7 @@ def failure(settings: RabbitMQSettings, error: BaseException) -> TwofoldError:
     facts = {"url": settings.url, "user": settings.user, "vhost": settings.vhost, "said": said}
     if isinstance(error, ChannelNotFoundEntity) and settings.creates:
         # Somebody has deleted it meanwhile, and the next attempt makes it again.
-        return LogUnavailable(_LOST.format(**facts))
+        return BrokerUnavailable(_LOST.format(**facts))
     if isinstance(error, ChannelPreconditionFailed) and "message size" in said:
         return SettingsError(_TOO_LARGE.format(**facts))
     kind, text = next((kind, text) for raised, kind, text in _TOLD if isinstance(error, raised))

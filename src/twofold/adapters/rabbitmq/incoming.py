@@ -17,7 +17,7 @@ from twofold.adapters.rabbitmq.publishing import Publisher
 from twofold.adapters.rabbitmq.server import Server, close
 from twofold.adapters.rabbitmq.topology import declare_dead_letters, declare_queue
 from twofold.clock import Clock, moment
-from twofold.errors import LogUnavailable
+from twofold.errors import BrokerUnavailable
 from twofold.messaging import Content
 
 _GATHERING_SECONDS = 0.003
@@ -84,7 +84,7 @@ class RabbitMQIncoming:
 
     def _check(self) -> None:
         if self._lost:
-            raise LogUnavailable(
+            raise BrokerUnavailable(
                 f"{self._group} is no longer sent what {self._source} publishes by RabbitMQ at {self._server.url}: "
                 f"{self._lost}. It asks again."
             )

@@ -12,13 +12,13 @@ from aio_pika.exceptions import PublishError
 
 from twofold.adapters.rabbitmq.failures import said_by
 from twofold.adapters.rabbitmq.server import Server, close
-from twofold.errors import LogUnavailable
+from twofold.errors import BrokerUnavailable
 
 Declare = Callable[[AbstractChannel], Awaitable[object]]
 Routed = tuple[str, AbstractMessage]
 
 
-class Unroutable(LogUnavailable):
+class Unroutable(BrokerUnavailable):
     """No queue takes a message. What is said is its routing key."""
 
 
@@ -41,7 +41,7 @@ class Publisher:
         What is there is declared the first time by a connection: a broker that comes back may have lost it.
 
         Raises:
-            LogUnavailable: RabbitMQ has not confirmed all of them.
+            BrokerUnavailable: RabbitMQ has not confirmed all of them.
             SettingsError: it does not allow this.
             Unroutable: there is no queue for one of them.
         """
@@ -53,12 +53,12 @@ class Publisher:
         try:
             async with self._server.answering():
                 returned = await self._send(await self._open(place, declare), exchange, messages)
-        except LogUnavailable as error:
+        except BrokerUnavailable as error:
             if not await self._is_blocked():
                 # What a queue was sent while it was on its way back is never confirmed by this channel, nor what comes after.
                 await self.close()
                 raise
-            raise LogUnavailable(
+            raise BrokerUnavailable(
                 f"RabbitMQ at {self._server.url} takes nothing at the moment, as it is low on memory or disk. Make room; what "
                 "it lacks is said by: rabbitmq-diagnostics alarms"
             ) from error

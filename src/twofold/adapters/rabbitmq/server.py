@@ -20,7 +20,7 @@ from aio_pika.exceptions import AMQPError
 from twofold.adapters.rabbitmq.failures import NoLeader, failure
 from twofold.adapters.rabbitmq.settings import RabbitMQSettings
 from twofold.clock import Clock
-from twofold.errors import LogUnavailable
+from twofold.errors import BrokerUnavailable
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class Server:
         """Open a connection that is shown to operators under the name of its purpose.
 
         Raises:
-            LogUnavailable: no node can be reached, or the user is not let in.
+            BrokerUnavailable: no node can be reached, or the user is not let in.
             SettingsError: there is no such virtual host.
         """
         for address in self.url.servers[:-1]:
@@ -82,7 +82,7 @@ class Server:
         """Bound what the block waits for, and tell in one sentence what has kept RabbitMQ from doing it.
 
         Raises:
-            LogUnavailable: it is away, or has not answered in time.
+            BrokerUnavailable: it is away, or has not answered in time.
             SettingsError: it does not do what it was asked, and would not do it later either.
         """
         try:
@@ -94,7 +94,7 @@ class Server:
                 raise
             raise failure(self.settings, error) from error
         except TimeoutError as error:
-            raise LogUnavailable(
+            raise BrokerUnavailable(
                 f"RabbitMQ at {self.url} has not answered within {self.settings.answer_seconds:g} s. Look whether it is "
                 "overloaded or stands still; TWOFOLD_BROKER_ANSWER_SECONDS is how long is waited."
             ) from error

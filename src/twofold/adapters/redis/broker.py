@@ -11,7 +11,7 @@ from twofold.adapters.redis.fields import Entry, fields_of
 from twofold.adapters.redis.incoming import RedisIncoming
 from twofold.adapters.redis.settings import RedisSettings
 from twofold.clock import Clock
-from twofold.errors import LogUnavailable
+from twofold.errors import BrokerUnavailable
 from twofold.limits import Limits
 from twofold.messaging import BrokerTransport, Message
 
@@ -53,7 +53,7 @@ class RedisBroker:
             waiting = ("WAIT", replicas, int(seconds * 1000))
             *_, added, confirmed = await connection.call_all([*commands, waiting], besides_seconds=seconds)
             if confirmed < replicas:
-                raise LogUnavailable(
+                raise BrokerUnavailable(
                     f"Redis at {self._settings.url} has kept what was published, but {confirmed} of {replicas} replicas have "
                     f"within {seconds:g} s. Look whether they run: `redis-cli INFO replication`."
                 )

@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 
 from twofold.adapters.redis.settings import RedisSettings
 from twofold.clock import Clock
-from twofold.errors import LogUnavailable
+from twofold.errors import BrokerUnavailable
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ class RedisConnection:
         """Send a command and return the answer, which may take so much longer than usual.
 
         Raises:
-            LogUnavailable: there was none, or it was a refusal.
+            BrokerUnavailable: there was none, or it was a refusal.
         """
         asking: Awaitable[Any] = self._client.execute_command(*command)  # type: ignore[no-untyped-call]
         return await self._answer(asking, besides_seconds)
@@ -87,7 +87,7 @@ class RedisConnection:
         """Send commands at once, and return all answers.
 
         Raises:
-            LogUnavailable: there were none, or one of them was a refusal.
+            BrokerUnavailable: there were none, or one of them was a refusal.
         """
         pipeline = self._client.pipeline(transaction=False)
         for command in commands:
@@ -106,10 +106,10 @@ class RedisConnection:
         except _FAILURES as error:
             raise self.failure(error) from error
 
-    def failure(self, error: BaseException) -> LogUnavailable:
+    def failure(self, error: BaseException) -> BrokerUnavailable:
         """Return an error of the client as a sentence."""
         flaw, said = _flaw(error), str(error).rstrip(".") or type(error).__name__
-        return LogUnavailable(f"Redis at {self._settings.url} {flaw.meaning}: {said}. {flaw.cure}")
+        return BrokerUnavailable(f"Redis at {self._settings.url} {flaw.meaning}: {said}. {flaw.cure}")
 
     async def close(self) -> None:
         """Let go of it, also if the server does not answer any more."""
@@ -131,17 +131,17 @@ async def connect(settings: RedisSettings, clock: Clock) -> RedisConnection:
     """Return a connection to the server of a URL that takes what is written; which of several that is may change.
 
     Raises:
-        LogUnavailable: none of them can be reached, or the last one that can does not let us in.
+        BrokerUnavailable: none of them can be reached, or the last one that can does not let us in.
     """
     servers = sorted(settings.url.servers, key=lambda _: clock.random())
-    failure = LogUnavailable(f"Redis at {settings.url} has replicas alone. Look which server is the primary.")
+    failure = BrokerUnavailable(f"Redis at {settings.url} has replicas alone. Look which server is the primary.")
     for server in servers:
         connection = RedisConnection(settings, server)
         try:
             if len(servers) == 1 or (await connection.call("ROLE"))[0] == b"master":
                 await connection.call("PING")
                 return connection
-        except LogUnavailable as error:
+        except BrokerUnavailable as error:
             failure = error
         except BaseException:
             await connection.close()

@@ -15,7 +15,7 @@ from twofold.adapters.redis.connection import RedisConnection
 from twofold.adapters.redis.fields import Entry, attributes_of
 from twofold.adapters.redis.settings import RedisSettings
 from twofold.clock import Clock, moment
-from twofold.errors import LogUnavailable
+from twofold.errors import BrokerUnavailable
 from twofold.messaging import Content
 
 _IS_THERE: Final = "BUSYGROUP"
@@ -43,7 +43,7 @@ class RedisIncoming:
 
         Raises:
             SettingsError: it is not there, and is to be created by hand.
-            LogUnavailable: Redis does not answer, or refuses.
+            BrokerUnavailable: Redis does not answer, or refuses.
         """
         if self._settings.creates:
             await self._create()
@@ -58,7 +58,7 @@ class RedisIncoming:
     async def _create(self) -> None:
         try:
             await self._connection.call("XGROUP CREATE", self._stream, self._group, "0", "MKSTREAM", "ENTRIESREAD", 0)
-        except LogUnavailable as error:
+        except BrokerUnavailable as error:
             if _IS_THERE not in str(error.__cause__):
                 raise
 
