@@ -218,10 +218,11 @@ def test_a_full_stream_refuses_and_goes_on_when_there_is_room(server: NatsServer
     run(scenario)
 
 
-def test_an_event_that_is_too_large_is_told_as_one(server: NatsServer) -> None:
-    """And the connection is as good as before."""
+@pytest.mark.parametrize("size", [2**20 + 1, 2**20])
+def test_an_event_that_is_too_large_is_told_as_one(server: NatsServer, size: int) -> None:
+    """By itself or with its headers; and the connection is as good as before."""
     places = server.places()
-    large = Published("id-1", "sales", "Ordered", 1, "order:1", 1, 5, msgspec.Raw(b'"%s"' % (b"x" * 2**20)))
+    large = Published("id-1", "sales", "Ordered", 1, "order:1", 1, 5, msgspec.Raw(b'"%s"' % (b"x" * (size - 2))))
 
     async def scenario() -> None:
         async with transport(places.url) as carrier:

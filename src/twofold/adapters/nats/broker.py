@@ -91,6 +91,7 @@ async def _published(connection: Connection, place: Place, messages: Sequence[Me
     try:
         for message in messages:
             subject, headers = place.subject(message.attributes["type"]), headers_of(message.attributes)
+            connection.check_size(headers, message.data)
             confirming.append(
                 await connection.streams.publish_async(subject, message.data, stream=place.stream, headers=headers)
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
@@ -14,6 +14,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from twofold.adapters.broker_url import BrokerUrl
+from twofold.adapters.nats.headers import size_of
 from twofold.clock import Clock
 from twofold.errors import BrokerUnavailable
 
@@ -128,6 +129,17 @@ class Connection:
             raise self.failure(error) from error
         finally:
             await _cancelled(asked)
+
+    def check_size(self, headers: Mapping[str, str], data: bytes) -> None:
+        """Check that the server takes a message that large.
+
+        The client looks at the data alone, and the server closes the connection without always saying why.
+
+        Raises:
+            BrokerUnavailable: it does not.
+        """
+        if size_of(headers, data) > self._client.max_payload:
+            raise self.failure(nats.errors.MaxPayloadError())
 
     def failure(self, error: BaseException) -> BrokerUnavailable:
         """Return an error of the client as a sentence."""

@@ -27,6 +27,16 @@ def headers_of(attributes: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def size_of(headers: Mapping[str, str], data: bytes) -> int:
+    r"""Return how many bytes a message has for the server, which counts headers with their line ends.
+
+    >>> size_of({"ce-id": "1"}, b"{}") == len(b"NATS/1.0\r\nce-id: 1\r\n\r\n{}")
+    True
+    """
+    lines = sum(len(name.encode()) + len(value.encode()) + 4 for name, value in headers.items())
+    return len("NATS/1.0\r\n\r\n") + lines + len(data)
+
+
 def _encoded(value: str) -> str:
     # Nearly all values have nothing to encode, and looking takes a quarter of the time.
     return value if _PLAIN.fullmatch(value) else quote(value, safe=_PUNCTUATION)

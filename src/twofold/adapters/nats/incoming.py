@@ -134,9 +134,9 @@ class NatsIncoming:
             "twofold-place": f"{self._place.stream}/{message.metadata.sequence.stream}, by {message.subject}",
             "twofold-time": moment(self._clock.now_us()).isoformat(),
         }
-        keeping = self._connection.streams.publish(
-            place.subjects, message.data, headers=_kept(message.headers or {}) | origin, stream=place.stream
-        )
+        headers = _kept(message.headers or {}) | origin
+        self._connection.check_size(headers, message.data)
+        keeping = self._connection.streams.publish(place.subjects, message.data, headers=headers, stream=place.stream)
         await self._connection.answer(keeping)
         return f"the stream {place.stream}"
 
