@@ -23,10 +23,11 @@ def test_a_contract_is_written(before: CommandLine) -> None:
     assert alone == msgspec.json.decode((before.folder / "old.json").read_bytes())
     assert (alone["asyncapi"], alone["info"]["title"]) == ("3.0.0", "stock")
     before.write(
-        "both.py", "from trading import sales, stock\nfrom twofold import System\nboth = System(sales, stock)\n"
+        "sales_and_stock.py",
+        "from trading import sales, stock\nfrom twofold import System\nboth = System(sales, stock)\n",
     )
-    assert before.within("contracts", "write", "both:both").json["info"]["title"] == "sales, stock"
-    assert before.within("contracts", "both:both", "--service", "stock").json == alone
+    assert before.within("contracts", "write", "sales_and_stock:both").json["info"]["title"] == "sales, stock"
+    assert before.within("contracts", "sales_and_stock:both", "--service", "stock").json == alone
 
 
 def test_code_that_breaks_nobody_is_fine(before: CommandLine) -> None:

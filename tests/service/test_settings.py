@@ -46,7 +46,7 @@ def test_limits_are_those_of_the_process() -> None:
         ("TWOFOLD_LOG", "mysql://x", r"'mysql' is not one of memory:, postgresql:, sqlite:"),
         ("TWOFOLD_BANK_VIEWS", "sqlite://bank.db", r"TWOFOLD_BANK_VIEWS=.*after three slashes.*TWOFOLD_BANK_VIEWS=sqlite"),
         ("TWOFOLD_VIEWS", "sqlite:///", r"TWOFOLD_VIEWS='sqlite:///'.*after three slashes"),
-        ("TWOFOLD_TRANSPORT", "kafka://x", r"TWOFOLD_TRANSPORT=.*'kafka' is not one of feed:"),
+        ("TWOFOLD_TRANSPORT", "pigeon://x", r"TWOFOLD_TRANSPORT=.*'pigeon' is not one of amqp:, amqps:, feed:, kafka:"),
     ],
 )  # fmt: skip
 def test_a_wrong_url_is_said_with_its_variable_and_a_valid_one(variable: str, value: str, says: str) -> None:
