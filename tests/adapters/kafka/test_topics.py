@@ -130,7 +130,8 @@ def test_partitions_that_are_added_while_it_runs_are_noticed(url: str) -> None:
                 with pytest.raises(SettingsError, match="has 4 partitions, and 3 are expected"):
                     await repeated(attempt)
 
-    over(url, scenario, clock)
+    # What one partition has brought before the others waits for these, by the same clock.
+    over(url, scenario, clock, BrokerLimits(answer_seconds=10, missing_seconds=3600))
 
 
 def test_a_topic_that_was_deleted_is_made_again(url: str) -> None:
