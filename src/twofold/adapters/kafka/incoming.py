@@ -28,7 +28,7 @@ KafkaMessage: TypeAlias = "Message[bytes, bytes]"
 
 _TRY_SECONDS: Final = 1.0
 _LAG_SECONDS: Final = 10.0
-_LONGEST_SESSION_MS: Final = 300_000
+_LONGEST_SESSION_MS: Final = 5_000
 _KEPT_KILOBYTES: Final = 16 << 10
 
 _logger = logging.getLogger("twofold.messaging")

@@ -13,6 +13,8 @@ R = TypeVar("R")
 SLICE_SECONDS: Final = 0.1
 """How long a call waits at the most until it looks whether it is to end."""
 
+_FAREWELL_SECONDS: Final = 2.0
+
 
 class ClientThread:
     """A thread that does one call after the other, and can be told that nobody waits for them any more."""
@@ -27,9 +29,10 @@ class ClientThread:
         return await loop.run_in_executor(self._executor, lambda: call(*arguments, **named))
 
     async def end(self, last: Callable[[], object]) -> None:
-        """End with a last call, after what is under way."""
+        """End with a last call, after what is under way; one that takes long, as without a broker, ends by itself later."""
         self.is_ending = True
-        try:
-            await self.run(last)
-        finally:
-            self._executor.shutdown(wait=False)
+        ending = asyncio.wrap_future(self._executor.submit(last))
+        self._executor.shutdown(wait=False)
+        done, _ = await asyncio.wait([ending], timeout=_FAREWELL_SECONDS)
+        for each in done:
+            each.result()
